@@ -1,0 +1,14 @@
+/* Time. Wall time is for people and records, monotonic time for deadlines. Thread-safe. */
+#ifndef KMS_BASE_CLOCK_H
+#define KMS_BASE_CLOCK_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+uint64_t kms_now_us(void);       /* microseconds since 1970-01-01 UTC */
+uint64_t kms_monotonic_us(void); /* microseconds since some start; never goes back */
+
+enum { KMS_TIME_TEXT = 28 }; /* "2026-11-22T12:00:00.123456Z" and NUL, RFC 3339 */
+void kms_time_text(uint64_t us, char text[KMS_TIME_TEXT]);
+
+#endif

@@ -1,0 +1,81 @@
+/* UTF-8, base64, CRC-32C. */
+#include "base/text.h"
+
+#include <openssl/evp.h>
+#include <string.h>
+
+/* Length of the sequence that starts at p, 0 when it is not well-formed (Unicode 15, table 3-7). */
+static size_t utf8_sequence(const uint8_t *p, size_t left)
+{
+    uint8_t low = 0x80, high = 0xbf;
+    size_t len;
+    if (p[0] < 0x80) return p[0] != 0 ? 1 : 0;
+    if (p[0] >= 0xc2 && p[0] <= 0xdf) len = 2;
+    else if (p[0] >= 0xe0 && p[0] <= 0xef) len = 3;
+    else if (p[0] >= 0xf0 && p[0] <= 0xf4) len = 4;
+    else return 0;
+    if (p[0] == 0xe0) low = 0xa0;  /* overlong */
+    if (p[0] == 0xed) high = 0x9f; /* surrogates */
+    if (p[0] == 0xf0) low = 0x90;  /* overlong */
+    if (p[0] == 0xf4) high = 0x8f; /* above U+10FFFF */
+    if (len > left || p[1] < low || p[1] > high) return 0;
+    for (size_t i = 2; i < len; i++)
+        if ((p[i] & 0xc0) != 0x80) return 0;
+    return len;
+}
+
+bool kms_utf8_valid(struct kms_bytes text)
+{
+    for (size_t at = 0; at < text.len;) {
+        size_t len = utf8_sequence(text.ptr + at, text.len - at);
+        if (len == 0) return false;
+        at += len;
+    }
+    return true;
+}
+
+size_t kms_base64_len(size_t len) { return (len + 2) / 3 * 4; }
+
+void kms_base64(struct kms_bytes data, char *text)
+{
+    if (data.len == 0) text[0] = '\0';
+    else EVP_EncodeBlock((unsigned char *)text, data.ptr, (int)data.len);
+}
+
+static bool base64_shape(struct kms_bytes text, size_t *ret_padding)
+{
+    static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    if (text.len == 0 || text.len % 4 != 0 || text.len > INT32_MAX) return false;
+    size_t padding = text.ptr[text.len - 1] != '=' ? 0 : text.ptr[text.len - 2] != '=' ? 1 : 2;
+    for (size_t i = 0; i < text.len - padding; i++)
+        if (text.ptr[i] == 0 || strchr(alphabet, text.ptr[i]) == NULL) return false;
+    *ret_padding = padding;
+    return true;
+}
+
+bool kms_unbase64(struct kms_bytes text, uint8_t *data, size_t *ret_len)
+{
+    size_t padding;
+    if (!base64_shape(text, &padding)) return false; /* EVP_DecodeBlock alone would skip blanks */
+    int len = EVP_DecodeBlock(data, text.ptr, (int)text.len);
+    if (len < 0) return false;
+    *ret_len = (size_t)len - padding;
+    return true;
+}
+
+uint32_t kms_crc32c(uint32_t crc, struct kms_bytes data)
+{
+    static uint32_t table[256];
+    static _Bool ready; /* every thread that races here writes the same values */
+    if (!__atomic_load_n(&ready, __ATOMIC_ACQUIRE)) {
+        for (uint32_t i = 0; i < 256; i++) {
+            uint32_t v = i;
+            for (int bit = 0; bit < 8; bit++) v = v & 1 ? v >> 1 ^ 0x82f63b78u : v >> 1; /* reversed polynomial */
+            __atomic_store_n(&table[i], v, __ATOMIC_RELAXED);
+        }
+        __atomic_store_n(&ready, 1, __ATOMIC_RELEASE);
+    }
+    crc = ~crc;
+    for (size_t i = 0; i < data.len; i++) crc = crc >> 8 ^ __atomic_load_n(&table[(crc ^ data.ptr[i]) & 0xff], __ATOMIC_RELAXED);
+    return ~crc;
+}

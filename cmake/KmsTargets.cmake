@@ -1,0 +1,37 @@
+# One way to declare each kind of target.
+
+# kms_library(name SOURCES ... [LINK ...]): a static library of one room.
+function(kms_library name)
+    cmake_parse_arguments(ARG "" "" "SOURCES;LINK" ${ARGN})
+    add_library(${name} STATIC ${ARG_SOURCES})
+    target_link_libraries(${name} PRIVATE kms_flags)
+    if(ARG_LINK)
+        target_link_libraries(${name} ${ARG_LINK})
+    endif()
+endfunction()
+
+# kms_program(name SOURCES ... LINK ... [DESTINATION dir]): an installed program.
+function(kms_program name)
+    cmake_parse_arguments(ARG "" "DESTINATION" "SOURCES;LINK" ${ARGN})
+    add_executable(${name} ${ARG_SOURCES})
+    target_link_libraries(${name} PRIVATE kms_flags ${ARG_LINK})
+    set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/bin)
+    if(NOT ARG_DESTINATION)
+        set(ARG_DESTINATION ${CMAKE_INSTALL_BINDIR})
+    endif()
+    install(TARGETS ${name} RUNTIME DESTINATION ${ARG_DESTINATION})
+endfunction()
+
+# kms_test(name SOURCES ... LINK ...): one CUnit program for one source file, CTest label "unit". Made from the
+# table in the source (tests/harness/suite.h).
+function(kms_test name)
+    cmake_parse_arguments(ARG "" "LABEL" "SOURCES;LINK" ${ARGN})
+    add_executable(${name} ${ARG_SOURCES})
+    target_link_libraries(${name} PRIVATE kms_flags ${ARG_LINK} kms-harness)
+    set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/tests)
+    add_test(NAME ${name} COMMAND ${name})
+    if(NOT ARG_LABEL)
+        set(ARG_LABEL unit)
+    endif()
+    set_tests_properties(${name} PROPERTIES LABELS ${ARG_LABEL} TIMEOUT 120)
+endfunction()
