@@ -1,0 +1,146 @@
+/*
+ * kms_hsm: the daemon's side of the security module. kmsd never loads PKCS#11: this room starts kms-hsm worker
+ * processes, hands them jobs, watches deadlines, replaces what dies, and gives results back.
+ *
+ * Threads: any number of threads submit, each on a lane of its own (0 .. lanes-1) that packs jobs into datagrams;
+ * exactly one thread polls, and every `done` runs on it. kms_hsm_call blocks and may be used by any thread but the
+ * polling one. A worker that misses a deadline or dies is replaced; its unanswered jobs go to another worker once;
+ * a second death fails the job with HSM_UNAVAILABLE and quarantines that operation on that key for 60 s.
+ */
+#ifndef KMS_HSM_HSM_H
+#define KMS_HSM_HSM_H
+
+#include "base/bytes.h"
+#include "base/id.h"
+
+/* Values are stored and travel in frames: append only. */
+enum kms_key_spec { KMS_SPEC_AES_256 = 1 };
+enum kms_key_usage { KMS_USAGE_ENCRYPT_DECRYPT = 1 };
+enum kms_level { KMS_LEVEL_HSM = 1, KMS_LEVEL_SOFTWARE = 2 };
+
+enum {
+    KMS_HSM_FRAME_BYTES = 128 * 1024,  /* longest frame: SEQPACKET sockets hold about 208 KiB by default */
+    KMS_HSM_INPUT_BYTES = 66 * 1024,   /* longest plaintext or ciphertext in a job */
+    KMS_HSM_AAD_BYTES = 10 * 1024,     /* longest additional authenticated data */
+    KMS_HSM_WRAPPED_BYTES = 4096,      /* longest wrapped key */
+    KMS_HSM_RANDOM_BYTES = 1024,
+};
+
+/* What a key version is believed to be. The worker checks it against the binding of the wrapped key. */
+struct kms_key_ref {
+    struct kms_id key_id;
+    uint32_t version; /* from 1 */
+    uint8_t spec, usage, level;
+};
+
+/*
+ * Sealed data as it leaves and enters a worker, the same layout in both directions:
+ *   HSM level:       12-byte IV, ciphertext, 16-byte tag            (AES-256-GCM, NIST SP 800-38D, random IV)
+ *   SOFTWARE level:  16-byte N, 12-byte IV, ciphertext, 16-byte tag (key derived per message, SP 800-108r1 counter mode)
+ */
+enum { KMS_SEAL_OVERHEAD_HSM = 12 + 16, KMS_SEAL_OVERHEAD_SOFTWARE = 16 + 12 + 16 };
+
+enum kms_hsm_op {
+    KMS_HSM_ENCRYPT = 1,   /* key, aad, input=plaintext        -> sealed */
+    KMS_HSM_DECRYPT,       /* key, aad, input=sealed           -> plaintext; INVALID_CIPHERTEXT */
+    KMS_HSM_REENCRYPT,     /* key, aad, input=sealed, to, to_aad -> sealed under `to`; the plaintext stays inside */
+    KMS_HSM_DATA_KEY,      /* key, aad, count                  -> count random bytes, then the same sealed */
+    KMS_HSM_DATA_KEY_SEALED, /* key, aad, count                -> sealed only */
+    KMS_HSM_RANDOM,        /* count                            -> count random bytes */
+    KMS_HSM_NEW_KEY,       /* key.ref                          -> wrapped key (opaque) of a fresh backing key */
+    KMS_HSM_NEW_STORE_KEY, /* aad                              -> sealed 32-byte key for the keystore's seals */
+    KMS_HSM_OPEN_STORE_KEY, /* aad, input=sealed store key     -> the 32 bytes; never opens anything else */
+    KMS_HSM_STATUS,        /*                                  -> see kms_hsm_status */
+    KMS_HSM_OP_COUNT
+};
+
+/* A key version as the keystore keeps it: what it should be, and the opaque wrapped key with its binding. */
+struct kms_hsm_key {
+    struct kms_key_ref ref;
+    struct kms_bytes wrapped; /* borrowed until done: root id, binding, blob (hsm/wrapped.h) */
+};
+
+struct kms_hsm_job {
+    enum kms_hsm_op op;
+    struct kms_hsm_key key, to;
+    struct kms_bytes aad, to_aad, input; /* borrowed until done */
+    uint32_t count;                      /* bytes */
+    uint64_t deadline_us;                /* monotonic (clock.h); 0: the configured default from now */
+
+    uint8_t *output;  /* the caller's, in locked memory when it can be plaintext; filled before done */
+    size_t output_cap; /* bytes; too small: INTERNAL */
+    size_t output_len;
+    kms_err err;
+
+    void (*done)(struct kms_hsm_job *job); /* exactly once, on the polling thread */
+    void *user;
+
+    struct kms_hsm_job *next; /* for lists of whoever owns the job now */
+    struct {                  /* the pool's own */
+        uint64_t id, started_us;
+        uint32_t frame_len;
+        uint16_t worker, deaths;
+    } pool;
+};
+
+/* Largest output of an operation for an input of input_len bytes (for NEW_KEY KMS_HSM_WRAPPED_BYTES). */
+size_t kms_hsm_output_bound(const struct kms_hsm_job *job);
+
+struct kms_hsm_options {
+    const char *worker_path; /* the kms-hsm program */
+    const char *uri;         /* RFC 7512: pkcs11:token=LABEL?module-path=/abs/module.so&pin-source=file:/abs/pin */
+    const char *state_dir;   /* where the mark of a refused PIN is kept */
+    const char *worker_user; /* NULL or "": the daemon's own user */
+    unsigned workers;        /* 0: one per core */
+    unsigned lanes;          /* submitting threads */
+    uint32_t deadline_ms, keygen_deadline_ms, quarantine_ms, start_timeout_ms;
+    uint32_t cached_keys;    /* opened keys each worker keeps */
+};
+
+typedef struct kms_hsm kms_hsm;
+typedef struct kms_spawner kms_spawner;
+
+/* Forks the minimal process that will start workers. Call first in main, before threads, sockets and grpc_init. */
+KMS_MUST_USE kms_err kms_spawner_start(kms_spawner **ret_spawner);
+void kms_spawner_stop(kms_spawner *spawner); /* ends every worker */
+
+/* Starts the first worker, then the others; returns when the first one has proved the token (probe, root keys).
+ * Errors: MODULE_UNAVAILABLE, TOKEN_NOT_FOUND, PIN_REFUSED, ROOT_KEYS_MISSING, CONFIG_INVALID (uri),
+ * HSM_UNAVAILABLE; why says which file or token. The options are copied. */
+KMS_MUST_USE kms_err kms_hsm_open(kms_spawner *spawner, const struct kms_hsm_options *options, kms_hsm **ret_hsm,
+                                  struct kms_why *why);
+void kms_hsm_close(kms_hsm *hsm); /* after the last poll; NULL is a no-op */
+void kms_hsm_drop(kms_hsm **hsm);
+
+/* Puts a job on the lane; it travels at the next flush. Never blocks. The job belongs to the pool until done, which
+ * also reports every failure: arguments, full queues (LIMIT_EXCEEDED), no healthy worker (HSM_UNAVAILABLE). */
+void kms_hsm_submit(kms_hsm *hsm, unsigned lane, struct kms_hsm_job *job);
+void kms_hsm_flush(kms_hsm *hsm, unsigned lane);
+
+int kms_hsm_poll_fd(kms_hsm *hsm);          /* readable when kms_hsm_poll has something to do; pool-owned */
+int kms_hsm_poll_timeout_ms(kms_hsm *hsm);  /* until the next deadline or restart; -1: none */
+void kms_hsm_poll(kms_hsm *hsm);            /* never blocks: results, deadlines, replacements */
+
+/* Submits and waits until done (deadline included). Returns job->err. */
+KMS_MUST_USE kms_err kms_hsm_call(kms_hsm *hsm, struct kms_hsm_job *job);
+
+enum { KMS_HSM_CAPABILITIES = 24 };
+struct kms_hsm_capability {
+    char name[32], reason[64];
+    bool available;
+};
+struct kms_hsm_status {
+    unsigned workers_healthy, workers_configured;
+    uint32_t root_id; /* generation of root keys that wraps new versions */
+    char token_label[33], token_serial[17];
+    struct kms_hsm_capability capabilities[KMS_HSM_CAPABILITIES];
+    unsigned capability_count;
+};
+/* A copy of what the workers reported last. Thread-safe. */
+void kms_hsm_status(kms_hsm *hsm, struct kms_hsm_status *ret_status);
+
+/* Makes the first generation of root keys on the token, in a worker process of its own (kmsd init).
+ * Errors: as kms_hsm_open; ROOT_KEYS_EXIST when the token has any, which is then left alone. */
+KMS_MUST_USE kms_err kms_hsm_init_token(kms_spawner *spawner, const struct kms_hsm_options *options, struct kms_why *why);
+
+#endif
