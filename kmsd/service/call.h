@@ -1,0 +1,91 @@
+/*
+ * struct kms_call: the parcel. One for each RPC, it goes from station to station and never back:
+ *
+ *   rpc decodes -> authn admits -> gather -> decide -> plan -> [kms-hsm] -> finish -> audit -> rpc replies     crypto lane
+ *   rpc decodes -> authn admits -> [admin thread: gather -> decide -> attempt -> act] -> audit -> rpc replies  admin lane
+ *
+ * Whoever holds the call owns it; there is no lock in it. All its pointers live in its arena or in the references that
+ * it holds, until rpc takes it back with `release`.
+ */
+#ifndef KMS_SERVICE_CALL_H
+#define KMS_SERVICE_CALL_H
+
+#include <protobuf-c/protobuf-c.h>
+#include <semaphore.h>
+
+#include "base/arena.h"
+#include "base/id.h"
+#include "hsm/hsm.h"
+#include "keystore/keystore.h"
+#include "kmsd/authn/authn.h"
+#include "kmsd/policy/policy.h"
+
+struct kms_core; /* core.h: what every call may ask: keyring, keystore, hsm, policies, clock */
+struct kms_method;
+struct kms_key;
+
+enum { KMS_CALL_ACCESSES = 4, KMS_CALL_TEXT_BYTES = 128 };
+
+/* One question to policy: may the caller do this action on this key? gather asks, decide answers, audit lists. */
+struct kms_access {
+    enum kms_action action;
+    bool service;             /* answered by the service policy, not by a key's */
+    struct kms_bytes named;   /* the key as the caller named it; empty when the ciphertext named it */
+    struct kms_bytes alias;   /* "alias/NAME" when the caller used one */
+    struct kms_key *key;      /* reference held; NULL: no such key */
+    kms_policy *policy;       /* NULL: that of key; else reference held: a document that is about to be */
+    uint32_t version;         /* version in use, 0: not known yet */
+    struct kms_pair *context; /* encryption context, sorted */
+    size_t context_count;
+    struct kms_bytes canonical; /* the same in canonical form */
+    struct kms_decision decision;
+};
+
+/* Where a call is; the last one reached stands in its audit record. */
+enum kms_stage {
+    KMS_STAGE_RPC, KMS_STAGE_AUTHN, KMS_STAGE_GATHER, KMS_STAGE_DECIDE, KMS_STAGE_PLAN, KMS_STAGE_HSM, KMS_STAGE_ACT,
+    KMS_STAGE_FINISH,
+};
+
+struct kms_call {
+    /* rpc fills these before kms_pipeline_begin */
+    const struct kms_method *method;
+    kms_arena arena;                 /* request, reply, everything in between */
+    const ProtobufCMessage *request; /* in the arena; NULL when decoding failed: then err says why */
+    kms_identity *identity;          /* reference held; NULL when err is UNAUTHENTICATED */
+    char peer[KMS_CALL_TEXT_BYTES];  /* "ipv4:127.0.0.1:40512", "unix:uid=1000,pid=812" */
+    char source_ip[48];              /* "" on a Unix socket */
+    char client[KMS_CALL_TEXT_BYTES];         /* user agent */
+    char correlation_id[KMS_CALL_TEXT_BYTES]; /* metadata x-correlation-id: the client's own */
+    uint64_t started_us;             /* wall clock */
+    uint64_t deadline_us;            /* monotonic; 0: none */
+    void *transport;                 /* rpc's own */
+
+    /* the pipeline's */
+    const struct kms_core *core;
+    struct kms_id request_id;
+    unsigned lane;           /* which rpc thread begun it */
+    enum kms_stage stage;
+    bool admitted;           /* counts as in flight for its principal */
+    bool silent;             /* refused once too often: counted in a summary, no record of its own */
+    struct kms_access access[KMS_CALL_ACCESSES];
+    size_t access_count;
+    struct kms_hsm_job job;  /* crypto lane */
+    ProtobufCMessage *reply; /* in the arena; sent when err is OK */
+    kms_err err;
+    struct kms_why why;
+    bool changed_store;      /* admin: mark is what the keystore said */
+    struct kms_store_mark mark;
+    struct kms_call *next;   /* for lists of whoever holds the call */
+    sem_t *recorded;         /* admin lane: posted when the attempt is durable, or has failed (err) */
+    bool attempt;            /* this trip to the audit log is the attempt's */
+};
+
+/* Memory of the call; NO_MEMORY is remembered by no one: check. */
+static inline void *kms_call_alloc(struct kms_call *call, size_t len) { return kms_arena_alloc(&call->arena, len); }
+
+/* Fails the call's current step with words: return kms_call_fail(call, KMS_FAIL(X), "..."). */
+kms_err kms_call_fail(struct kms_call *call, kms_err err, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+#endif
