@@ -1,0 +1,110 @@
+/* One batch of six operations makes a unary call; this file starts it and takes its outcome apart. */
+#include "client/lib/attempt.h"
+
+#include <grpc/slice.h>
+#include <grpc/support/time.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "client/lib/failure.h"
+#include "client/lib/message.h"
+
+/* What a decoded reply may take of locked memory. */
+enum { REPLY_BYTES = 4 * 1024 * 1024 };
+
+static gpr_timespec grpc_deadline(uint64_t deadline_us)
+{
+    uint64_t now_us = kms_monotonic_us();
+    int64_t left_us = deadline_us > now_us ? (int64_t)(deadline_us - now_us) : 0;
+    return gpr_time_add(gpr_now(GPR_CLOCK_MONOTONIC), gpr_time_from_micros(left_us, GPR_TIMESPAN));
+}
+
+static void release(struct kms_attempt *attempt)
+{
+    if (attempt->call != NULL) grpc_call_unref(attempt->call);
+    kms_buffer_destroy(attempt->request);
+    kms_buffer_destroy(attempt->reply);
+    grpc_metadata_array_destroy(&attempt->leading);
+    grpc_metadata_array_destroy(&attempt->trailing);
+    grpc_slice_unref(attempt->status_text);
+}
+
+kms_err kms_attempt_start(struct kms_attempt *attempt, const struct kms_lane *lane, const struct kms_rpc *rpc,
+                          const ProtobufCMessage *request)
+{
+    *attempt = (struct kms_attempt){.status_text = grpc_empty_slice()};
+    grpc_metadata_array_init(&attempt->leading);
+    grpc_metadata_array_init(&attempt->trailing);
+    attempt->call = grpc_channel_create_call(lane->channel, NULL, GRPC_PROPAGATE_DEFAULTS, lane->queue,
+                                             grpc_slice_from_static_string(rpc->path), NULL,
+                                             grpc_deadline(lane->deadline_us), NULL);
+    attempt->request = kms_message_pack(request);
+    grpc_op ops[6] = {
+        {.op = GRPC_OP_SEND_INITIAL_METADATA},
+        {.op = GRPC_OP_SEND_MESSAGE, .data.send_message.send_message = attempt->request},
+        {.op = GRPC_OP_SEND_CLOSE_FROM_CLIENT},
+        {.op = GRPC_OP_RECV_INITIAL_METADATA,
+         .data.recv_initial_metadata.recv_initial_metadata = &attempt->leading},
+        {.op = GRPC_OP_RECV_MESSAGE, .data.recv_message.recv_message = &attempt->reply},
+        {.op = GRPC_OP_RECV_STATUS_ON_CLIENT,
+         .data.recv_status_on_client = {.trailing_metadata = &attempt->trailing,
+                                        .status = &attempt->status,
+                                        .status_details = &attempt->status_text}},
+    };
+    if (grpc_call_start_batch(attempt->call, ops, sizeof ops / sizeof ops[0], attempt, NULL) == GRPC_CALL_OK)
+        return KMS_OK;
+    release(attempt);
+    return KMS_FAIL(INTERNAL);
+}
+
+static struct kms_bytes slice_view(const grpc_slice *slice)
+{
+    return kms_bytes_of(GRPC_SLICE_START_PTR(*slice), GRPC_SLICE_LENGTH(*slice));
+}
+
+/* The raw bytes of the trailer that carries google.rpc.Status; core has undone its base64. */
+static struct kms_bytes status_details(const grpc_metadata_array *trailing)
+{
+    for (size_t i = 0; i < trailing->count; i++)
+        if (kms_bytes_equal(slice_view(&trailing->metadata[i].key),
+                            kms_bytes_text("grpc-status-details-bin")))
+            return slice_view(&trailing->metadata[i].value);
+    return (struct kms_bytes){0};
+}
+
+static kms_err take_reply(struct kms_attempt *attempt, const struct kms_rpc *rpc, void **ret_result,
+                          struct kms_why *why)
+{
+    kms_why_set(why, "the reply to %s cannot be read", rpc->path);
+    if (attempt->reply == NULL) return KMS_FAIL(INTERNAL);
+    kms_arena arena;
+    kms_arena_init(&arena, REPLY_BYTES);
+    ProtobufCMessage *reply = NULL;
+    kms_err err = kms_message_unpack(attempt->reply, rpc->reply, &arena, &reply);
+    if (!kms_failed(err)) {
+        why->text[0] = '\0';
+        err = rpc->take(reply, ret_result, why);
+    }
+    kms_arena_wipe(&arena);
+    return err;
+}
+
+bool kms_attempt_finish(struct kms_attempt *attempt, const struct kms_rpc *rpc, void **ret_result,
+                        struct kms_error *error)
+{
+    struct kms_why why = {0};
+    bool ok = attempt->status == GRPC_STATUS_OK;
+    if (!ok) {
+        kms_error_remote(error, (int)attempt->status, slice_view(&attempt->status_text),
+                         status_details(&attempt->trailing));
+    } else {
+        kms_err err = take_reply(attempt, rpc, ret_result, &why);
+        ok = !kms_failed(err);
+        if (ok)
+            kms_error_clear(error);
+        else
+            kms_error_local(error, err, &why);
+    }
+    release(attempt);
+    return ok;
+}

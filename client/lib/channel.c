@@ -1,0 +1,186 @@
+/* Opens and closes the connection: credentials from PEM files, channel arguments. */
+#include "client/lib/channel.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <grpc/grpc_security.h>
+#include <grpc/support/log.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/secret.h"
+#include "client/lib/failure.h"
+
+enum {
+    PEM_FILE_BYTES = 128 * 1024,
+    TARGET_BYTES = 512,
+    RECONNECT_FIRST_MS = 100,
+    RECONNECT_LONGEST_MS = 2000
+};
+
+static bool is_unix(const char *endpoint)
+{
+    return strncmp(endpoint, "unix:", 5) == 0;
+}
+
+static bool has_port(const char *endpoint)
+{
+    const char *colon = strrchr(endpoint, ':');
+    if (colon == NULL || colon == endpoint) return false;
+    char *end;
+    unsigned long port = strtoul(colon + 1, &end, 10);
+    bool digits = colon[1] >= '0' && colon[1] <= '9' && *end == '\0';
+    bool one_host = endpoint[0] == '[' ? colon[-1] == ']' : strchr(endpoint, ':') == colon;
+    return digits && port > 0 && port <= UINT16_MAX && one_host && strpbrk(endpoint, "/ \t") == NULL;
+}
+
+kms_err kms_channel_target(const char *endpoint, char *to, size_t size, struct kms_why *why)
+{
+    const char *scheme = NULL;
+    if (endpoint != NULL && is_unix(endpoint) && endpoint[5] == '/') scheme = "";
+    if (endpoint != NULL && !is_unix(endpoint) && has_port(endpoint)) scheme = "dns:///";
+    int len = scheme != NULL ? snprintf(to, size, "%s%s", scheme, endpoint) : -1;
+    if (len > 0 && (size_t)len < size) return KMS_OK;
+    kms_why_set(why, "endpoint \"%.100s\" is neither HOST:PORT nor unix:/PATH",
+                endpoint != NULL ? endpoint : "");
+    return KMS_FAIL(CONFIG_INVALID);
+}
+
+/* A PEM file with a NUL behind it, in locked memory: one of them is a private key. */
+static kms_err read_pem(const char *what, const char *path, kms_secret **ret_pem, struct kms_why *why)
+{
+    if (path == NULL) {
+        kms_why_set(why, "%s is missing: HOST:PORT needs a CA file, a certificate file and a key file", what);
+        return KMS_FAIL(CONFIG_INVALID);
+    }
+    KMS_OWN_FD fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+    KMS_OWN(kms_secret) pem = NULL;
+    KMS_TRY(kms_secret_new(PEM_FILE_BYTES, &pem));
+    size_t len = 0;
+    for (ssize_t got = fd >= 0 ? 1 : -1; got != 0; len += (size_t)got) {
+        if (got > 0) got = read(fd, kms_secret_data(pem) + len, PEM_FILE_BYTES - 1 - len);
+        if (got < 0) {
+            kms_why_set(why, "%s %s: %s", what, path, strerror(errno));
+            return KMS_FAIL(CONFIG_INVALID);
+        }
+    }
+    if (len == 0 || len == PEM_FILE_BYTES - 1 ||
+        strstr((char *)kms_secret_data(pem), "-----BEGIN ") == NULL) {
+        kms_why_set(why, "%s %s is not a PEM file", what, path);
+        return KMS_FAIL(CONFIG_INVALID);
+    }
+    *ret_pem = KMS_GIVE(pem);
+    return KMS_OK;
+}
+
+static kms_err make_credentials(const struct kms_client_options *options,
+                                grpc_channel_credentials **ret_credentials, struct kms_why *why)
+{
+    if (is_unix(options->endpoint)) {
+        *ret_credentials = grpc_insecure_credentials_create();
+        return KMS_OK;
+    }
+    KMS_OWN(kms_secret) ca = NULL;
+    KMS_OWN(kms_secret) cert = NULL;
+    KMS_OWN(kms_secret) key = NULL;
+    KMS_TRY(read_pem("CA file", options->ca_file, &ca, why));
+    KMS_TRY(read_pem("certificate file", options->cert_file, &cert, why));
+    KMS_TRY(read_pem("key file", options->key_file, &key, why));
+    grpc_ssl_pem_key_cert_pair pair = {.private_key = (char *)kms_secret_data(key),
+                                       .cert_chain = (char *)kms_secret_data(cert)};
+    grpc_channel_credentials *credentials =
+        grpc_ssl_credentials_create((char *)kms_secret_data(ca), &pair, NULL, NULL);
+    if (credentials == NULL) {
+        kms_why_set(why, "%s, %s and %s do not make TLS credentials", options->ca_file, options->cert_file,
+                    options->key_file);
+        return KMS_FAIL(CONFIG_INVALID);
+    }
+    *ret_credentials = credentials;
+    return KMS_OK;
+}
+
+static grpc_arg integer_arg(const char *name, int value)
+{
+    return (grpc_arg){.type = GRPC_ARG_INTEGER, .key = (char *)(uintptr_t)name, .value.integer = value};
+}
+
+static grpc_arg text_arg(const char *name, const char *value)
+{
+    return (grpc_arg){
+        .type = GRPC_ARG_STRING, .key = (char *)(uintptr_t)name, .value.string = (char *)(uintptr_t)value};
+}
+
+static grpc_channel *make_channel(const char *target, const char *server_name,
+                                  grpc_channel_credentials *credentials)
+{
+    grpc_arg args[] = {
+        integer_arg(GRPC_ARG_ENABLE_RETRIES, 0),    /* unary.c repeats calls; core would do it unseen */
+        integer_arg(GRPC_ARG_ENABLE_HTTP_PROXY, 0), /* keys do not travel through $http_proxy */
+        integer_arg(GRPC_ARG_SERVICE_CONFIG_DISABLE_RESOLUTION, 1), integer_arg(GRPC_ARG_ENABLE_CHANNELZ, 0),
+        integer_arg(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1), /* a client is a connection of its own */
+        /* Below our own pauses, so that a repeated call meets a fresh attempt to connect. */
+        integer_arg(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, RECONNECT_FIRST_MS),
+        integer_arg(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, RECONNECT_LONGEST_MS),
+        text_arg(GRPC_ARG_PRIMARY_USER_AGENT_STRING, "libkms/" KMS_VERSION),
+        text_arg(GRPC_SSL_TARGET_NAME_OVERRIDE_ARG, server_name), /* last: only if there is one */
+    };
+    size_t count = sizeof args / sizeof args[0] - (server_name == NULL ? 1 : 0);
+    grpc_channel_args all = {.num_args = count, .args = args};
+    return grpc_channel_create(target, credentials, &all);
+}
+
+static kms_err open_channel(const struct kms_client_options *options, const char *target,
+                            grpc_channel **ret_channel, struct kms_why *why)
+{
+    grpc_channel_credentials *credentials = NULL;
+    KMS_TRY(make_credentials(options, &credentials, why));
+    *ret_channel = make_channel(target, options->server_name, credentials);
+    grpc_channel_credentials_release(credentials);
+    return KMS_OK;
+}
+
+/* What core has to say comes back in errors; its log would only repeat it on the caller's standard error. */
+static void quiet_grpc(void)
+{
+    if (getenv("GRPC_VERBOSITY") == NULL) gpr_set_log_verbosity(GPR_LOG_SEVERITY_ERROR);
+}
+
+static kms_err client_new(const struct kms_client_options *options, kms_client **ret_client,
+                          struct kms_why *why)
+{
+    char target[TARGET_BYTES];
+    KMS_TRY(kms_channel_target(options->endpoint, target, sizeof target, why));
+    kms_client *client = calloc(1, sizeof *client);
+    if (client == NULL) return KMS_FAIL(NO_MEMORY);
+    client->timeout_ms = options->timeout_ms != 0 ? options->timeout_ms : KMS_CLIENT_TIMEOUT_MS;
+    client->attempts = options->attempts != 0 ? options->attempts : KMS_CLIENT_ATTEMPTS;
+    quiet_grpc();
+    grpc_init();
+    kms_err err = open_channel(options, target, &client->channel, why);
+    if (kms_failed(err)) {
+        kms_client_close(client);
+        return err;
+    }
+    *ret_client = client;
+    return KMS_OK;
+}
+
+bool kms_client_open(const struct kms_client_options *options, kms_client **ret_client,
+                     struct kms_error *error)
+{
+    struct kms_why why = {0};
+    kms_error_clear(error);
+    kms_err err = client_new(options, ret_client, &why);
+    if (kms_failed(err)) kms_error_local(error, err, &why);
+    return !kms_failed(err);
+}
+
+void kms_client_close(kms_client *client)
+{
+    if (client == NULL) return;
+    if (client->channel != NULL) grpc_channel_destroy(client->channel);
+    grpc_shutdown();
+    free(client);
+}

@@ -1,0 +1,136 @@
+/* CryptoService: requests with the checksum of what they carry. */
+#include <kms/client.h>
+
+#include "base/text.h"
+#include "client/lib/context.h"
+#include "client/lib/failure.h"
+#include "client/lib/message.h"
+#include "client/lib/unary.h"
+#include "kms/v1/crypto.pb-c.h"
+
+static uint32_t crc32c(struct kms_blob blob)
+{
+    return kms_crc32c(0, kms_bytes_of(blob.data, blob.len));
+}
+
+static bool bad_context(struct kms_error *error)
+{
+    struct kms_why why = {
+        .text = "an entry of the encryption context has no name or no value, or memory ran out"};
+    kms_error_local(error, KMS_FAIL(INVALID_ARGUMENT), &why);
+    return false;
+}
+
+bool kms_client_encrypt(kms_client *client, const struct kms_encrypt_request *request,
+                        const struct kms_call_options *options, struct kms_encrypt_result **ret_result,
+                        struct kms_error *error)
+{
+    KMS_OWN(kms_context_map) map = NULL;
+    if (!kms_context_map_new(&request->context,
+                             &kms__v1__encrypt_request__encryption_context_entry__descriptor, &map))
+        return bad_context(error);
+    Kms__V1__EncryptRequest message = KMS__V1__ENCRYPT_REQUEST__INIT;
+    message.key_id = kms_borrow_text(request->key_id);
+    message.plaintext = kms_borrow_bytes(request->plaintext.data, request->plaintext.len);
+    message.n_encryption_context = request->context.count;
+    message.encryption_context = kms_context_map_entries(map);
+    message.optional_plaintext_crc32c_case =
+        KMS__V1__ENCRYPT_REQUEST__OPTIONAL_PLAINTEXT_CRC32C_PLAINTEXT_CRC32C;
+    message.plaintext_crc32c = crc32c(request->plaintext);
+    struct kms_unary call = {.rpc = KMS_RPC_ENCRYPT, .request = &message.base};
+    void *result = NULL;
+    if (!kms_unary_one(client, options, &call, &result, error)) return false;
+    *ret_result = result;
+    return true;
+}
+
+bool kms_client_re_encrypt(kms_client *client, const struct kms_re_encrypt_request *request,
+                           const struct kms_call_options *options, struct kms_re_encrypt_result **ret_result,
+                           struct kms_error *error)
+{
+    KMS_OWN(kms_context_map) source = NULL;
+    KMS_OWN(kms_context_map) destination = NULL;
+    if (!kms_context_map_new(&request->source_context,
+                             &kms__v1__re_encrypt_request__source_encryption_context_entry__descriptor,
+                             &source) ||
+        !kms_context_map_new(&request->destination_context,
+                             &kms__v1__re_encrypt_request__destination_encryption_context_entry__descriptor,
+                             &destination))
+        return bad_context(error);
+    Kms__V1__ReEncryptRequest message = KMS__V1__RE_ENCRYPT_REQUEST__INIT;
+    message.ciphertext_blob = kms_borrow_bytes(request->ciphertext.data, request->ciphertext.len);
+    message.n_source_encryption_context = request->source_context.count;
+    message.source_encryption_context = kms_context_map_entries(source);
+    message.source_key_id = kms_borrow_text(request->source_key_id);
+    message.destination_key_id = kms_borrow_text(request->destination_key_id);
+    message.n_destination_encryption_context = request->destination_context.count;
+    message.destination_encryption_context = kms_context_map_entries(destination);
+    message.optional_ciphertext_crc32c_case =
+        KMS__V1__RE_ENCRYPT_REQUEST__OPTIONAL_CIPHERTEXT_CRC32C_CIPHERTEXT_CRC32C;
+    message.ciphertext_crc32c = crc32c(request->ciphertext);
+    struct kms_unary call = {.rpc = KMS_RPC_RE_ENCRYPT, .request = &message.base};
+    void *result = NULL;
+    if (!kms_unary_one(client, options, &call, &result, error)) return false;
+    *ret_result = result;
+    return true;
+}
+
+bool kms_client_generate_data_key(kms_client *client, const struct kms_data_key_request *request,
+                                  const struct kms_call_options *options,
+                                  struct kms_data_key_result **ret_result, struct kms_error *error)
+{
+    KMS_OWN(kms_context_map) map = NULL;
+    if (!kms_context_map_new(&request->context,
+                             &kms__v1__generate_data_key_request__encryption_context_entry__descriptor, &map))
+        return bad_context(error);
+    Kms__V1__GenerateDataKeyRequest message = KMS__V1__GENERATE_DATA_KEY_REQUEST__INIT;
+    message.key_id = kms_borrow_text(request->key_id);
+    message.key_spec = (Kms__V1__DataKeySpec)request->spec;
+    message.number_of_bytes = request->number_of_bytes;
+    message.n_encryption_context = request->context.count;
+    message.encryption_context = kms_context_map_entries(map);
+    struct kms_unary call = {.rpc = KMS_RPC_GENERATE_DATA_KEY, .request = &message.base};
+    void *result = NULL;
+    if (!kms_unary_one(client, options, &call, &result, error)) return false;
+    *ret_result = result;
+    return true;
+}
+
+bool kms_client_generate_data_key_without_plaintext(kms_client *client,
+                                                    const struct kms_data_key_request *request,
+                                                    const struct kms_call_options *options,
+                                                    struct kms_data_key_result **ret_result,
+                                                    struct kms_error *error)
+{
+    KMS_OWN(kms_context_map) map = NULL;
+    if (!kms_context_map_new(
+            &request->context,
+            &kms__v1__generate_data_key_without_plaintext_request__encryption_context_entry__descriptor,
+            &map))
+        return bad_context(error);
+    Kms__V1__GenerateDataKeyWithoutPlaintextRequest message =
+        KMS__V1__GENERATE_DATA_KEY_WITHOUT_PLAINTEXT_REQUEST__INIT;
+    message.key_id = kms_borrow_text(request->key_id);
+    message.key_spec = (Kms__V1__DataKeySpec)request->spec;
+    message.number_of_bytes = request->number_of_bytes;
+    message.n_encryption_context = request->context.count;
+    message.encryption_context = kms_context_map_entries(map);
+    struct kms_unary call = {.rpc = KMS_RPC_GENERATE_DATA_KEY_WITHOUT_PLAINTEXT, .request = &message.base};
+    void *result = NULL;
+    if (!kms_unary_one(client, options, &call, &result, error)) return false;
+    *ret_result = result;
+    return true;
+}
+
+bool kms_client_generate_random(kms_client *client, uint32_t number_of_bytes,
+                                const struct kms_call_options *options, kms_plaintext **ret_random,
+                                struct kms_error *error)
+{
+    Kms__V1__GenerateRandomRequest message = KMS__V1__GENERATE_RANDOM_REQUEST__INIT;
+    message.number_of_bytes = number_of_bytes;
+    struct kms_unary call = {.rpc = KMS_RPC_GENERATE_RANDOM, .request = &message.base};
+    void *result = NULL;
+    if (!kms_unary_one(client, options, &call, &result, error)) return false;
+    *ret_random = result;
+    return true;
+}

@@ -1,0 +1,17 @@
+/* How failures become a kms_error: our own, and what a server sent. error may be NULL everywhere.
+ * Thread-safe. */
+#ifndef KMS_CLIENT_FAILURE_H
+#define KMS_CLIENT_FAILURE_H
+
+#include <kms/error.h>
+
+#include "base/bytes.h"
+
+void kms_error_clear(struct kms_error *error);
+/* Found on this side: reason and code from base/err.def, the words of why when it has any. */
+void kms_error_local(struct kms_error *error, kms_err err, const struct kms_why *why);
+/* From a gRPC status. details: the trailer grpc-status-details-bin, a google.rpc.Status whose ErrorInfo of
+ * domain "kmsd" gives the reason; empty, malformed or contradicting details are ignored. */
+void kms_error_remote(struct kms_error *error, int code, struct kms_bytes message, struct kms_bytes details);
+
+#endif

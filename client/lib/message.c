@@ -1,0 +1,77 @@
+/* Packing, unpacking and wiping of messages. */
+#include "client/lib/message.h"
+
+#include <grpc/byte_buffer_reader.h>
+#include <grpc/slice.h>
+
+#include "base/secret.h"
+
+static void *arena_alloc(void *arena, size_t size)
+{
+    return kms_arena_alloc(arena, size);
+}
+
+static void arena_free(void *arena, void *pointer)
+{
+    (void)arena;
+    (void)pointer; /* the wipe of the arena takes it */
+}
+
+ProtobufCAllocator kms_arena_allocator(kms_arena *arena)
+{
+    return (ProtobufCAllocator){.alloc = arena_alloc, .free = arena_free, .allocator_data = arena};
+}
+
+grpc_byte_buffer *kms_message_pack(const ProtobufCMessage *message)
+{
+    /* "large" is never inlined in the slice itself, so the buffer holds the only copy and can be wiped. */
+    grpc_slice slice = grpc_slice_malloc_large(protobuf_c_message_get_packed_size(message));
+    protobuf_c_message_pack(message, GRPC_SLICE_START_PTR(slice));
+    grpc_byte_buffer *buffer = grpc_raw_byte_buffer_create(&slice, 1);
+    grpc_slice_unref(slice);
+    return buffer;
+}
+
+static void wipe_slice(grpc_slice slice)
+{
+    kms_wipe(GRPC_SLICE_START_PTR(slice), GRPC_SLICE_LENGTH(slice));
+}
+
+void kms_buffer_destroy(grpc_byte_buffer *buffer)
+{
+    if (buffer == NULL) return;
+    grpc_byte_buffer_reader reader;
+    if (grpc_byte_buffer_reader_init(&reader, buffer)) {
+        for (grpc_slice *slice = NULL; grpc_byte_buffer_reader_peek(&reader, &slice);)
+            kms_wipe(GRPC_SLICE_START_PTR(*slice), GRPC_SLICE_LENGTH(*slice));
+        grpc_byte_buffer_reader_destroy(&reader);
+    }
+    grpc_byte_buffer_destroy(buffer);
+}
+
+kms_err kms_message_unpack(grpc_byte_buffer *buffer, const ProtobufCMessageDescriptor *descriptor,
+                           kms_arena *arena, ProtobufCMessage **ret_message)
+{
+    grpc_byte_buffer_reader reader;
+    if (!grpc_byte_buffer_reader_init(&reader, buffer)) return KMS_FAIL(INTERNAL);
+    grpc_slice all = grpc_byte_buffer_reader_readall(&reader);
+    grpc_byte_buffer_reader_destroy(&reader);
+    ProtobufCAllocator allocator = kms_arena_allocator(arena);
+    ProtobufCMessage *message =
+        protobuf_c_message_unpack(descriptor, &allocator, GRPC_SLICE_LENGTH(all), GRPC_SLICE_START_PTR(all));
+    wipe_slice(all);
+    grpc_slice_unref(all);
+    if (message == NULL) return KMS_FAIL(INTERNAL);
+    *ret_message = message;
+    return KMS_OK;
+}
+
+char *kms_borrow_text(const char *text)
+{
+    return (char *)(uintptr_t)(text != NULL ? text : "");
+}
+
+ProtobufCBinaryData kms_borrow_bytes(const uint8_t *data, size_t len)
+{
+    return (ProtobufCBinaryData){.data = (uint8_t *)(uintptr_t)data, .len = len};
+}

@@ -1,0 +1,75 @@
+/* SystemService: the request and its result. */
+#include <kms/client.h>
+
+#include "client/lib/store.h"
+#include "client/lib/unary.h"
+#include "kms/v1/system.pb-c.h"
+
+static void add_capabilities(struct kms_status *result, const Kms__V1__GetStatusResponse *reply)
+{
+    struct kms_capability *capabilities =
+        kms_store_add(result, reply->n_hsm_capabilities, sizeof *capabilities);
+    for (size_t i = 0; capabilities != NULL && i < reply->n_hsm_capabilities; i++)
+        capabilities[i] =
+            (struct kms_capability){.name = kms_store_text(result, reply->hsm_capabilities[i]->name),
+                                    .available = reply->hsm_capabilities[i]->available,
+                                    .reason = kms_store_text(result, reply->hsm_capabilities[i]->reason)};
+    result->hsm_capabilities = capabilities;
+    result->hsm_capability_count = reply->n_hsm_capabilities;
+}
+
+static void add_warnings(struct kms_status *result, const Kms__V1__GetStatusResponse *reply)
+{
+    const char **warnings = kms_store_add(result, reply->n_warnings, sizeof *warnings);
+    for (size_t i = 0; warnings != NULL && i < reply->n_warnings; i++)
+        warnings[i] = kms_store_text(result, reply->warnings[i]);
+    result->warnings = warnings;
+    result->warning_count = reply->n_warnings;
+}
+
+kms_err kms_take_status(const ProtobufCMessage *message, void **ret_result, struct kms_why *why)
+{
+    (void)why;
+    const Kms__V1__GetStatusResponse *reply = (const Kms__V1__GetStatusResponse *)message;
+    KMS_OWN(kms_store) store = kms_store_new(sizeof(struct kms_status));
+    if (store == NULL) return KMS_FAIL(NO_MEMORY);
+    *(struct kms_status *)store = (struct kms_status){
+        .version = kms_store_text(store, reply->version),
+        .instance_id = kms_store_text(store, reply->instance_id),
+        .start_time_us = reply->start_time_us,
+        .policy_separation = kms_store_text(store, reply->policy_separation),
+        .service_policy_sha256 = kms_store_text(store, reply->service_policy_sha256),
+        .hsm_workers_healthy = reply->hsm_workers_healthy,
+        .hsm_workers_configured = reply->hsm_workers_configured,
+        .hsm_token = kms_store_text(store, reply->hsm_token),
+        .root_id = reply->root_id,
+        .keystore_revision = reply->keystore_revision,
+        .keys = reply->keys,
+        .aliases = reply->aliases,
+        .keystore_digest = kms_store_text(store, reply->keystore_digest),
+        .audit_sequence = reply->audit_sequence,
+        .audit_head = kms_store_text(store, reply->audit_head),
+        .audit_writable = reply->audit_writable,
+    };
+    add_capabilities(store, reply);
+    add_warnings(store, reply);
+    KMS_TRY(kms_store_check(store));
+    *ret_result = KMS_GIVE(store);
+    return KMS_OK;
+}
+
+void kms_status_free(struct kms_status *status)
+{
+    kms_store_free(status);
+}
+
+bool kms_client_get_status(kms_client *client, const struct kms_call_options *options,
+                           struct kms_status **ret_status, struct kms_error *error)
+{
+    Kms__V1__GetStatusRequest message = KMS__V1__GET_STATUS_REQUEST__INIT;
+    struct kms_unary call = {.rpc = KMS_RPC_GET_STATUS, .request = &message.base};
+    void *result = NULL;
+    if (!kms_unary_one(client, options, &call, &result, error)) return false;
+    *ret_status = result;
+    return true;
+}
