@@ -1,0 +1,28 @@
+/*
+ * The configuration of kmsd: kmsd.yaml checked as a whole. options.def lists every option; a member is called
+ * as its option, with its unit. Read-only after load, so any thread may use it.
+ */
+#ifndef KMS_KMSD_CONF_CONF_H
+#define KMS_KMSD_CONF_CONF_H
+
+#include "base/conf.h"
+#include "base/log.h"
+
+enum kmsd_separation { KMSD_SEPARATION_ENFORCE, KMSD_SEPARATION_WARN };
+
+#define KMS_CONF_DEF "kmsd/conf/options.def"
+#include "base/conf_struct.def"
+typedef struct kmsd_conf kmsd_conf;
+
+enum { KMSD_UID_OVERFLOW = 65534 }; /* what the kernel shows for a user id that has no mapping: anybody */
+
+/* Errors: IO; CONFIG_INVALID, with file, line and option in why, also for options that do not fit together.
+ */
+KMS_MUST_USE kms_err kmsd_conf_load(const char *path, struct kmsd_conf **ret_conf, struct kms_why *why);
+void kmsd_conf_free(struct kmsd_conf *conf); /* NULL is a no-op */
+void kmsd_conf_drop(struct kmsd_conf **conf);
+
+KMS_MUST_USE kms_err kmsd_conf_print_sample(kms_buf *out);                        /* deploy's kmsd.yaml */
+KMS_MUST_USE kms_err kmsd_conf_print(const struct kmsd_conf *conf, kms_buf *out); /* values in effect */
+
+#endif
