@@ -1,0 +1,100 @@
+/*
+ * Decides the environment of the program that `kms-env run` starts: what is inherited, what env files set,
+ * what is ciphertext and has to be decrypted. Knows neither files nor the service: both are handed in. Not
+ * thread-safe.
+ */
+#ifndef KMS_CLIENT_KMS_ENV_RESOLVE_H
+#define KMS_CLIENT_KMS_ENV_RESOLVE_H
+
+#include "base/secret.h"
+#include "client/kms-env/dotenv.h"
+
+enum {
+    KMS_ENV_STRING_BYTES =
+        128 * 1024, /* longest NAME=value with its NUL: Linux, MAX_ARG_STRLEN (execve(2)) */
+};
+
+/* The application that values belong to when neither flag, file nor KMS_ENV_APP names one. */
+#define KMS_ENV_DEFAULT_APP "default"
+
+struct kms_env_names {
+    const struct kms_bytes *names; /* borrowed */
+    size_t count;                  /* 0: all */
+};
+
+struct kms_env_options {
+    const char *app;           /* --app; NULL: the file says */
+    const char *fallback_app;  /* where no file says; never NULL */
+    struct kms_env_names only; /* touch these alone */
+    bool pristine;             /* nothing inherited but what was decrypted */
+    bool no_overwrite;         /* inherited beats env files */
+    bool allow_missing;        /* start without what cannot be had */
+    bool unsafe_names;         /* no guard (guard.h) */
+    bool keep_settings;        /* the child gets KMS_ENDPOINT and the like */
+};
+
+struct kms_env_input {
+    const char *path;
+    const kms_dotenv *document;
+};
+
+struct kms_env_variable {
+    struct kms_bytes name, value; /* value as it was found: plain, or the text form of a ciphertext */
+    struct kms_bytes app;         /* that the ciphertext is bound to */
+    const char *file;             /* NULL: inherited */
+    unsigned line;
+    bool ciphertext; /* to be decrypted */
+    char *inherited; /* passed on as it is; NULL: string */
+    char *string;    /* NAME=value, in locked memory */
+    size_t string_bytes;
+};
+
+typedef struct kms_env_plan kms_env_plan;
+
+/*
+ * environment (NULL-terminated), inputs and options are borrowed while the plan lives; later inputs win.
+ * Errors: INVALID_ARGUMENT (a guarded name), NOT_FOUND (a name of only that nothing sets), NO_MEMORY.
+ * ret_notes gets lines for standard error (what is overwritten, each refused name) on success and on failure.
+ */
+KMS_MUST_USE kms_err kms_env_plan_new(char *const *environment, const struct kms_env_input *inputs,
+                                      size_t input_count, const struct kms_env_options *options,
+                                      kms_env_plan **ret_plan, kms_buf *notes, struct kms_why *why);
+void kms_env_plan_free(kms_env_plan *plan); /* wipes; NULL is a no-op */
+void kms_env_plan_drop(kms_env_plan **plan);
+
+size_t kms_env_plan_count(const kms_env_plan *plan);
+const struct kms_env_variable *kms_env_plan_variable(const kms_env_plan *plan, size_t index);
+
+/* One value to decrypt: name and app are its encryption context, key is the key that it must be under or
+ * NULL. */
+struct kms_env_job {
+    const char *name, *app, *key;
+    struct kms_bytes ciphertext;
+    kms_secret *plaintext; /* out: the plan's to free; NULL when it failed or is empty */
+    kms_err err;           /* out */
+    struct kms_why why;    /* out: when it failed */
+};
+/* Decrypts all jobs. Fails only when none could be tried; otherwise each job has its outcome. */
+struct kms_env_decrypter {
+    kms_err (*decrypt)(void *self, struct kms_env_job *jobs, size_t count, struct kms_why *why);
+    void *self;
+};
+
+/*
+ * Decrypts what is ciphertext (nothing is called when there is none) and builds the strings of the child. key
+ * is the pin or NULL. Either all values are there or the first error is returned, and notes has a line for
+ * each that failed, with its name and the reason, never its value. With allow_missing failed values are left
+ * out and noted. INVALID_ARGUMENT: NUL in a value; LIMIT_EXCEEDED: KMS_ENV_STRING_BYTES.
+ */
+KMS_MUST_USE kms_err kms_env_plan_resolve(kms_env_plan *plan, const char *key,
+                                          struct kms_env_decrypter decrypter, kms_buf *notes,
+                                          struct kms_why *why);
+
+/* For execve, NULL-terminated: borrowed from the plan; KMS_ENV=1 is its last string. NO_MEMORY. */
+KMS_MUST_USE kms_err kms_env_plan_environment(kms_env_plan *plan, char *const **ret_environment);
+
+/* The value begins with kms:v1: */
+bool kms_env_is_ciphertext(struct kms_bytes value);
+bool kms_env_names_have(struct kms_env_names names, struct kms_bytes name);
+
+#endif
