@@ -13,9 +13,15 @@ struct kms_arena_chunk {
 
 enum { ALIGN = 16 };
 
-static size_t aligned(size_t n) { return (n + ALIGN - 1) / ALIGN * ALIGN; }
+static size_t aligned(size_t n)
+{
+    return (n + ALIGN - 1) / ALIGN * ALIGN;
+}
 
-void kms_arena_init(kms_arena *arena, size_t limit_bytes) { *arena = (kms_arena){.limit = limit_bytes}; }
+void kms_arena_init(kms_arena *arena, size_t limit_bytes)
+{
+    *arena = (kms_arena){.limit = limit_bytes};
+}
 
 static struct kms_arena_chunk *add_chunk(kms_arena *arena, size_t len)
 {

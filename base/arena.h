@@ -1,7 +1,7 @@
 /*
- * kms_arena: the memory of one call. Allocation is a bump, there is no free between, and one wipe ends it all, so that
- * no copy of a plaintext outlives its call. Chunks are locked memory (secret.h) and bounded in sum. Not thread-safe:
- * one owner at a time, like the call.
+ * kms_arena: the memory of one call. Allocation is a bump, there is no free between, and one wipe ends it
+ * all, so that no copy of a plaintext outlives its call. Chunks are locked memory (secret.h) and bounded in
+ * sum. Not thread-safe: one owner at a time, like the call.
  */
 #ifndef KMS_BASE_ARENA_H
 #define KMS_BASE_ARENA_H

@@ -32,13 +32,16 @@ typedef struct kms_buf {
     size_t len, cap; /* bytes */
 } kms_buf;
 
-KMS_MUST_USE kms_err kms_buf_append(kms_buf *buf, const void *data, size_t len); /* NO_MEMORY; unchanged then */
-KMS_MUST_USE kms_err kms_buf_print(kms_buf *buf, const char *format, ...) __attribute__((format(printf, 2, 3)));
+KMS_MUST_USE kms_err kms_buf_append(kms_buf *buf, const void *data,
+                                    size_t len); /* NO_MEMORY; unchanged then */
+KMS_MUST_USE kms_err kms_buf_print(kms_buf *buf, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
 struct kms_bytes kms_buf_view(const kms_buf *buf);
 void kms_buf_free(kms_buf *buf); /* empties it; the struct itself is the caller's */
 #define KMS_OWN_BUF __attribute__((cleanup(kms_buf_free))) kms_buf
 
-/* A whole file of at most max_len bytes into buf (must be empty). Errors: IO, LIMIT_EXCEEDED, NO_MEMORY; why names the file. */
+/* A whole file of at most max_len bytes into buf (must be empty). Errors: IO, LIMIT_EXCEEDED, NO_MEMORY; why
+ * names the file. */
 KMS_MUST_USE kms_err kms_read_file(const char *path, size_t max_len, kms_buf *buf, struct kms_why *why);
 
 /* Lower-case hex of data into text, which has room for 2 * len + 1 bytes. */

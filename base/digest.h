@@ -1,6 +1,6 @@
 /*
- * SHA-256 (FIPS 180-4) and HMAC-SHA-256 (FIPS 198-1) by OpenSSL, prepared once. A kms_digest is not thread-safe:
- * one for each thread; making one costs microseconds, using it does not.
+ * SHA-256 (FIPS 180-4) and HMAC-SHA-256 (FIPS 198-1) by OpenSSL, prepared once. A kms_digest is not
+ * thread-safe: one for each thread; making one costs microseconds, using it does not.
  */
 #ifndef KMS_BASE_DIGEST_H
 #define KMS_BASE_DIGEST_H

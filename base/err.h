@@ -24,9 +24,18 @@ typedef struct {
 #define KMS_FAIL(n)  ((kms_err){KMS_E_##n})
 #define KMS_MUST_USE __attribute__((warn_unused_result))
 
-static inline bool kms_failed(kms_err e) { return e.code != KMS_E_OK; }
-static inline bool kms_is(kms_err e, enum kms_code code) { return e.code == code; }
-static inline void kms_ignore(kms_err e) { (void)e; } /* say why, beside each use */
+static inline bool kms_failed(kms_err e)
+{
+    return e.code != KMS_E_OK;
+}
+static inline bool kms_is(kms_err e, enum kms_code code)
+{
+    return e.code == code;
+}
+static inline void kms_ignore(kms_err e)
+{
+    (void)e;
+} /* say why, beside each use */
 
 /* Leave this function when expr failed; owned locals clean themselves (own.h). */
 #define KMS_TRY(expr)                                                                                        \
@@ -35,9 +44,9 @@ static inline void kms_ignore(kms_err e) { (void)e; } /* say why, beside each us
         if (kms_failed(try_err_)) return try_err_;                                                           \
     } while (0)
 
-const char *kms_err_reason(kms_err e);      /* "ACCESS_DENIED": stable, static */
-const char *kms_err_text(kms_err e);        /* one sentence, static, safe to show a client */
-int         kms_err_grpc_status(kms_err e); /* a grpc_status_code */
+const char *kms_err_reason(kms_err e); /* "ACCESS_DENIED": stable, static */
+const char *kms_err_text(kms_err e);   /* one sentence, static, safe to show a client */
+int kms_err_grpc_status(kms_err e);    /* a grpc_status_code */
 
 /*
  * The words that go with an error: what was wrong, where, what to do. Never a secret. A function that takes a

@@ -23,10 +23,10 @@ typedef struct kms_secret kms_secret;
 
 /* Errors: INVALID_ARGUMENT (len), NO_MEMORY. The caller owns *ret_secret; untouched on failure. */
 KMS_MUST_USE kms_err kms_secret_new(size_t len, kms_secret **ret_secret);
-uint8_t *kms_secret_data(kms_secret *s);      /* borrowed, valid until free */
-size_t kms_secret_len(const kms_secret *s);   /* bytes */
-void kms_secret_free(kms_secret *s);          /* NULL is a no-op */
-void kms_secret_drop(kms_secret **s);         /* for KMS_OWN */
-void kms_wipe(void *p, size_t len);           /* not removed by the optimiser */
+uint8_t *kms_secret_data(kms_secret *s);    /* borrowed, valid until free */
+size_t kms_secret_len(const kms_secret *s); /* bytes */
+void kms_secret_free(kms_secret *s);        /* NULL is a no-op */
+void kms_secret_drop(kms_secret **s);       /* for KMS_OWN */
+void kms_wipe(void *p, size_t len);         /* not removed by the optimiser */
 
 #endif

@@ -1,4 +1,5 @@
-/* Text that came from outside: UTF-8 (RFC 3629), base64 (RFC 4648), and the checksum that travels with it. Thread-safe. */
+/* Text that came from outside: UTF-8 (RFC 3629), base64 (RFC 4648), and the checksum that travels with it.
+ * Thread-safe. */
 #ifndef KMS_BASE_TEXT_H
 #define KMS_BASE_TEXT_H
 
@@ -10,10 +11,12 @@ bool kms_utf8_valid(struct kms_bytes text);
 /* Standard alphabet with padding, one line; text has room for kms_base64_len(len) + 1 bytes. */
 size_t kms_base64_len(size_t len);
 void kms_base64(struct kms_bytes data, char *text);
-/* Strict: no blanks, padding required. data has room for text.len / 4 * 3 bytes. False: not base64; data is wiped. */
+/* Strict: no blanks, padding required. data has room for text.len / 4 * 3 bytes. False: not base64; data is
+ * wiped. */
 bool kms_unbase64(struct kms_bytes text, uint8_t *data, size_t *ret_len);
 
-/* CRC-32C (Castagnoli, RFC 3720 appendix B.4), as Google's KMS uses it. crc is 0 to begin, or the last result. */
+/* CRC-32C (Castagnoli, RFC 3720 appendix B.4), as Google's KMS uses it. crc is 0 to begin, or the last
+ * result. */
 uint32_t kms_crc32c(uint32_t crc, struct kms_bytes data);
 
 #endif

@@ -1,7 +1,7 @@
 /*
  * Cursors over bytes: every frame, header and sealed body of this project is written and read through them.
- * Integers are big-endian; a field of varying length carries its length first. A cursor that runs out of room or
- * input remembers it: write or read on, then ask once. Not thread-safe.
+ * Integers are big-endian; a field of varying length carries its length first. A cursor that runs out of room
+ * or input remembers it: write or read on, then ask once. Not thread-safe.
  */
 #ifndef KMS_BASE_WIRE_H
 #define KMS_BASE_WIRE_H
@@ -29,9 +29,9 @@ uint8_t kms_get_u8(struct kms_reader *r);
 uint16_t kms_get_u16(struct kms_reader *r);
 uint32_t kms_get_u32(struct kms_reader *r);
 uint64_t kms_get_u64(struct kms_reader *r);
-bool kms_get_raw(struct kms_reader *r, void *data, size_t len); /* copies exactly len bytes; false: zeroed */
+bool kms_get_raw(struct kms_reader *r, void *data, size_t len);  /* copies exactly len bytes; false: zeroed */
 struct kms_bytes kms_get_view(struct kms_reader *r, size_t len); /* borrowed from the input */
-struct kms_bytes kms_get_blob(struct kms_reader *r);             /* u32 length, then that many bytes, borrowed */
+struct kms_bytes kms_get_blob(struct kms_reader *r); /* u32 length, then that many bytes, borrowed */
 /* All input was there and nothing is left over. */
 bool kms_reader_done(const struct kms_reader *r);
 

@@ -1,10 +1,11 @@
 /*
- * Who is calling. A certificate or a Unix peer becomes a kms_identity once; every call is then admitted against the
- * deny list, the certificate's expiry and the limits of its principal. Thread-safe.
+ * Who is calling. A certificate or a Unix peer becomes a kms_identity once; every call is then admitted
+ * against the deny list, the certificate's expiry and the limits of its principal. Thread-safe.
  *
- * Principal of a certificate: its one URI SAN (SPIFFE or any URI, ARNs included), else "cn:<CN>" when authn.allow_cn.
- * More than one URI SAN, or one with the scheme "cn" or "unix", is refused. Of a Unix peer: what the socket's
- * configuration maps its uid to, else the socket's principal; uid 65534 (overflow) never maps.
+ * Principal of a certificate: its one URI SAN (SPIFFE or any URI, ARNs included), else "cn:<CN>" when
+ * authn.allow_cn. More than one URI SAN, or one with the scheme "cn" or "unix", is refused. Of a Unix peer:
+ * what the socket's configuration maps its uid to, else the socket's principal; uid 65534 (overflow) never
+ * maps.
  */
 #ifndef KMS_AUTHN_AUTHN_H
 #define KMS_AUTHN_AUTHN_H
@@ -26,7 +27,8 @@ struct kms_unix_socket {
 
 struct kms_authn_options {
     bool allow_cn;
-    const char *deny_list; /* path, "" for none: lines "principal X", "serial HEX", "fingerprint SHA256HEX", # comments */
+    const char *deny_list; /* path, "" for none: lines "principal X", "serial HEX", "fingerprint SHA256HEX", #
+                              comments */
     uint32_t rate_per_principal, rate_burst; /* calls per second, 0: no limit; calls at once */
     uint32_t in_flight_per_principal;
     uint32_t refused_per_second; /* refused calls of a principal that are recorded one by one */
@@ -39,35 +41,37 @@ struct kms_principal; /* the limits of one principal */
 typedef struct kms_identity {
     unsigned refs;
     char principal[KMS_PRINCIPAL_BYTES];
-    const char *source;        /* "mtls-uri", "mtls-cn", "unix" */
-    uint64_t not_after_us;     /* wall clock; 0: never */
-    char serial[48];           /* hex, "" for a Unix peer */
-    char fingerprint[65];      /* SHA-256 of the certificate (DER), hex */
+    const char *source;    /* "mtls-uri", "mtls-cn", "unix" */
+    uint64_t not_after_us; /* wall clock; 0: never */
+    char serial[48];       /* hex, "" for a Unix peer */
+    char fingerprint[65];  /* SHA-256 of the certificate (DER), hex */
     struct kms_principal *limits;
 } kms_identity;
 
-KMS_MUST_USE kms_err kms_authn_new(const struct kms_authn_options *options, kms_authn **ret_authn, struct kms_why *why);
+KMS_MUST_USE kms_err kms_authn_new(const struct kms_authn_options *options, kms_authn **ret_authn,
+                                   struct kms_why *why);
 /* Reads the deny list again; on an error the old one stays in force. CONFIG_INVALID with file and line. */
 KMS_MUST_USE kms_err kms_authn_reload(kms_authn *authn, struct kms_why *why);
 void kms_authn_free(kms_authn *authn);
 void kms_authn_drop(kms_authn **authn);
 
 /* UNAUTHENTICATED with the cause. pem: the leaf certificate. */
-KMS_MUST_USE kms_err kms_identity_of_certificate(kms_authn *authn, struct kms_bytes pem, kms_identity **ret_identity,
-                                                 struct kms_why *why);
-KMS_MUST_USE kms_err kms_identity_of_peer(kms_authn *authn, const struct kms_unix_socket *socket, uint64_t uid,
-                                          kms_identity **ret_identity, struct kms_why *why);
+KMS_MUST_USE kms_err kms_identity_of_certificate(kms_authn *authn, struct kms_bytes pem,
+                                                 kms_identity **ret_identity, struct kms_why *why);
+KMS_MUST_USE kms_err kms_identity_of_peer(kms_authn *authn, const struct kms_unix_socket *socket,
+                                          uint64_t uid, kms_identity **ret_identity, struct kms_why *why);
 kms_identity *kms_identity_ref(kms_identity *identity);
 void kms_identity_unref(kms_identity *identity); /* NULL is a no-op */
 void kms_identity_drop(kms_identity **identity);
 
-/* May this identity call now? UNAUTHENTICATED (expired, on the deny list) or LIMIT_EXCEEDED. After success the call counts as
- * in flight until kms_authn_leave. */
-KMS_MUST_USE kms_err kms_authn_enter(kms_authn *authn, const kms_identity *identity, uint64_t now_us, struct kms_why *why);
+/* May this identity call now? UNAUTHENTICATED (expired, on the deny list) or LIMIT_EXCEEDED. After success
+ * the call counts as in flight until kms_authn_leave. */
+KMS_MUST_USE kms_err kms_authn_enter(kms_authn *authn, const kms_identity *identity, uint64_t now_us,
+                                     struct kms_why *why);
 void kms_authn_leave(kms_authn *authn, const kms_identity *identity);
 
-/* A call of this principal was refused (denied, malformed, over a limit). True: record it; false: it is one of too
- * many this second, count it in the summary instead. */
+/* A call of this principal was refused (denied, malformed, over a limit). True: record it; false: it is one
+ * of too many this second, count it in the summary instead. */
 bool kms_authn_refused(kms_authn *authn, const kms_identity *identity, uint64_t now_us);
 /* Hands out and clears the summaries of seconds that are over. */
 typedef void kms_suppressed_visit(void *user, const char *principal, uint64_t count);

@@ -1,11 +1,12 @@
 /*
  * struct kms_call: the parcel. One for each RPC, it goes from station to station and never back:
  *
- *   rpc decodes -> authn admits -> gather -> decide -> plan -> [kms-hsm] -> finish -> audit -> rpc replies     crypto lane
- *   rpc decodes -> authn admits -> [admin thread: gather -> decide -> attempt -> act] -> audit -> rpc replies  admin lane
+ *   rpc decodes -> authn admits -> gather -> decide -> plan -> [kms-hsm] -> finish -> audit -> rpc replies
+ * crypto lane rpc decodes -> authn admits -> [admin thread: gather -> decide -> attempt -> act] -> audit ->
+ * rpc replies  admin lane
  *
- * Whoever holds the call owns it; there is no lock in it. All its pointers live in its arena or in the references that
- * it holds, until rpc takes it back with `release`.
+ * Whoever holds the call owns it; there is no lock in it. All its pointers live in its arena or in the
+ * references that it holds, until rpc takes it back with `release`.
  */
 #ifndef KMS_SERVICE_CALL_H
 #define KMS_SERVICE_CALL_H
@@ -26,7 +27,8 @@ struct kms_key;
 
 enum { KMS_CALL_ACCESSES = 4, KMS_CALL_TEXT_BYTES = 128 };
 
-/* One question to policy: may the caller do this action on this key? gather asks, decide answers, audit lists. */
+/* One question to policy: may the caller do this action on this key? gather asks, decide answers, audit
+ * lists. */
 struct kms_access {
     enum kms_action action;
     bool service;             /* answered by the service policy, not by a key's */
@@ -43,46 +45,62 @@ struct kms_access {
 
 /* Where a call is; the last one reached stands in its audit record. */
 enum kms_stage {
-    KMS_STAGE_RPC, KMS_STAGE_AUTHN, KMS_STAGE_GATHER, KMS_STAGE_DECIDE, KMS_STAGE_PLAN, KMS_STAGE_HSM, KMS_STAGE_ACT,
+    KMS_STAGE_RPC,
+    KMS_STAGE_AUTHN,
+    KMS_STAGE_GATHER,
+    KMS_STAGE_DECIDE,
+    KMS_STAGE_PLAN,
+    KMS_STAGE_HSM,
+    KMS_STAGE_ACT,
     KMS_STAGE_FINISH,
 };
 
 struct kms_call {
     /* rpc fills these before kms_pipeline_begin */
     const struct kms_method *method;
-    kms_arena arena;                 /* request, reply, everything in between */
-    const ProtobufCMessage *request; /* in the arena; NULL when decoding failed: then err says why */
-    kms_identity *identity;          /* reference held; NULL when err is UNAUTHENTICATED */
-    char peer[KMS_CALL_TEXT_BYTES];  /* "ipv4:127.0.0.1:40512", "unix:uid=1000,pid=812" */
-    char source_ip[48];              /* "" on a Unix socket */
+    kms_arena arena;                          /* request, reply, everything in between */
+    const ProtobufCMessage *request;          /* in the arena; NULL when decoding failed: then err says why */
+    kms_identity *identity;                   /* reference held; NULL when err is UNAUTHENTICATED */
+    char peer[KMS_CALL_TEXT_BYTES];           /* "ipv4:127.0.0.1:40512", "unix:uid=1000,pid=812" */
+    char source_ip[48];                       /* "" on a Unix socket */
     char client[KMS_CALL_TEXT_BYTES];         /* user agent */
     char correlation_id[KMS_CALL_TEXT_BYTES]; /* metadata x-correlation-id: the client's own */
-    uint64_t started_us;             /* wall clock */
-    uint64_t deadline_us;            /* monotonic; 0: none */
-    void *transport;                 /* rpc's own */
+    uint64_t started_us;                      /* wall clock */
+    uint64_t deadline_us;                     /* monotonic; 0: none */
+    void *transport;                          /* rpc's own */
 
     /* the pipeline's */
     const struct kms_core *core;
     struct kms_id request_id;
-    unsigned lane;           /* which rpc thread begun it */
+    unsigned lane; /* which rpc thread begun it */
     enum kms_stage stage;
-    bool admitted;           /* counts as in flight for its principal */
-    bool silent;             /* refused once too often: counted in a summary, no record of its own */
+    bool admitted; /* counts as in flight for its principal */
+    bool silent;   /* refused once too often: counted in a summary, no record of its own */
     struct kms_access access[KMS_CALL_ACCESSES];
     size_t access_count;
+    bool reencrypt;                          /* access[0] is the source, access[1] the destination */
+    bool may_bypass_lockout, bypass_lockout; /* the request has the field; its value */
+    struct kms_access
+        *spends; /* crypto lane: the access whose key version encrypts, so its budget counts; or NULL */
+    bool out_of_budget;      /* plan found the budget of `spends` empty: reserve, then plan again */
     struct kms_hsm_job job;  /* crypto lane */
     ProtobufCMessage *reply; /* in the arena; sent when err is OK */
     kms_err err;
     struct kms_why why;
-    bool changed_store;      /* admin: mark is what the keystore said */
+    const char *policy_json; /* the document that CreateKey will store; in the arena or the request */
+    const char *noted;  /* something that the record should say although the call succeeds; NULL: nothing */
+    bool changed_store; /* admin: mark is what the keystore said */
     struct kms_store_mark mark;
-    struct kms_call *next;   /* for lists of whoever holds the call */
-    sem_t *recorded;         /* admin lane: posted when the attempt is durable, or has failed (err) */
-    bool attempt;            /* this trip to the audit log is the attempt's */
+    struct kms_call *next; /* for lists of whoever holds the call */
+    sem_t *recorded;       /* admin lane: posted when the attempt is durable, or has failed (err) */
+    bool attempt;          /* this trip to the audit log is the attempt's */
 };
 
 /* Memory of the call; NO_MEMORY is remembered by no one: check. */
-static inline void *kms_call_alloc(struct kms_call *call, size_t len) { return kms_arena_alloc(&call->arena, len); }
+static inline void *kms_call_alloc(struct kms_call *call, size_t len)
+{
+    return kms_arena_alloc(&call->arena, len);
+}
 
 /* Fails the call's current step with words: return kms_call_fail(call, KMS_FAIL(X), "..."). */
 kms_err kms_call_fail(struct kms_call *call, kms_err err, const char *format, ...)

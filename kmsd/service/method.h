@@ -7,13 +7,15 @@
 /* crypto: never blocks, one HSM job. admin: straight-line code on the admin threads, may wait. */
 enum kms_lane { KMS_LANE_CRYPTO = 1, KMS_LANE_ADMIN };
 
-/* Reads what the decision needs: which keys, under which names and contexts (call->access). No effect on anything. */
+/* Reads what the decision needs: which keys, under which names and contexts (call->access). No effect on
+ * anything. */
 typedef kms_err kms_gather_fn(struct kms_call *call);
 /* crypto lane, after policy said yes: fills call->job. */
 typedef kms_err kms_plan_fn(struct kms_call *call);
 /* crypto lane, when the job is done: fills call->reply. On the pipeline's thread: short. */
 typedef kms_err kms_finish_fn(struct kms_call *call);
-/* admin lane, after policy said yes (and after the attempt's record when class is admin): does it, fills call->reply. */
+/* admin lane, after policy said yes (and after the attempt's record when class is admin): does it, fills
+ * call->reply. */
 typedef kms_err kms_act_fn(struct kms_call *call);
 
 struct kms_method {
@@ -30,8 +32,10 @@ struct kms_method {
 extern const struct kms_method kms_methods[];
 extern const size_t kms_method_count;
 
-const ProtobufCMethodDescriptor *kms_method_codec(const struct kms_method *method); /* NULL: the row names no such rpc */
+const ProtobufCMethodDescriptor *
+kms_method_codec(const struct kms_method *method); /* NULL: the row names no such rpc */
 enum { KMS_METHOD_PATH_BYTES = 128 };
-void kms_method_path(const struct kms_method *method, char path[KMS_METHOD_PATH_BYTES]); /* "/kms.v1.CryptoService/Encrypt" */
+void kms_method_path(const struct kms_method *method,
+                     char path[KMS_METHOD_PATH_BYTES]); /* "/kms.v1.CryptoService/Encrypt" */
 
 #endif

@@ -1,7 +1,7 @@
 /*
- * The pipeline: what happens to a call between rpc's decode and rpc's reply. One thread of its own (the finish thread)
- * reads HSM results, finishes calls, appends their audit records, commits once for all of them, and only then gives the
- * replies free (group commit). Admin threads run what may block.
+ * The pipeline: what happens to a call between rpc's decode and rpc's reply. One thread of its own (the
+ * finish thread) reads HSM results, finishes calls, appends their audit records, commits once for all of
+ * them, and only then gives the replies free (group commit). Admin threads run what may block.
  */
 #ifndef KMS_SERVICE_PIPELINE_H
 #define KMS_SERVICE_PIPELINE_H
@@ -22,17 +22,20 @@ struct kms_transport {
 };
 
 struct kms_pipeline_options {
-    unsigned rpc_threads;   /* lanes 0 .. rpc_threads - 1 */
+    unsigned rpc_threads; /* lanes 0 .. rpc_threads - 1 */
     unsigned admin_threads;
-    unsigned admin_queue;   /* calls that may wait for an admin thread */
+    unsigned admin_queue; /* calls that may wait for an admin thread */
 };
 
-/* core, hsm, audit and authn outlive the pipeline. The finish thread runs from here on, so that kms_hsm_call works. */
-KMS_MUST_USE kms_err kms_pipeline_start(const struct kms_pipeline_options *options, struct kms_core *core, kms_pipeline **ret_pipeline);
-void kms_pipeline_set_transport(kms_pipeline *pipeline, const struct kms_transport *transport); /* before the first call */
+/* core, hsm, audit and authn outlive the pipeline. The finish thread runs from here on, so that kms_hsm_call
+ * works. */
+KMS_MUST_USE kms_err kms_pipeline_start(const struct kms_pipeline_options *options, struct kms_core *core,
+                                        kms_pipeline **ret_pipeline);
+void kms_pipeline_set_transport(kms_pipeline *pipeline,
+                                const struct kms_transport *transport); /* before the first call */
 
-/* Takes over a call that rpc decoded (or failed to: err and why set, request NULL). Never blocks. From one thread per
- * lane. Every call that is begun is released exactly once. */
+/* Takes over a call that rpc decoded (or failed to: err and why set, request NULL). Never blocks. From one
+ * thread per lane. Every call that is begun is released exactly once. */
 void kms_pipeline_begin(kms_pipeline *pipeline, unsigned lane, struct kms_call *call);
 /* The rpc thread's queue is empty: send what has been packed to the HSM. */
 void kms_pipeline_flush(kms_pipeline *pipeline, unsigned lane);
@@ -40,7 +43,8 @@ void kms_pipeline_flush(kms_pipeline *pipeline, unsigned lane);
 /* Writes a record of the service itself and waits until it is durable. Not from rpc or the finish thread. */
 KMS_MUST_USE kms_err kms_pipeline_record(kms_pipeline *pipeline, const struct kms_audit_event *event);
 
-/* Gives back what the call holds (key references, arena wiped, in-flight count). rpc calls it when the reply is sent. */
+/* Gives back what the call holds (key references, arena wiped, in-flight count). rpc calls it when the reply
+ * is sent. */
 void kms_call_end(struct kms_call *call);
 
 /* Calls begun and not yet released. */

@@ -1,0 +1,175 @@
+/* Rate, concurrency and refusals, counted for each principal. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "kmsd/authn/internal.h"
+
+#define HASH_NONFATAL_OOM            1
+#define uthash_nonfatal_oom(element) ((element)->out_of_memory = true)
+#include <uthash.h>
+
+struct kms_principal {
+    char name[KMS_PRINCIPAL_BYTES];
+    unsigned refs; /* identities; under the table's lock */
+    struct kms_limits *table;
+    pthread_mutex_t lock; /* for what follows */
+    unsigned in_flight;
+    uint64_t tokens_milli, refilled_us; /* token bucket, in thousandths of a call */
+    uint64_t second;                    /* which second the counts are of */
+    uint32_t refused;                   /* refused calls of that second */
+    uint64_t suppressed;                /* those without a record since the last summary */
+    bool out_of_memory;
+    UT_hash_handle hh;
+};
+
+struct kms_limits {
+    pthread_mutex_t lock;
+    struct kms_authn_options options;
+    struct kms_principal *entries;
+};
+
+kms_err kms_limits_new(const struct kms_authn_options *options, struct kms_limits **ret_limits)
+{
+    struct kms_limits *limits = calloc(1, sizeof *limits);
+    if (limits == NULL) return KMS_FAIL(NO_MEMORY);
+    pthread_mutex_init(&limits->lock, NULL);
+    limits->options = *options;
+    *ret_limits = limits;
+    return KMS_OK;
+}
+
+void kms_limits_free(struct kms_limits *limits)
+{
+    if (limits == NULL) return;
+    struct kms_principal *entry, *next;
+    HASH_ITER(hh, limits->entries, entry, next)
+    {
+        HASH_DEL(limits->entries, entry);
+        free(entry);
+    }
+    pthread_mutex_destroy(&limits->lock);
+    free(limits);
+}
+
+/* The table's lock is held. */
+static struct kms_principal *add(struct kms_limits *limits, const char *principal)
+{
+    struct kms_principal *entry = calloc(1, sizeof *entry);
+    if (entry == NULL) return NULL;
+    memcpy(entry->name, principal, strlen(principal));
+    entry->table = limits;
+    entry->tokens_milli = (uint64_t)limits->options.rate_burst * 1000;
+    pthread_mutex_init(&entry->lock, NULL);
+    HASH_ADD(hh, limits->entries, name, strlen(entry->name), entry);
+    if (!entry->out_of_memory) return entry;
+    free(entry);
+    return NULL;
+}
+
+struct kms_principal *kms_limits_find(struct kms_limits *limits, const char *principal)
+{
+    struct kms_principal *entry = NULL;
+    size_t len = strlen(principal);
+    if (len >= KMS_PRINCIPAL_BYTES) return NULL;
+    pthread_mutex_lock(&limits->lock);
+    HASH_FIND(hh, limits->entries, principal, len, entry);
+    if (entry == NULL) entry = add(limits, principal);
+    if (entry != NULL) entry->refs++;
+    pthread_mutex_unlock(&limits->lock);
+    return entry;
+}
+
+/* An entry without identities stays until its last summary is written: a flood must not be forgotten by
+ * hanging up. */
+static void remove_if_idle(struct kms_limits *limits, struct kms_principal *entry)
+{
+    if (entry->refs > 0 || entry->suppressed > 0) return;
+    HASH_DEL(limits->entries, entry);
+    pthread_mutex_destroy(&entry->lock);
+    free(entry);
+}
+
+void kms_limits_release(struct kms_principal *entry)
+{
+    if (entry == NULL) return;
+    struct kms_limits *limits = entry->table;
+    pthread_mutex_lock(&limits->lock);
+    entry->refs--;
+    remove_if_idle(limits, entry);
+    pthread_mutex_unlock(&limits->lock);
+}
+
+static bool take_token(const struct kms_authn_options *options, struct kms_principal *entry, uint64_t now_us)
+{
+    if (options->rate_per_principal == 0) return true;
+    uint64_t most = (uint64_t)options->rate_burst * 1000,
+             passed_us = now_us > entry->refilled_us ? now_us - entry->refilled_us : 0;
+    if (passed_us > 60 * UINT64_C(1000000))
+        passed_us = 60 * UINT64_C(1000000); /* no overflow after a long silence */
+    entry->tokens_milli += passed_us * options->rate_per_principal / 1000;
+    entry->refilled_us = now_us;
+    if (entry->tokens_milli > most) entry->tokens_milli = most;
+    if (entry->tokens_milli < 1000) return false;
+    entry->tokens_milli -= 1000;
+    return true;
+}
+
+kms_err kms_limits_enter(struct kms_limits *limits, struct kms_principal *entry, uint64_t now_us,
+                         struct kms_why *why)
+{
+    const struct kms_authn_options *options = &limits->options;
+    const char *limit = NULL;
+    pthread_mutex_lock(&entry->lock);
+    if (entry->in_flight >= options->in_flight_per_principal)
+        limit = "limits.in_flight_per_principal";
+    else if (!take_token(options, entry, now_us))
+        limit = "limits.rate_per_principal";
+    else
+        entry->in_flight++;
+    pthread_mutex_unlock(&entry->lock);
+    if (limit == NULL) return KMS_OK;
+    kms_why_set(why, "%s is reached for this principal", limit);
+    return KMS_FAIL(LIMIT_EXCEEDED);
+}
+
+void kms_limits_leave(struct kms_principal *entry)
+{
+    pthread_mutex_lock(&entry->lock);
+    entry->in_flight--;
+    pthread_mutex_unlock(&entry->lock);
+}
+
+bool kms_limits_refused(struct kms_limits *limits, struct kms_principal *entry, uint64_t now_us)
+{
+    uint64_t second = now_us / 1000000;
+    pthread_mutex_lock(&entry->lock);
+    if (entry->second != second) {
+        entry->second = second;
+        entry->refused = 0;
+    }
+    bool record = entry->refused < limits->options.refused_per_second;
+    if (record)
+        entry->refused++;
+    else
+        entry->suppressed++;
+    pthread_mutex_unlock(&entry->lock);
+    return record;
+}
+
+void kms_limits_suppressed(struct kms_limits *limits, uint64_t now_us, kms_suppressed_visit *visit,
+                           void *user)
+{
+    struct kms_principal *entry, *next;
+    uint64_t second = now_us / 1000000;
+    pthread_mutex_lock(&limits->lock);
+    HASH_ITER(hh, limits->entries, entry, next)
+    {
+        pthread_mutex_lock(&entry->lock);
+        uint64_t count = entry->second < second ? entry->suppressed : 0;
+        entry->suppressed -= count;
+        pthread_mutex_unlock(&entry->lock);
+        if (count > 0) visit(user, entry->name, count);
+        if (count > 0) remove_if_idle(limits, entry);
+    }
+    pthread_mutex_unlock(&limits->lock);
+}

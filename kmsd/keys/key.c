@@ -1,0 +1,135 @@
+/* Making, copying and letting go of keys. */
+#include "kmsd/keys/key.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static struct kms_budget *budget_new(void)
+{
+    struct kms_budget *budget = calloc(1, sizeof *budget);
+    if (budget == NULL) return NULL;
+    atomic_init(&budget->refs, 1);
+    atomic_init(&budget->block_log2, KMS_BUDGET_BLOCK_LOG2);
+    return budget;
+}
+
+static void budget_unref(struct kms_budget *budget)
+{
+    if (budget != NULL && atomic_fetch_sub(&budget->refs, 1) == 1) free(budget);
+}
+
+kms_err kms_key_new(uint32_t version_count, struct kms_key **ret_key)
+{
+    KMS_OWN_KEY key = calloc(1, sizeof *key);
+    if (key == NULL) return KMS_FAIL(NO_MEMORY);
+    atomic_init(&key->refs, 1);
+    key->versions = calloc(version_count, sizeof *key->versions);
+    if (key->versions == NULL) return KMS_FAIL(NO_MEMORY);
+    key->version_count = version_count;
+    for (uint32_t i = 0; i < version_count; i++) {
+        key->versions[i].version = i + 1;
+        key->versions[i].budget = budget_new();
+        if (key->versions[i].budget == NULL) return KMS_FAIL(NO_MEMORY);
+    }
+    *ret_key = KMS_GIVE(key);
+    return KMS_OK;
+}
+
+struct kms_key *kms_key_ref(struct kms_key *key)
+{
+    atomic_fetch_add_explicit(&key->refs, 1, memory_order_relaxed);
+    return key;
+}
+
+void kms_key_unref(struct kms_key *key)
+{
+    if (key == NULL || atomic_fetch_sub(&key->refs, 1) != 1) return;
+    for (uint32_t i = 0; key->versions != NULL && i < key->version_count; i++) {
+        free((void *)(uintptr_t)key->versions[i].wrapped.ptr);
+        budget_unref(key->versions[i].budget);
+    }
+    free(key->versions);
+    kms_policy_unref(key->policy);
+    free(key->policy_json);
+    free(key->description);
+    free(key->creator);
+    free(key);
+}
+
+kms_err kms_key_set_wrapped(struct kms_key_version *version, struct kms_bytes wrapped)
+{
+    uint8_t *copy = malloc(wrapped.len > 0 ? wrapped.len : 1);
+    if (copy == NULL) return KMS_FAIL(NO_MEMORY);
+    kms_copy(copy, wrapped.ptr, wrapped.len);
+    version->wrapped = kms_bytes_of(copy, wrapped.len);
+    return KMS_OK;
+}
+
+/* The copy's version is the same version: one budget for both. */
+static kms_err copy_version(struct kms_key_version *to, const struct kms_key_version *from)
+{
+    budget_unref(to->budget);
+    to->budget = from->budget;
+    atomic_fetch_add(&from->budget->refs, 1);
+    to->root_id = from->root_id;
+    to->created_us = from->created_us;
+    return kms_key_set_wrapped(to, from->wrapped);
+}
+
+static kms_err copy_text(const char *from, char **ret_text)
+{
+    *ret_text = strdup(from != NULL ? from : "");
+    return *ret_text != NULL ? KMS_OK : KMS_FAIL(NO_MEMORY);
+}
+
+kms_err kms_key_copy(const struct kms_key *key, uint32_t more, struct kms_key **ret_copy)
+{
+    KMS_OWN_KEY copy = NULL;
+    KMS_TRY(kms_key_new(key->version_count + more, &copy));
+    for (uint32_t i = 0; i < key->version_count; i++)
+        KMS_TRY(copy_version(&copy->versions[i], &key->versions[i]));
+    KMS_TRY(copy_text(key->policy_json, &copy->policy_json));
+    KMS_TRY(copy_text(key->description, &copy->description));
+    KMS_TRY(copy_text(key->creator, &copy->creator));
+    copy->policy = kms_policy_ref(key->policy);
+    copy->id = key->id;
+    memcpy(copy->id_text, key->id_text, sizeof copy->id_text);
+    copy->revision = key->revision;
+    copy->created_us = key->created_us;
+    copy->spec = key->spec;
+    copy->usage = key->usage;
+    copy->level = key->level;
+    copy->enabled = key->enabled;
+    *ret_copy = KMS_GIVE(copy);
+    return KMS_OK;
+}
+
+const struct kms_key_version *kms_key_version_find(const struct kms_key *key, uint32_t version)
+{
+    return version >= 1 && version <= key->version_count ? &key->versions[version - 1] : NULL;
+}
+
+struct kms_hsm_key kms_key_for_hsm(const struct kms_key *key, const struct kms_key_version *version)
+{
+    return (struct kms_hsm_key){
+        .ref = {.key_id = key->id,
+                .version = version->version,
+                .spec = key->spec,
+                .usage = key->usage,
+                .level = key->level},
+        .wrapped = version->wrapped,
+    };
+}
+
+bool kms_budget_take(struct kms_budget *budget)
+{
+    if (atomic_load_explicit(&budget->left, memory_order_relaxed) <= 0) return false;
+    return atomic_fetch_sub_explicit(&budget->left, 1, memory_order_relaxed) > 0;
+}
+
+bool kms_budget_claim_refill(struct kms_budget *budget)
+{
+    long long low = 1LL << (atomic_load(&budget->block_log2) - 2);
+    if (atomic_load_explicit(&budget->left, memory_order_relaxed) > low) return false;
+    return !atomic_exchange(&budget->reserving, true);
+}

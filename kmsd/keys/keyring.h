@@ -1,0 +1,43 @@
+/*
+ * kms_keyring: all keys and aliases in memory, so that the crypto lane never waits for the keystore. Loaded
+ * at start, then kept by the admin lane: first the keystore, then the keyring. Thread-safe.
+ */
+#ifndef KMS_KEYS_KEYRING_H
+#define KMS_KEYS_KEYRING_H
+
+#include "keystore/keystore.h"
+#include "kmsd/keys/key.h"
+
+enum { KMS_ALIAS_BYTES = 257 }; /* "alias/NAME" and NUL (AWS: 256) */
+
+/* An alias, or the tombstone of one: deleted, but it remembers its key. */
+struct kms_alias {
+    char name[KMS_ALIAS_BYTES];
+    struct kms_id key_id;
+    uint64_t revision; /* of the row */
+    bool deleted;
+};
+
+typedef struct kms_keyring kms_keyring;
+
+KMS_MUST_USE kms_err kms_keyring_new(kms_keyring **ret_ring);
+void kms_keyring_free(kms_keyring *ring);
+void kms_keyring_drop(kms_keyring **ring);
+/* Everything that the keystore holds. CORRUPT names the row. */
+KMS_MUST_USE kms_err kms_keyring_load(kms_keyring *ring, kms_keystore *store, struct kms_why *why);
+
+/* A reference, or NULL. */
+struct kms_key *kms_keyring_find(kms_keyring *ring, const struct kms_id *id);
+/* A copy; false: never heard of (a tombstone is heard of). */
+bool kms_keyring_alias(kms_keyring *ring, struct kms_bytes name, struct kms_alias *ret_alias);
+/* The live aliases of a key, sorted by name, at most cap; returns how many there are. */
+size_t kms_keyring_aliases_of(kms_keyring *ring, const struct kms_id *id, struct kms_alias *aliases,
+                              size_t cap);
+
+/* Adds or replaces; takes a reference of its own. NO_MEMORY leaves the ring as it was. */
+KMS_MUST_USE kms_err kms_keyring_put(kms_keyring *ring, struct kms_key *key);
+KMS_MUST_USE kms_err kms_keyring_put_alias(kms_keyring *ring, const struct kms_alias *alias);
+
+void kms_keyring_counts(kms_keyring *ring, uint64_t *ret_keys, uint64_t *ret_aliases);
+
+#endif

@@ -1,0 +1,87 @@
+/* The keyring at start: every key, then every version, then every alias; what does not fit together is
+ * corruption. */
+#include <string.h>
+
+#include "kmsd/keys/record.h"
+
+struct loading {
+    kms_keyring *ring;
+    struct kms_why *why;
+    struct kms_key *key; /* whose versions are being read; reference held */
+};
+
+static kms_err load_key(void *user, const struct kms_row *row)
+{
+    struct loading *l = user;
+    KMS_OWN_KEY key = NULL;
+    KMS_TRY(kms_key_from_row(row, &key, l->why));
+    return kms_keyring_put(l->ring, key);
+}
+
+/* "KEYID/0000002a" -> key (kept in l) and number. */
+static kms_err find_version(struct loading *l, const struct kms_row *row, uint32_t *ret_version)
+{
+    struct kms_id id;
+    uint8_t number[4];
+    if (strlen(row->id) != KMS_VERSION_ROW_BYTES - 1 ||
+        !kms_id_parse(kms_bytes_of(row->id, KMS_ID_TEXT - 1), &id) ||
+        !kms_unhex(row->id + KMS_ID_TEXT, 8, number, sizeof number)) {
+        kms_why_set(l->why, "keystore row %s: not the name of a key version", row->id);
+        return KMS_FAIL(CORRUPT);
+    }
+    if (l->key == NULL || !kms_id_equal(&l->key->id, &id)) {
+        kms_key_unref(l->key);
+        l->key = kms_keyring_find(l->ring, &id);
+    }
+    uint32_t version =
+        (uint32_t)number[0] << 24 | (uint32_t)number[1] << 16 | (uint32_t)number[2] << 8 | number[3];
+    if (l->key == NULL || version < 1 || version > l->key->version_count ||
+        l->key->versions[version - 1].wrapped.ptr != NULL) {
+        kms_why_set(l->why, "keystore row %s: a version that no key has", row->id);
+        return KMS_FAIL(CORRUPT);
+    }
+    *ret_version = version;
+    return KMS_OK;
+}
+
+static kms_err load_version(void *user, const struct kms_row *row)
+{
+    struct loading *l = user;
+    uint32_t version;
+    KMS_TRY(find_version(l, row, &version));
+    return kms_version_from_row(l->key, version, row, l->why);
+}
+
+static kms_err load_alias(void *user, const struct kms_row *row)
+{
+    struct loading *l = user;
+    struct kms_alias alias;
+    KMS_TRY(kms_alias_from_row(row, &alias, l->why));
+    return kms_keyring_put_alias(l->ring, &alias);
+}
+
+static kms_err check_complete(void *user, const struct kms_row *row)
+{
+    struct loading *l = user;
+    struct kms_id id;
+    if (!kms_id_parse(kms_bytes_text(row->id), &id)) return KMS_FAIL(CORRUPT);
+    KMS_OWN_KEY key = kms_keyring_find(l->ring, &id);
+    for (uint32_t i = 0; key != NULL && i < key->version_count; i++) {
+        if (key->versions[i].wrapped.ptr != NULL) continue;
+        kms_why_set(l->why, "key %s: version %u has no row in the keystore", key->id_text, i + 1);
+        return KMS_FAIL(CORRUPT);
+    }
+    return KMS_OK;
+}
+
+kms_err kms_keyring_load(kms_keyring *ring, kms_keystore *store, struct kms_why *why)
+{
+    struct loading l = {.ring = ring, .why = why};
+    KMS_TRY(kms_keystore_scan(store, KMS_TABLE_KEY, "", 0, load_key, &l, why));
+    kms_err err = kms_keystore_scan(store, KMS_TABLE_KEY_VERSION, "", 0, load_version, &l, why);
+    kms_key_unref(l.key);
+    KMS_TRY(err);
+    l.key = NULL;
+    KMS_TRY(kms_keystore_scan(store, KMS_TABLE_KEY, "", 0, check_complete, &l, why));
+    return kms_keystore_scan(store, KMS_TABLE_ALIAS, "", 0, load_alias, &l, why);
+}

@@ -1,0 +1,145 @@
+/* Keys, versions and aliases as keystore rows, out and in (keystore/record.proto). */
+#include "kmsd/keys/record.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/text.h"
+#include "keystore/record.pb-c.h"
+
+void kms_version_row_id(const struct kms_key *key, uint32_t version, char row_id[KMS_VERSION_ROW_BYTES])
+{
+    snprintf(row_id, KMS_VERSION_ROW_BYTES, "%s/%08x", key->id_text,
+             version); /* fixed width: sorts by number */
+}
+
+static kms_err pack(const ProtobufCMessage *message, kms_buf *body)
+{
+    size_t len = protobuf_c_message_get_packed_size(message);
+    uint8_t *bytes = malloc(len > 0 ? len : 1);
+    if (bytes == NULL) return KMS_FAIL(NO_MEMORY);
+    protobuf_c_message_pack(message, bytes);
+    kms_err err = kms_buf_append(body, bytes, len);
+    free(bytes);
+    return err;
+}
+
+kms_err kms_key_body(const struct kms_key *key, kms_buf *body)
+{
+    Kms__Store__V1__StoredKey stored;
+    kms__store__v1__stored_key__init(&stored);
+    stored.created_us = key->created_us;
+    stored.description = key->description;
+    stored.spec = key->spec;
+    stored.usage = key->usage;
+    stored.level = key->level;
+    stored.enabled = key->enabled;
+    stored.current_version = key->version_count;
+    stored.policy = key->policy_json;
+    stored.creator = key->creator;
+    return pack(&stored.base, body);
+}
+
+kms_err kms_version_body(const struct kms_key_version *version, kms_buf *body)
+{
+    Kms__Store__V1__StoredKeyVersion stored;
+    kms__store__v1__stored_key_version__init(&stored);
+    stored.created_us = version->created_us;
+    stored.root_id = version->root_id;
+    stored.wrapped.data = (uint8_t *)(uintptr_t)version->wrapped.ptr; /* only read by pack */
+    stored.wrapped.len = version->wrapped.len;
+    return pack(&stored.base, body);
+}
+
+kms_err kms_alias_body(const struct kms_alias *alias, uint64_t changed_us, kms_buf *body)
+{
+    Kms__Store__V1__StoredAlias stored;
+    kms__store__v1__stored_alias__init(&stored);
+    uint8_t id[KMS_ID_BYTES];
+    kms_copy(id, alias->key_id.bytes, sizeof id);
+    stored.key_id.data = id;
+    stored.key_id.len = sizeof id;
+    stored.deleted = alias->deleted;
+    stored.changed_us = changed_us;
+    return pack(&stored.base, body);
+}
+
+static kms_err bad_row(const struct kms_row *row, const char *what, struct kms_why *why)
+{
+    kms_why_set(why, "keystore row %s: %s", row->id, what);
+    return KMS_FAIL(CORRUPT);
+}
+
+static kms_err fill_key(struct kms_key *key, const struct kms_row *row,
+                        const Kms__Store__V1__StoredKey *stored)
+{
+    key->revision = row->revision;
+    key->created_us = stored->created_us;
+    key->spec = (uint8_t)stored->spec;
+    key->usage = (uint8_t)stored->usage;
+    key->level = (uint8_t)stored->level;
+    key->enabled = stored->enabled;
+    key->policy_json = strdup(stored->policy);
+    key->description = strdup(stored->description);
+    key->creator = strdup(stored->creator);
+    if (key->policy_json == NULL || key->description == NULL || key->creator == NULL)
+        return KMS_FAIL(NO_MEMORY);
+    return KMS_OK;
+}
+
+kms_err kms_key_from_row(const struct kms_row *row, struct kms_key **ret_key, struct kms_why *why)
+{
+    Kms__Store__V1__StoredKey *stored =
+        kms__store__v1__stored_key__unpack(NULL, row->body.len, row->body.ptr);
+    if (stored == NULL) return bad_row(row, "unreadable body", why);
+    KMS_OWN_KEY key = NULL;
+    kms_err err = KMS_OK;
+    struct kms_id id;
+    if (stored->current_version < 1 || stored->current_version > KMS_KEY_VERSIONS ||
+        !kms_id_parse(kms_bytes_text(row->id), &id))
+        err = bad_row(row, "impossible values", why);
+    if (!kms_failed(err)) err = kms_key_new(stored->current_version, &key);
+    if (!kms_failed(err)) err = fill_key(key, row, stored);
+    if (!kms_failed(err)) {
+        key->id = id;
+        kms_id_text(&id, key->id_text);
+        struct kms_why cause = {{0}};
+        err = kms_policy_parse(kms_bytes_text(key->policy_json), &key->policy, &cause);
+        if (kms_is(err, KMS_E_MALFORMED_POLICY)) err = bad_row(row, cause.text, why);
+    }
+    kms__store__v1__stored_key__free_unpacked(stored, NULL);
+    if (!kms_failed(err)) *ret_key = KMS_GIVE(key);
+    return err;
+}
+
+kms_err kms_version_from_row(struct kms_key *key, uint32_t version, const struct kms_row *row,
+                             struct kms_why *why)
+{
+    Kms__Store__V1__StoredKeyVersion *stored =
+        kms__store__v1__stored_key_version__unpack(NULL, row->body.len, row->body.ptr);
+    if (stored == NULL) return bad_row(row, "unreadable body", why);
+    struct kms_key_version *to = &key->versions[version - 1];
+    to->created_us = stored->created_us;
+    to->root_id = stored->root_id;
+    kms_err err = kms_key_set_wrapped(to, kms_bytes_of(stored->wrapped.data, stored->wrapped.len));
+    kms__store__v1__stored_key_version__free_unpacked(stored, NULL);
+    return err;
+}
+
+kms_err kms_alias_from_row(const struct kms_row *row, struct kms_alias *ret_alias, struct kms_why *why)
+{
+    Kms__Store__V1__StoredAlias *stored =
+        kms__store__v1__stored_alias__unpack(NULL, row->body.len, row->body.ptr);
+    if (stored == NULL) return bad_row(row, "unreadable body", why);
+    kms_err err = KMS_OK;
+    if (stored->key_id.len != KMS_ID_BYTES || strlen(row->id) >= KMS_ALIAS_BYTES) {
+        err = bad_row(row, "impossible values", why);
+    } else {
+        *ret_alias = (struct kms_alias){.revision = row->revision, .deleted = stored->deleted};
+        kms_copy(ret_alias->key_id.bytes, stored->key_id.data, KMS_ID_BYTES);
+        kms_copy(ret_alias->name, row->id, strlen(row->id));
+    }
+    kms__store__v1__stored_alias__free_unpacked(stored, NULL);
+    return err;
+}

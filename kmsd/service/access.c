@@ -1,0 +1,75 @@
+/* Accesses: which key, found how, under which context. */
+#include "kmsd/service/access.h"
+
+#include <string.h>
+
+#include "base/ciphertext.h"
+#include "kms/v1/crypto.pb-c.h"
+#include "kmsd/service/core.h"
+
+static kms_err add(struct kms_call *call, enum kms_action action, struct kms_access **ret_access)
+{
+    if (call->access_count == KMS_CALL_ACCESSES) return KMS_FAIL(INTERNAL);
+    struct kms_access *access = &call->access[call->access_count++];
+    *access = (struct kms_access){.action = action};
+    *ret_access = access;
+    return KMS_OK;
+}
+
+kms_err kms_access_named(struct kms_call *call, enum kms_action action, const char *named,
+                         struct kms_access **ret_access)
+{
+    struct kms_access *access;
+    KMS_TRY(add(call, action, &access));
+    access->named = kms_bytes_text(named);
+    struct kms_key_name name;
+    KMS_TRY(kms_key_name_parse(&call->core->arn, access->named, &name, &call->why));
+    struct kms_alias alias = {.deleted = true};
+    if (name.alias.len > 0) {
+        access->alias = name.alias;
+        if (kms_keyring_alias(call->core->keys, name.alias, &alias) && !alias.deleted) name.id = alias.key_id;
+    }
+    if (name.alias.len == 0 || !alias.deleted) access->key = kms_keyring_find(call->core->keys, &name.id);
+    *ret_access = access;
+    return KMS_OK;
+}
+
+kms_err kms_access_id(struct kms_call *call, enum kms_action action, const struct kms_id *id,
+                      struct kms_access **ret_access)
+{
+    KMS_TRY(add(call, action, ret_access));
+    (*ret_access)->key = kms_keyring_find(call->core->keys, id);
+    return KMS_OK;
+}
+
+kms_err kms_access_service(struct kms_call *call, enum kms_action action)
+{
+    struct kms_access *access;
+    KMS_TRY(add(call, action, &access));
+    access->service = true;
+    return KMS_OK;
+}
+
+/* Every map<string, string> entry of protobuf-c has this layout. */
+typedef Kms__V1__EncryptRequest__EncryptionContextEntry map_entry;
+_Static_assert(sizeof(map_entry) == sizeof(Kms__V1__ReEncryptRequest__SourceEncryptionContextEntry),
+               "one layout");
+
+kms_err kms_access_context(struct kms_call *call, struct kms_access *access, size_t count, void *entries)
+{
+    map_entry **entry = entries;
+    if (count > KMS_CONTEXT_PAIRS_MAX)
+        return kms_call_fail(call, KMS_FAIL(INVALID_ARGUMENT), "encryption_context: more than %d pairs",
+                             KMS_CONTEXT_PAIRS_MAX);
+    struct kms_context_pair pairs[KMS_CONTEXT_PAIRS_MAX];
+    for (size_t i = 0; i < count; i++)
+        pairs[i] = (struct kms_context_pair){kms_bytes_text(entry[i]->key), kms_bytes_text(entry[i]->value)};
+    KMS_OWN_BUF canonical = {0};
+    KMS_TRY(kms_context_canonical(pairs, count, &canonical, &call->why));
+    access->canonical = kms_arena_copy(&call->arena, kms_buf_view(&canonical));
+    access->context = kms_call_alloc(call, count * sizeof *access->context);
+    if (access->canonical.ptr == NULL || access->context == NULL) return KMS_FAIL(NO_MEMORY);
+    for (size_t i = 0; i < count; i++) access->context[i] = (struct kms_pair){pairs[i].name, pairs[i].value};
+    access->context_count = count;
+    return KMS_OK;
+}

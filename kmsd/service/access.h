@@ -1,0 +1,22 @@
+/* What gathers share: naming keys and contexts as accesses of the call. */
+#ifndef KMS_SERVICE_ACCESS_H
+#define KMS_SERVICE_ACCESS_H
+
+#include "kmsd/service/call.h"
+
+/* Adds an access to a key named in the request. The key may not exist: then access->key stays NULL, which
+ * policy denies. Fails for malformed names only. */
+KMS_MUST_USE kms_err kms_access_named(struct kms_call *call, enum kms_action action, const char *named,
+                                      struct kms_access **ret_access);
+/* Adds an access to the key of an id that a ciphertext or a row names. */
+KMS_MUST_USE kms_err kms_access_id(struct kms_call *call, enum kms_action action, const struct kms_id *id,
+                                   struct kms_access **ret_access);
+/* Adds an access that the service policy answers. */
+KMS_MUST_USE kms_err kms_access_service(struct kms_call *call, enum kms_action action);
+
+/* The encryption context of an access from a map<string, string> field: entries as protobuf-c decoded them.
+ */
+KMS_MUST_USE kms_err kms_access_context(struct kms_call *call, struct kms_access *access, size_t count,
+                                        void *entries);
+
+#endif

@@ -1,0 +1,132 @@
+/* CreateAlias, UpdateAlias, DeleteAlias: names for keys, which move only where their users lose and gain
+ * nothing. */
+#include "kmsd/service/alias.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "kms/v1/keys.pb-c.h"
+#include "kmsd/service/access.h"
+#include "kmsd/service/change.h"
+#include "kmsd/service/methods.h"
+#include "kmsd/service/seal.h"
+
+/* Everybody who may use the new key must have been allowed the same on the old one: else an administrator
+ * could point an application at a key that somebody else reads. */
+static kms_err check_move(struct kms_call *call, const kms_policy *from, const kms_policy *to,
+                          const char *name)
+{
+    kms_err err = kms_policy_check_users_within(to, from, &call->why);
+    if (!kms_failed(err)) return KMS_OK;
+    char words[KMS_WHY_BYTES];
+    snprintf(words, sizeof words, "%s", call->why.text);
+    return kms_call_fail(call, err, "%s names or named another key: %s", name, words);
+}
+
+kms_err kms_alias_gather_new(struct kms_call *call, enum kms_action action, const char *name,
+                             struct kms_access **ret_access)
+{
+    struct kms_alias alias;
+    struct kms_access *old;
+    if (kms_keyring_alias(call->core->keys, kms_bytes_text(name), &alias) && alias.deleted)
+        KMS_TRY(kms_access_id(call, action, &alias.key_id, &old));
+    if (call->access_count == KMS_CALL_ACCESSES) return KMS_FAIL(INTERNAL);
+    *ret_access = &call->access[call->access_count++];
+    **ret_access = (struct kms_access){.action = action, .alias = kms_bytes_text(name)};
+    return KMS_OK;
+}
+
+kms_err kms_alias_check_new(struct kms_call *call, const char *name, const kms_policy *users,
+                            const struct kms_id *to, struct kms_alias *ret_alias)
+{
+    struct kms_alias alias = {.revision = 0};
+    snprintf(alias.name, sizeof alias.name, "%s", name);
+    bool known = kms_keyring_alias(call->core->keys, kms_bytes_text(name), &alias);
+    if (known && !alias.deleted) return kms_call_fail(call, KMS_FAIL(ALREADY_EXISTS), "%s", name);
+    if (known && (to == NULL || !kms_id_equal(to, &alias.key_id))) {
+        KMS_OWN_KEY old = kms_keyring_find(call->core->keys, &alias.key_id);
+        KMS_TRY(check_move(call, old != NULL ? old->policy : NULL, users, name));
+    }
+    alias.deleted = false;
+    *ret_alias = alias;
+    return KMS_OK;
+}
+
+/* Stores the alias, then shows it. */
+static kms_err store(struct kms_call *call, struct kms_alias *alias)
+{
+    KMS_OWN_CHANGES changes = {.count = 0};
+    KMS_TRY(kms_change_alias(&changes, alias));
+    KMS_TRY(kms_change_apply(&changes, call));
+    alias->revision++;
+    KMS_TRY(kms_keyring_put_alias(call->core->keys, alias));
+    return kms_new_reply(call) != NULL ? KMS_OK : KMS_FAIL(NO_MEMORY);
+}
+
+kms_err kms_create_alias_gather(struct kms_call *call)
+{
+    const Kms__V1__CreateAliasRequest *request = (const void *)call->request;
+    struct kms_access *target, *access;
+    KMS_TRY(kms_alias_name_check(kms_bytes_text(request->alias_name), &call->why));
+    KMS_TRY(kms_access_named(call, KMS_ACT_CREATE_ALIAS, request->target_key_id, &target));
+    struct kms_alias alias; /* a tombstone's key is asked as well */
+    if (!kms_keyring_alias(call->core->keys, kms_bytes_text(request->alias_name), &alias) || !alias.deleted)
+        return KMS_OK;
+    return kms_access_id(call, KMS_ACT_CREATE_ALIAS, &alias.key_id, &access);
+}
+
+kms_err kms_create_alias_act(struct kms_call *call)
+{
+    const Kms__V1__CreateAliasRequest *request = (const void *)call->request;
+    const struct kms_key *key = call->access[0].key;
+    struct kms_alias alias;
+    KMS_TRY(kms_alias_check_new(call, request->alias_name, key->policy, &key->id, &alias));
+    alias.key_id = key->id;
+    return store(call, &alias);
+}
+
+/* The alias as it stands: it must be live by now, policy has allowed the access to its key. */
+static kms_err current(struct kms_call *call, const char *name, struct kms_alias *ret_alias)
+{
+    if (kms_keyring_alias(call->core->keys, kms_bytes_text(name), ret_alias) && !ret_alias->deleted &&
+        kms_id_equal(&ret_alias->key_id, &call->access[0].key->id))
+        return KMS_OK;
+    return kms_call_fail(call, KMS_FAIL(CONFLICT), "%s was moved or deleted meanwhile", name);
+}
+
+kms_err kms_update_alias_gather(struct kms_call *call)
+{
+    const Kms__V1__UpdateAliasRequest *request = (const void *)call->request;
+    struct kms_access *access;
+    KMS_TRY(kms_alias_name_check(kms_bytes_text(request->alias_name), &call->why));
+    KMS_TRY(kms_access_named(call, KMS_ACT_UPDATE_ALIAS, request->alias_name, &access));
+    return kms_access_named(call, KMS_ACT_UPDATE_ALIAS, request->target_key_id, &access);
+}
+
+kms_err kms_update_alias_act(struct kms_call *call)
+{
+    const Kms__V1__UpdateAliasRequest *request = (const void *)call->request;
+    const struct kms_key *from = call->access[0].key, *to = call->access[1].key;
+    struct kms_alias alias;
+    KMS_TRY(current(call, request->alias_name, &alias));
+    KMS_TRY(check_move(call, from->policy, to->policy, request->alias_name));
+    alias.key_id = to->id;
+    return store(call, &alias);
+}
+
+kms_err kms_delete_alias_gather(struct kms_call *call)
+{
+    const Kms__V1__DeleteAliasRequest *request = (const void *)call->request;
+    struct kms_access *access;
+    KMS_TRY(kms_alias_name_check(kms_bytes_text(request->alias_name), &call->why));
+    return kms_access_named(call, KMS_ACT_DELETE_ALIAS, request->alias_name, &access);
+}
+
+kms_err kms_delete_alias_act(struct kms_call *call)
+{
+    const Kms__V1__DeleteAliasRequest *request = (const void *)call->request;
+    struct kms_alias alias;
+    KMS_TRY(current(call, request->alias_name, &alias));
+    alias.deleted = true; /* the tombstone remembers the key */
+    return store(call, &alias);
+}

@@ -1,0 +1,34 @@
+/* The service policy in force, and request ids. */
+#include "kmsd/service/core.h"
+
+#include <stdio.h>
+#include <string.h>
+
+void kms_core_set_service_policy(struct kms_core *core, kms_policy *policy, const char *sha256_hex)
+{
+    pthread_mutex_lock(&core->service_policy_lock);
+    kms_policy *old = core->service_policy;
+    core->service_policy = policy;
+    snprintf(core->service_policy_sha256, sizeof core->service_policy_sha256, "%s", sha256_hex);
+    pthread_mutex_unlock(&core->service_policy_lock);
+    kms_policy_unref(old);
+}
+
+kms_policy *kms_core_service_policy(const struct kms_core *core)
+{
+    pthread_mutex_t *lock =
+        (pthread_mutex_t *)(uintptr_t)&core->service_policy_lock; /* locking changes nothing that shows */
+    pthread_mutex_lock(lock);
+    kms_policy *policy = core->service_policy != NULL ? kms_policy_ref(core->service_policy) : NULL;
+    pthread_mutex_unlock(lock);
+    return policy;
+}
+
+void kms_core_request_id(struct kms_core *core, struct kms_id *ret_id)
+{
+    uint64_t n = atomic_fetch_add_explicit(&core->request_counter, 1, memory_order_relaxed);
+    memcpy(ret_id->bytes, core->request_prefix, 8);
+    for (size_t i = 0; i < 8; i++) ret_id->bytes[8 + i] = (uint8_t)(n >> (8 * (7 - i)));
+    ret_id->bytes[6] = (uint8_t)(0x80 | (ret_id->bytes[6] & 0x0f)); /* version 8 */
+    ret_id->bytes[8] = (uint8_t)(0x80 | (ret_id->bytes[8] & 0x3f)); /* variant 10 */
+}

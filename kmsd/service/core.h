@@ -1,0 +1,46 @@
+/* struct kms_core: what every call may ask. Made by boot before the first call, gone after the last.
+ * Thread-safe. */
+#ifndef KMS_SERVICE_CORE_H
+#define KMS_SERVICE_CORE_H
+
+#include <pthread.h>
+
+#include "hsm/hsm.h"
+#include "keystore/keystore.h"
+#include "kmsd/audit/audit.h"
+#include "kmsd/authn/authn.h"
+#include "kmsd/keys/keyring.h"
+#include "kmsd/keys/name.h"
+#include "kmsd/policy/policy.h"
+#include "kmsd/service/call.h"
+
+enum { KMS_CORE_WARNINGS = 8 };
+
+struct kms_core {
+    kms_hsm *hsm;
+    kms_keystore *store;
+    kms_keyring *keys;
+    kms_audit *audit;
+    kms_authn *authn;
+    struct kms_arn_prefix arn;
+    bool separation_warn; /* policy.separation = warn: what is not separated is let in and said */
+    uint64_t started_us;
+    const char *instance;
+    const char
+        *warnings[KMS_CORE_WARNINGS]; /* settings that weaken the defaults, for GetStatus; static or boot's */
+    size_t warning_count;
+    uint8_t request_prefix[8]; /* random: with a counter it makes request ids (RFC 9562, version 8) */
+    atomic_ullong request_counter;
+
+    pthread_mutex_t service_policy_lock;
+    kms_policy *service_policy; /* reference held; NULL grants nothing */
+    char service_policy_sha256[2 * KMS_DIGEST_BYTES + 1];
+};
+
+/* Puts a service policy in force; takes over the reference. */
+void kms_core_set_service_policy(struct kms_core *core, kms_policy *policy, const char *sha256_hex);
+/* The one in force: a reference, or NULL. */
+kms_policy *kms_core_service_policy(const struct kms_core *core);
+void kms_core_request_id(struct kms_core *core, struct kms_id *ret_id);
+
+#endif

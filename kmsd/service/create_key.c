@@ -1,0 +1,115 @@
+/* CreateKey: key, first version, policy and, if wanted, alias, in one step. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "kmsd/service/access.h"
+#include "kmsd/service/alias.h"
+#include "kmsd/service/change.h"
+#include "kmsd/service/describe.h"
+#include "kmsd/service/methods.h"
+#include "kmsd/service/new_version.h"
+#include "kmsd/service/policy_check.h"
+#include "kmsd/service/seal.h"
+
+enum { DESCRIPTION_BYTES = 8192 };
+
+static kms_err check_request(struct kms_call *call, const Kms__V1__CreateKeyRequest *request)
+{
+    if (request->key_spec > KMS__V1__KEY_SPEC__KEY_SPEC_SYMMETRIC_DEFAULT ||
+        request->key_usage > KMS__V1__KEY_USAGE__KEY_USAGE_ENCRYPT_DECRYPT)
+        return kms_call_fail(call, KMS_FAIL(UNSUPPORTED),
+                             "key_spec SYMMETRIC_DEFAULT and key_usage ENCRYPT_DECRYPT only");
+    if (request->protection_level > KMS__V1__PROTECTION_LEVEL__PROTECTION_LEVEL_SOFTWARE)
+        return kms_call_fail(call, KMS_FAIL(INVALID_ARGUMENT), "protection_level: HSM or SOFTWARE");
+    if (strlen(request->description) > DESCRIPTION_BYTES)
+        return kms_call_fail(call, KMS_FAIL(INVALID_ARGUMENT), "description: at most %d bytes",
+                             DESCRIPTION_BYTES);
+    return KMS_OK;
+}
+
+/* The alias needs the permission of the policy that the key is about to have. */
+static kms_err gather_alias(struct kms_call *call, const Kms__V1__CreateKeyRequest *request)
+{
+    KMS_TRY(kms_alias_name_check(kms_bytes_text(request->alias_name), &call->why));
+    struct kms_access *access;
+    KMS_TRY(kms_alias_gather_new(call, KMS_ACT_CREATE_ALIAS, request->alias_name, &access));
+    access->policy = kms_policy_ref(call->access[0].policy);
+    return KMS_OK;
+}
+
+kms_err kms_create_key_gather(struct kms_call *call)
+{
+    const Kms__V1__CreateKeyRequest *request = (const void *)call->request;
+    call->may_bypass_lockout = true;
+    call->bypass_lockout = request->bypass_policy_lockout_safety_check;
+    KMS_TRY(kms_access_service(call, KMS_ACT_CREATE_KEY));
+    KMS_TRY(check_request(call, request));
+    const char *json = request->policy[0] != '\0' ? request->policy : kms_policy_default(call);
+    if (json == NULL) return KMS_FAIL(NO_MEMORY);
+    call->policy_json = json;
+    KMS_TRY(kms_policy_accept(call, json, call->bypass_lockout, &call->access[0].policy));
+    return request->alias_name[0] != '\0' ? gather_alias(call, request) : KMS_OK;
+}
+
+static kms_err new_key(struct kms_call *call, const Kms__V1__CreateKeyRequest *request,
+                       struct kms_key **ret_key)
+{
+    KMS_OWN_KEY key = NULL;
+    KMS_TRY(kms_key_new(1, &key));
+    KMS_TRY(kms_id_new(&key->id));
+    kms_id_text(&key->id, key->id_text);
+    key->created_us = kms_now_us();
+    key->spec = KMS_SPEC_AES_256;
+    key->usage = KMS_USAGE_ENCRYPT_DECRYPT;
+    key->level = request->protection_level == KMS__V1__PROTECTION_LEVEL__PROTECTION_LEVEL_SOFTWARE
+                     ? KMS_LEVEL_SOFTWARE
+                     : KMS_LEVEL_HSM;
+    key->enabled = true;
+    key->policy = kms_policy_ref(call->access[0].policy);
+    key->policy_json = strdup(call->policy_json);
+    key->description = strdup(request->description);
+    key->creator = strdup(call->identity->principal);
+    if (key->policy_json == NULL || key->description == NULL || key->creator == NULL)
+        return KMS_FAIL(NO_MEMORY);
+    KMS_TRY(kms_new_version(call, key, 1));
+    *ret_key = KMS_GIVE(key);
+    return KMS_OK;
+}
+
+static kms_err create(struct kms_call *call, const Kms__V1__CreateKeyRequest *request,
+                      struct kms_key **ret_key)
+{
+    KMS_OWN_KEY key = NULL;
+    KMS_OWN_CHANGES changes = {.count = 0};
+    struct kms_alias alias = {.deleted = true};
+    if (request->alias_name[0] != '\0')
+        KMS_TRY(kms_alias_check_new(call, request->alias_name, call->access[0].policy, NULL, &alias));
+    KMS_TRY(new_key(call, request, &key));
+    const struct kms_made made = {.key_id = key->id, .version = 1};
+    KMS_TRY(kms_change_key(&changes, key));
+    KMS_TRY(kms_change_version(&changes, key, 1));
+    alias.key_id = key->id;
+    if (!alias.deleted) KMS_TRY(kms_change_alias(&changes, &alias));
+    KMS_TRY(kms_change_token(&changes, call, request->client_request_token, &made));
+    KMS_TRY(kms_change_apply_key(&changes, call, key));
+    alias.revision++;
+    if (!alias.deleted) KMS_TRY(kms_keyring_put_alias(call->core->keys, &alias));
+    *ret_key = KMS_GIVE(key);
+    return KMS_OK;
+}
+
+kms_err kms_create_key_act(struct kms_call *call)
+{
+    const Kms__V1__CreateKeyRequest *request = (const void *)call->request;
+    Kms__V1__CreateKeyResponse *reply = kms_new_reply(call);
+    struct kms_made made;
+    if (reply == NULL) return KMS_FAIL(NO_MEMORY);
+    KMS_TRY(kms_made_before(call, request->client_request_token, &made));
+    KMS_OWN_KEY key = made.found ? kms_keyring_find(call->core->keys, &made.key_id) : NULL;
+    if (!made.found) KMS_TRY(create(call, request, &key));
+    if (key == NULL) return KMS_FAIL(NOT_FOUND);                             /* the token's key is gone */
+    if (call->access[0].key == NULL) call->access[0].key = kms_key_ref(key); /* the record names it */
+    reply->key_metadata = kms_describe(call, key);
+    return reply->key_metadata != NULL ? KMS_OK : KMS_FAIL(NO_MEMORY);
+}

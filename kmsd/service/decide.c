@@ -1,0 +1,84 @@
+/* From accesses to decisions. */
+#include "kmsd/service/decide.h"
+
+#include <string.h>
+
+#include "base/clock.h"
+#include "kmsd/service/core.h"
+
+#define TEXT(s) kms_bytes_text(s)
+
+static struct kms_access_request question(const struct kms_call *call, const struct kms_access *access,
+                                          const char *arn)
+{
+    return (struct kms_access_request){
+        .principal = TEXT(call->identity->principal),
+        .action = access->action,
+        .resource = TEXT(arn),
+        .context = access->context,
+        .context_count = access->context_count,
+        .request_alias = access->alias,
+        .key_spec = access->service ? (struct kms_bytes){0} : TEXT("SYMMETRIC_DEFAULT"),
+        .key_usage = access->service ? (struct kms_bytes){0} : TEXT("ENCRYPT_DECRYPT"),
+        .key_origin = access->service ? (struct kms_bytes){0} : TEXT("AWS_KMS"),
+        .encryption_algorithm = kms_action_class_of(access->action) == KMS_CLASS_USAGE
+                                    ? TEXT("SYMMETRIC_DEFAULT")
+                                    : (struct kms_bytes){0},
+        .source_ip = TEXT(call->source_ip),
+        .now_us = call->started_us,
+        .secure_transport = call->source_ip[0] != '\0', /* TCP is TLS always; a Unix socket is not */
+        .reencrypt_on_same_key_known = call->reencrypt,
+        .reencrypt_on_same_key = call->reencrypt && call->access[0].key == call->access[1].key,
+        .bypass_lockout_known = call->may_bypass_lockout,
+        .bypass_lockout = call->bypass_lockout,
+    };
+}
+
+static void answer(const struct kms_call *call, struct kms_access *access, const kms_policy *service_policy)
+{
+    char arn[KMS_ARN_BYTES] = "";
+    const kms_policy *policy = access->policy;
+    if (access->service) policy = service_policy;
+    if (access->key != NULL) {
+        kms_key_arn(&call->core->arn, access->key->id_text, arn);
+        if (policy == NULL) policy = access->key->policy;
+    }
+    struct kms_access_request request = question(call, access, arn);
+    access->decision = kms_policy_decide(policy, &request);
+}
+
+static bool may_list_keys(struct kms_call *call, const kms_policy *service_policy)
+{
+    struct kms_access list = {.action = KMS_ACT_LIST_KEYS, .service = true};
+    answer(call, &list, service_policy);
+    return list.decision.effect == KMS_ALLOW;
+}
+
+static kms_err refuse(struct kms_call *call, const struct kms_access *access,
+                      const kms_policy *service_policy)
+{
+    const char *action = kms_action_name(access->action);
+    if (access->service)
+        return kms_call_fail(call, KMS_FAIL(ACCESS_DENIED), "%s is not granted to %s by the service policy",
+                             action, call->identity->principal);
+    int len = (int)(access->named.len < 128 ? access->named.len : 128);
+    const char *named = len > 0 ? (const char *)access->named.ptr : "the key of this ciphertext";
+    if (len == 0) len = (int)strlen(named);
+    if (access->key == NULL && access->policy == NULL && may_list_keys(call, service_policy))
+        return kms_call_fail(call, KMS_FAIL(NOT_FOUND), "there is no key %.*s", len, named);
+    return kms_call_fail(call, KMS_FAIL(ACCESS_DENIED), "%s lacks %s on %.*s (or there is no such key)",
+                         call->identity->principal, action, len, named);
+}
+
+kms_err kms_decide(struct kms_call *call)
+{
+    KMS_OWN(kms_policy) service_policy = kms_core_service_policy(call->core);
+    const struct kms_access *refused = NULL;
+    for (size_t i = 0; i < call->access_count; i++) {
+        answer(call, &call->access[i], service_policy);
+        if (refused == NULL && call->access[i].decision.effect != KMS_ALLOW) refused = &call->access[i];
+    }
+    if (call->access_count == 0) return KMS_FAIL(INTERNAL); /* a gather that asks nothing is a bug: deny */
+    if (refused != NULL) return refuse(call, refused, service_policy);
+    return KMS_OK;
+}

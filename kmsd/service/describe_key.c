@@ -1,0 +1,78 @@
+/* DescribeKey: everything about a key but its material. */
+
+#include "kmsd/service/access.h"
+#include "kmsd/service/describe.h"
+#include "kmsd/service/methods.h"
+#include "kmsd/service/seal.h"
+
+enum { ALIASES_SHOWN = 100, VERSIONS_SHOWN = 100 };
+
+static bool add_aliases(struct kms_call *call, const struct kms_key *key, Kms__V1__KeyMetadata *meta)
+{
+    struct kms_alias *aliases = kms_call_alloc(call, ALIASES_SHOWN * sizeof *aliases);
+    if (aliases == NULL) return false;
+    size_t count = kms_keyring_aliases_of(call->core->keys, &key->id, aliases, ALIASES_SHOWN);
+    meta->n_aliases = count < ALIASES_SHOWN ? count : ALIASES_SHOWN;
+    meta->aliases = kms_call_alloc(call, meta->n_aliases * sizeof *meta->aliases);
+    for (size_t i = 0; meta->aliases != NULL && i < meta->n_aliases; i++) meta->aliases[i] = aliases[i].name;
+    return meta->aliases != NULL;
+}
+
+/* The newest ones when there are very many. */
+static bool add_versions(struct kms_call *call, const struct kms_key *key, Kms__V1__KeyMetadata *meta)
+{
+    uint32_t shown = key->version_count < VERSIONS_SHOWN ? key->version_count : VERSIONS_SHOWN;
+    Kms__V1__KeyVersion *versions = kms_call_alloc(call, shown * sizeof *versions);
+    meta->versions = kms_call_alloc(call, shown * sizeof *meta->versions);
+    if (versions == NULL || meta->versions == NULL) return false;
+    meta->n_versions = shown;
+    for (uint32_t i = 0; i < shown; i++) {
+        const struct kms_key_version *from = &key->versions[key->version_count - shown + i];
+        kms__v1__key_version__init(&versions[i]);
+        versions[i].version = from->version;
+        versions[i].creation_time_us = from->created_us;
+        versions[i].root_id = from->root_id;
+        meta->versions[i] = &versions[i];
+    }
+    return true;
+}
+
+Kms__V1__KeyMetadata *kms_describe(struct kms_call *call, const struct kms_key *key)
+{
+    Kms__V1__KeyMetadata *meta = kms_call_alloc(call, sizeof *meta);
+    char *arn = kms_call_alloc(call, KMS_ARN_BYTES);
+    if (meta == NULL || arn == NULL) return NULL;
+    kms__v1__key_metadata__init(meta);
+    kms_key_arn(&call->core->arn, key->id_text, arn);
+    meta->key_id = kms_arena_print(&call->arena, "%s", key->id_text);
+    meta->arn = arn;
+    meta->creation_time_us = key->created_us;
+    meta->description = kms_arena_print(&call->arena, "%s", key->description);
+    meta->key_spec = KMS__V1__KEY_SPEC__KEY_SPEC_SYMMETRIC_DEFAULT;
+    meta->key_usage = KMS__V1__KEY_USAGE__KEY_USAGE_ENCRYPT_DECRYPT;
+    meta->key_state =
+        key->enabled ? KMS__V1__KEY_STATE__KEY_STATE_ENABLED : KMS__V1__KEY_STATE__KEY_STATE_DISABLED;
+    bool hsm = key->level == KMS_LEVEL_HSM;
+    meta->protection_level = hsm ? KMS__V1__PROTECTION_LEVEL__PROTECTION_LEVEL_HSM
+                                 : KMS__V1__PROTECTION_LEVEL__PROTECTION_LEVEL_SOFTWARE;
+    meta->material_exposure =
+        kms_arena_print(&call->arena, "%s", hsm ? "in the token" : "in the memory of kms-hsm");
+    meta->current_version = key->version_count;
+    if (meta->key_id == NULL || meta->description == NULL || meta->material_exposure == NULL) return NULL;
+    return add_aliases(call, key, meta) && add_versions(call, key, meta) ? meta : NULL;
+}
+
+kms_err kms_describe_key_gather(struct kms_call *call)
+{
+    const Kms__V1__DescribeKeyRequest *request = (const void *)call->request;
+    struct kms_access *access;
+    return kms_access_named(call, KMS_ACT_DESCRIBE_KEY, request->key_id, &access);
+}
+
+kms_err kms_describe_key_act(struct kms_call *call)
+{
+    Kms__V1__DescribeKeyResponse *reply = kms_new_reply(call);
+    if (reply == NULL) return KMS_FAIL(NO_MEMORY);
+    reply->key_metadata = kms_describe(call, call->access[0].key);
+    return reply->key_metadata != NULL ? KMS_OK : KMS_FAIL(NO_MEMORY);
+}

@@ -1,0 +1,122 @@
+/*
+ * Every call, whatever it does, takes this way: admit -> gather -> decide -> plan -> [HSM] -> finish, or
+ * admit -> gather -> decide -> [attempt on record] -> act. Then its outcome goes to the audit log and only
+ * after that to the caller (pipeline.c). No method calls policy or audit; none can forget them.
+ */
+#include "kmsd/service/dispatch.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "base/clock.h"
+#include "kmsd/service/decide.h"
+
+kms_err kms_call_fail(struct kms_call *call, kms_err err, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    vsnprintf(call->why.text, sizeof call->why.text, format, args);
+    va_end(args);
+    return err;
+}
+
+/* A failed call that never got to work: one of too many of its principal leaves a count, not a record. */
+static enum kms_next refuse(struct kms_call *call, kms_err err)
+{
+    call->err = err;
+    if (kms_authn_refused(call->core->authn, call->identity, call->started_us)) return KMS_NEXT_FINISH;
+    call->silent = true;
+    call->err = kms_call_fail(call, KMS_FAIL(LIMIT_EXCEEDED), "too many refused calls of this principal");
+    return KMS_NEXT_FINISH;
+}
+
+static kms_err admit(struct kms_call *call)
+{
+    if (kms_failed(call->err)) return call->err; /* no identity, or not decoded */
+    call->stage = KMS_STAGE_AUTHN;
+    KMS_TRY(kms_authn_enter(call->core->authn, call->identity, call->started_us, &call->why));
+    call->admitted = true;
+    if (call->deadline_us != 0 && call->deadline_us <= kms_monotonic_us()) return KMS_FAIL(DEADLINE_EXCEEDED);
+    return KMS_OK;
+}
+
+static kms_err gather_and_decide(struct kms_call *call)
+{
+    call->stage = KMS_STAGE_GATHER;
+    KMS_TRY(call->method->gather(call));
+    call->stage = KMS_STAGE_DECIDE;
+    return kms_decide(call);
+}
+
+static enum kms_next plan(struct kms_call *call)
+{
+    call->stage = KMS_STAGE_PLAN;
+    call->spends = NULL;
+    call->out_of_budget = false;
+    call->err = call->method->plan(call);
+    if (kms_failed(call->err)) return KMS_NEXT_FINISH;
+    if (call->out_of_budget) return KMS_NEXT_ADMIN;
+    call->stage = KMS_STAGE_HSM;
+    return KMS_NEXT_HSM;
+}
+
+enum kms_next kms_dispatch_begin(struct kms_call *call)
+{
+    kms_err err = admit(call);
+    if (kms_failed(err)) return refuse(call, err);
+    if (call->method->lane == KMS_LANE_ADMIN) return KMS_NEXT_ADMIN;
+    err = gather_and_decide(call);
+    if (kms_failed(err)) return refuse(call, err);
+    return plan(call);
+}
+
+enum kms_next kms_dispatch_admin(struct kms_call *call, bool *ret_attempt)
+{
+    kms_err err = gather_and_decide(call);
+    if (kms_failed(err)) return refuse(call, err);
+    *ret_attempt = kms_action_class_of(call->method->action) == KMS_CLASS_ADMIN;
+    return KMS_NEXT_ADMIN;
+}
+
+void kms_dispatch_act(struct kms_call *call)
+{
+    call->stage = KMS_STAGE_ACT;
+    call->err = call->method->act(call);
+}
+
+kms_err kms_budget_reserve(const struct kms_core *core, const struct kms_key *key, uint32_t version,
+                           struct kms_why *why)
+{
+    struct kms_budget *budget = key->versions[version - 1].budget;
+    unsigned block_log2 = atomic_load(&budget->block_log2);
+    uint64_t granted;
+    KMS_TRY(kms_keystore_reserve(core->store, &key->id, version, UINT64_C(1) << block_log2, KMS_KEY_BUDGET,
+                                 &granted, why));
+    if (block_log2 < KMS_BUDGET_BLOCK_LOG2_MAX) atomic_store(&budget->block_log2, block_log2 + 1);
+    long long left = atomic_load(&budget->left);
+    /* What went below zero was refused, not spent: start from zero. */
+    while (!atomic_compare_exchange_weak(&budget->left, &left, (left > 0 ? left : 0) + (long long)granted))
+        continue;
+    return KMS_OK;
+}
+
+enum kms_next kms_dispatch_reserve(struct kms_call *call)
+{
+    enum { TRIES = 3 }; /* others may spend a fresh block before this call gets to it */
+    for (int i = 0; i < TRIES; i++) {
+        call->err = kms_budget_reserve(call->core, call->spends->key, call->spends->version, &call->why);
+        if (kms_failed(call->err)) return KMS_NEXT_FINISH;
+        enum kms_next next = plan(call);
+        if (next != KMS_NEXT_ADMIN) return next;
+    }
+    call->err = KMS_FAIL(LIMIT_EXCEEDED);
+    return KMS_NEXT_FINISH;
+}
+
+void kms_dispatch_finish(struct kms_call *call)
+{
+    call->err = call->job.err;
+    if (kms_failed(call->err)) return;
+    call->stage = KMS_STAGE_FINISH;
+    call->err = call->method->finish(call);
+}

@@ -1,0 +1,55 @@
+/* PutKeyPolicy and GetKeyPolicy. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "kms/v1/keys.pb-c.h"
+#include "kmsd/service/access.h"
+#include "kmsd/service/change.h"
+#include "kmsd/service/methods.h"
+#include "kmsd/service/policy_check.h"
+#include "kmsd/service/seal.h"
+
+kms_err kms_put_key_policy_gather(struct kms_call *call)
+{
+    const Kms__V1__PutKeyPolicyRequest *request = (const void *)call->request;
+    struct kms_access *access;
+    call->may_bypass_lockout = true;
+    call->bypass_lockout = request->bypass_policy_lockout_safety_check;
+    return kms_access_named(call, KMS_ACT_PUT_KEY_POLICY, request->key_id, &access);
+}
+
+kms_err kms_put_key_policy_act(struct kms_call *call)
+{
+    const Kms__V1__PutKeyPolicyRequest *request = (const void *)call->request;
+    KMS_OWN_KEY key = NULL;
+    KMS_OWN(kms_policy) policy = NULL;
+    KMS_OWN_CHANGES changes = {.count = 0};
+    KMS_TRY(kms_policy_accept(call, request->policy, call->bypass_lockout, &policy));
+    KMS_TRY(kms_key_copy(call->access[0].key, 0, &key));
+    char *json = strdup(request->policy);
+    if (json == NULL || kms_new_reply(call) == NULL) {
+        free(json);
+        return KMS_FAIL(NO_MEMORY);
+    }
+    free(key->policy_json);
+    key->policy_json = json;
+    kms_policy_unref(key->policy);
+    key->policy = KMS_GIVE(policy);
+    KMS_TRY(kms_change_key(&changes, key));
+    return kms_change_apply_key(&changes, call, key);
+}
+
+kms_err kms_get_key_policy_gather(struct kms_call *call)
+{
+    const Kms__V1__GetKeyPolicyRequest *request = (const void *)call->request;
+    struct kms_access *access;
+    return kms_access_named(call, KMS_ACT_GET_KEY_POLICY, request->key_id, &access);
+}
+
+kms_err kms_get_key_policy_act(struct kms_call *call)
+{
+    Kms__V1__GetKeyPolicyResponse *reply = kms_new_reply(call);
+    if (reply == NULL) return KMS_FAIL(NO_MEMORY);
+    reply->policy = call->access[0].key->policy_json; /* the call holds the key */
+    return KMS_OK;
+}

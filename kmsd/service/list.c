@@ -1,0 +1,143 @@
+/* ListKeys and ListAliases: pages straight from the keystore, which keeps them sorted. */
+#include <string.h>
+
+#include "kms/v1/keys.pb-c.h"
+#include "kmsd/keys/record.h"
+#include "kmsd/service/access.h"
+#include "kmsd/service/core.h"
+#include "kmsd/service/methods.h"
+#include "kmsd/service/seal.h"
+
+enum { LIMIT_DEFAULT = 100, LIMIT_MOST = 1000 };
+
+struct page {
+    struct kms_call *call;
+    const struct kms_key *only; /* ListAliases of one key */
+    void **items;
+    size_t count, limit;
+    bool more;
+};
+
+static kms_err begin_page(struct kms_call *call, uint32_t limit, struct page *ret_page)
+{
+    if (limit > LIMIT_MOST)
+        return kms_call_fail(call, KMS_FAIL(INVALID_ARGUMENT), "limit: 1 to %d", LIMIT_MOST);
+    *ret_page = (struct page){.call = call, .limit = limit == 0 ? LIMIT_DEFAULT : limit};
+    ret_page->items = kms_call_alloc(call, ret_page->limit * sizeof *ret_page->items);
+    return ret_page->items != NULL ? KMS_OK : KMS_FAIL(NO_MEMORY);
+}
+
+/* Any error ends a scan: this one says that the page is full. */
+static kms_err page_full(struct page *page)
+{
+    page->more = true;
+    return KMS_FAIL(LIMIT_EXCEEDED);
+}
+
+static kms_err scan(struct page *page, enum kms_table table, const char *marker, kms_row_visit *visit)
+{
+    kms_err err = kms_keystore_scan(page->call->core->store, table, marker, 0, visit, page, &page->call->why);
+    return page->more ? KMS_OK : err;
+}
+
+static kms_err visit_key(void *user, const struct kms_row *row)
+{
+    struct page *page = user;
+    if (page->count == page->limit) return page_full(page);
+    Kms__V1__KeyListEntry *entry = kms_call_alloc(page->call, sizeof *entry);
+    char *arn = kms_call_alloc(page->call, KMS_ARN_BYTES);
+    char *id = kms_arena_print(&page->call->arena, "%s", row->id);
+    if (entry == NULL || arn == NULL || id == NULL) return KMS_FAIL(NO_MEMORY);
+    kms__v1__key_list_entry__init(entry);
+    kms_key_arn(&page->call->core->arn, row->id, arn);
+    entry->key_id = id;
+    entry->key_arn = arn;
+    page->items[page->count++] = entry;
+    return KMS_OK;
+}
+
+kms_err kms_list_keys_gather(struct kms_call *call)
+{
+    const Kms__V1__ListKeysRequest *request = (const void *)call->request;
+    struct kms_id id;
+    KMS_TRY(kms_access_service(call, KMS_ACT_LIST_KEYS));
+    if (request->marker[0] != '\0' && !kms_id_parse(kms_bytes_text(request->marker), &id))
+        return KMS_FAIL(INVALID_MARKER);
+    return KMS_OK;
+}
+
+kms_err kms_list_keys_act(struct kms_call *call)
+{
+    const Kms__V1__ListKeysRequest *request = (const void *)call->request;
+    Kms__V1__ListKeysResponse *reply = kms_new_reply(call);
+    struct page page;
+    if (reply == NULL) return KMS_FAIL(NO_MEMORY);
+    KMS_TRY(begin_page(call, request->limit, &page));
+    KMS_TRY(scan(&page, KMS_TABLE_KEY, request->marker, visit_key));
+    reply->keys = (Kms__V1__KeyListEntry **)page.items;
+    reply->n_keys = page.count;
+    reply->truncated = page.more;
+    if (page.more) reply->next_marker = reply->keys[page.count - 1]->key_id;
+    return KMS_OK;
+}
+
+static kms_err visit_alias(void *user, const struct kms_row *row)
+{
+    struct page *page = user;
+    struct kms_alias alias;
+    KMS_TRY(kms_alias_from_row(row, &alias, &page->call->why));
+    if (alias.deleted || (page->only != NULL && !kms_id_equal(&page->only->id, &alias.key_id))) return KMS_OK;
+    if (page->count == page->limit) return page_full(page);
+    Kms__V1__AliasListEntry *entry = kms_call_alloc(page->call, sizeof *entry);
+    char *arn = kms_call_alloc(page->call, KMS_ARN_BYTES), *id = kms_call_alloc(page->call, KMS_ID_TEXT);
+    char *name = kms_arena_print(&page->call->arena, "%s", alias.name);
+    if (entry == NULL || arn == NULL || id == NULL || name == NULL) return KMS_FAIL(NO_MEMORY);
+    kms__v1__alias_list_entry__init(entry);
+    kms_alias_arn(&page->call->core->arn, alias.name, arn);
+    kms_id_text(&alias.key_id, id);
+    entry->alias_name = name;
+    entry->alias_arn = arn;
+    entry->target_key_id = id;
+    page->items[page->count++] = entry;
+    return KMS_OK;
+}
+
+kms_err kms_list_aliases_gather(struct kms_call *call)
+{
+    const Kms__V1__ListAliasesRequest *request = (const void *)call->request;
+    KMS_TRY(kms_access_service(call, KMS_ACT_LIST_ALIASES));
+    if (request->marker[0] == '\0') return KMS_OK;
+    return kms_failed(kms_alias_name_check(kms_bytes_text(request->marker), &call->why))
+               ? KMS_FAIL(INVALID_MARKER)
+               : KMS_OK;
+}
+
+/* After the decision, so that only who may list learns whether the key exists. */
+static kms_err find_only(struct kms_call *call, const char *named, struct kms_key **ret_key)
+{
+    struct kms_key_name name;
+    KMS_TRY(kms_key_name_parse(&call->core->arn, kms_bytes_text(named), &name, &call->why));
+    struct kms_alias alias = {.deleted = true};
+    if (name.alias.len > 0 && kms_keyring_alias(call->core->keys, name.alias, &alias) && !alias.deleted)
+        name.id = alias.key_id;
+    *ret_key = name.alias.len > 0 && alias.deleted ? NULL : kms_keyring_find(call->core->keys, &name.id);
+    return *ret_key != NULL ? KMS_OK : kms_call_fail(call, KMS_FAIL(NOT_FOUND), "%s", named);
+}
+
+kms_err kms_list_aliases_act(struct kms_call *call)
+{
+    const Kms__V1__ListAliasesRequest *request = (const void *)call->request;
+    Kms__V1__ListAliasesResponse *reply = kms_new_reply(call);
+    KMS_OWN_KEY only = NULL;
+    struct page page;
+    if (reply == NULL) return KMS_FAIL(NO_MEMORY);
+    if (request->key_id[0] != '\0') KMS_TRY(find_only(call, request->key_id, &only));
+    KMS_TRY(begin_page(call, request->limit, &page));
+    page.only = only;
+    KMS_TRY(scan(&page, KMS_TABLE_ALIAS, request->marker, visit_alias));
+    reply->aliases = (Kms__V1__AliasListEntry **)page.items;
+    reply->n_aliases = page.count;
+    reply->truncated = page.more;
+    if (page.more) reply->next_marker = reply->aliases[page.count - 1]->alias_name;
+    return KMS_OK;
+}

@@ -1,0 +1,40 @@
+/* The method table. */
+#include "kmsd/service/methods.h"
+
+#include <stdio.h>
+
+#include "kms/v1/crypto.pb-c.h"
+#include "kms/v1/keys.pb-c.h"
+#include "kms/v1/system.pb-c.h"
+
+const struct kms_method kms_methods[] = {
+#define KMS_CRYPTO(svc, name, act_, prefix)                                                                  \
+    {.service = &kms__v1__##svc##__descriptor,                                                               \
+     .rpc = (name),                                                                                          \
+     .action = KMS_ACT_##act_,                                                                               \
+     .lane = KMS_LANE_CRYPTO,                                                                                \
+     .gather = kms_##prefix##_gather,                                                                        \
+     .plan = kms_##prefix##_plan,                                                                            \
+     .finish = kms_##prefix##_finish},
+#define KMS_ADMIN(svc, name, act_, prefix)                                                                   \
+    {.service = &kms__v1__##svc##__descriptor,                                                               \
+     .rpc = (name),                                                                                          \
+     .action = KMS_ACT_##act_,                                                                               \
+     .lane = KMS_LANE_ADMIN,                                                                                 \
+     .gather = kms_##prefix##_gather,                                                                        \
+     .act = kms_##prefix##_act},
+#include "kmsd/service/method.def"
+#undef KMS_CRYPTO
+#undef KMS_ADMIN
+};
+const size_t kms_method_count = sizeof kms_methods / sizeof kms_methods[0];
+
+const ProtobufCMethodDescriptor *kms_method_codec(const struct kms_method *method)
+{
+    return protobuf_c_service_descriptor_get_method_by_name(method->service, method->rpc);
+}
+
+void kms_method_path(const struct kms_method *method, char path[KMS_METHOD_PATH_BYTES])
+{
+    snprintf(path, KMS_METHOD_PATH_BYTES, "/%s/%s", method->service->name, method->rpc);
+}

@@ -1,0 +1,19 @@
+/* Every method's functions, declared from the table (method.def); defined in the file that bears the method's
+ * name. */
+#ifndef KMS_SERVICE_METHODS_H
+#define KMS_SERVICE_METHODS_H
+
+#include "kmsd/service/method.h"
+
+#define KMS_CRYPTO(service, rpc, action, prefix)                                                             \
+    kms_gather_fn kms_##prefix##_gather;                                                                     \
+    kms_plan_fn kms_##prefix##_plan;                                                                         \
+    kms_finish_fn kms_##prefix##_finish;
+#define KMS_ADMIN(service, rpc, action, prefix)                                                              \
+    kms_gather_fn kms_##prefix##_gather;                                                                     \
+    kms_act_fn kms_##prefix##_act;
+#include "kmsd/service/method.def"
+#undef KMS_CRYPTO
+#undef KMS_ADMIN
+
+#endif

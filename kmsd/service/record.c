@@ -1,0 +1,78 @@
+/* What an audit record says of a call: who, what, on which key, under which context, decided how, and what
+ * became of it. */
+#include "kmsd/service/record.h"
+
+#include "kmsd/keys/key.h"
+#include "kmsd/service/method.h"
+
+static const char *const class_names[] = {
+    [KMS_CLASS_ADMIN] = "admin", [KMS_CLASS_USAGE] = "usage", [KMS_CLASS_READ] = "read"};
+static const char *const decision_names[] = {
+    [KMS_DENY_IMPLICIT] = "no-match", [KMS_DENY_EXPLICIT] = "deny", [KMS_ALLOW] = "allow"};
+static const char *const stage_names[] = {
+    [KMS_STAGE_RPC] = "rpc",       [KMS_STAGE_AUTHN] = "authn",  [KMS_STAGE_GATHER] = "gather",
+    [KMS_STAGE_DECIDE] = "decide", [KMS_STAGE_PLAN] = "plan",    [KMS_STAGE_HSM] = "hsm",
+    [KMS_STAGE_ACT] = "act",       [KMS_STAGE_FINISH] = "finish"};
+
+static struct kms_audit_access access_of(const struct kms_access *access, bool decided,
+                                         struct kms_audit_pair *pairs)
+{
+    size_t count = access->context_count < KMS_CONTEXT_PAIRS ? access->context_count : KMS_CONTEXT_PAIRS;
+    for (size_t i = 0; i < count; i++)
+        pairs[i] = (struct kms_audit_pair){access->context[i].name, access->context[i].value};
+    return (struct kms_audit_access){
+        .action = kms_action_name(access->action),
+        .key_id = access->key != NULL ? access->key->id_text : NULL,
+        .key_named = access->named.len > 0 ? access->named : access->alias,
+        .key_version = access->version,
+        .context = pairs,
+        .context_count = count,
+        .decision = decided ? decision_names[access->decision.effect] : NULL,
+        .statement = access->decision.statement,
+    };
+}
+
+static enum kms_audit_kind kind_of(const struct kms_call *call)
+{
+    if (call->attempt) return KMS_AUDIT_ATTEMPT;
+    /* An outcome closes an attempt: only what got past the decision has made one. */
+    bool changes =
+        kms_action_class_of(call->method->action) == KMS_CLASS_ADMIN && call->stage >= KMS_STAGE_ACT;
+    return changes ? KMS_AUDIT_OUTCOME : KMS_AUDIT_CALL;
+}
+
+static void add_extra(struct kms_audit_event *event, const char *name, const char *value)
+{
+    if (value == NULL || value[0] == '\0' || event->extra_count == KMS_AUDIT_EXTRAS) return;
+    event->extra[event->extra_count++] = (struct kms_audit_pair){kms_bytes_text(name), kms_bytes_text(value)};
+}
+
+const struct kms_audit_event *kms_record_of(const struct kms_call *call, struct kms_record *space)
+{
+    struct kms_audit_event *event = &space->event;
+    *event = (struct kms_audit_event){
+        .kind = kind_of(call),
+        .request_id = call->request_id,
+        .principal = call->identity != NULL ? call->identity->principal : NULL,
+        .principal_source = call->identity != NULL ? call->identity->source : NULL,
+        .peer = call->peer,
+        .service = call->method->service->name,
+        .operation = call->method->rpc,
+        .class = class_names[kms_action_class_of(call->method->action)],
+        .outcome = call->err,
+        .detail = call->why.text[0] != '\0' ? call->why.text : NULL,
+        .stage = stage_names[call->stage],
+        .started_us = call->started_us,
+        .client = kms_bytes_text(call->client),
+        .correlation_id = kms_bytes_text(call->correlation_id),
+        .has_mark = call->changed_store && !call->attempt,
+        .store_revision = call->mark.revision,
+    };
+    kms_copy(event->store_digest, call->mark.digest, sizeof event->store_digest);
+    for (size_t i = 0; i < call->access_count && i < KMS_AUDIT_ACCESSES; i++)
+        event->access[event->access_count++] =
+            access_of(&call->access[i], call->stage >= KMS_STAGE_DECIDE, space->pairs[i]);
+    add_extra(event, "noted", call->noted);
+    if (call->may_bypass_lockout && call->bypass_lockout) add_extra(event, "bypass_policy_lockout", "true");
+    return event;
+}

@@ -1,0 +1,17 @@
+/* From a call to its audit event. */
+#ifndef KMS_SERVICE_RECORD_H
+#define KMS_SERVICE_RECORD_H
+
+#include "kmsd/audit/audit.h"
+#include "kmsd/service/call.h"
+
+/* Space for what the event borrows and the call does not hold. */
+struct kms_record {
+    struct kms_audit_event event;
+    struct kms_audit_pair pairs[KMS_CALL_ACCESSES][KMS_CONTEXT_PAIRS];
+};
+
+/* The call's attempt (call->attempt) or its outcome. Borrows from call and space. */
+const struct kms_audit_event *kms_record_of(const struct kms_call *call, struct kms_record *space);
+
+#endif
