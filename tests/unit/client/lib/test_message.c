@@ -1,0 +1,72 @@
+/* Messages to and from byte buffers, and no plaintext left behind. */
+#include "client/lib/message.h"
+
+#include <grpc/byte_buffer_reader.h>
+#include <grpc/grpc.h>
+#include <grpc/slice.h>
+
+#include "kms/v1/crypto.pb-c.h"
+#include "tests/harness/suite.h"
+
+static grpc_byte_buffer *packed_secret(void)
+{
+    Kms__V1__DecryptResponse message = KMS__V1__DECRYPT_RESPONSE__INIT;
+    message.plaintext = kms_borrow_bytes((const uint8_t *)"marker", 6);
+    return kms_message_pack(&message.base);
+}
+
+static bool slice_has(grpc_slice slice, const char *marker)
+{
+    return memmem(GRPC_SLICE_START_PTR(slice), GRPC_SLICE_LENGTH(slice), marker, strlen(marker)) != NULL;
+}
+
+static void round_trip(void)
+{
+    grpc_byte_buffer *buffer = packed_secret();
+    kms_arena arena;
+    kms_arena_init(&arena, 64 * 1024);
+    ProtobufCMessage *message = NULL;
+    KMS_ASSERT_OK_FATAL(kms_message_unpack(buffer, &kms__v1__decrypt_response__descriptor, &arena, &message));
+    const Kms__V1__DecryptResponse *reply = (const Kms__V1__DecryptResponse *)message;
+    CU_ASSERT_EQUAL(reply->plaintext.len, 6);
+    CU_ASSERT_EQUAL(memcmp(reply->plaintext.data, "marker", 6), 0);
+    kms_arena_wipe(&arena);
+    kms_buffer_destroy(buffer);
+    kms_buffer_destroy(NULL);
+}
+
+static void buffers_are_wiped(void)
+{
+    grpc_byte_buffer *buffer = packed_secret();
+    grpc_byte_buffer_reader reader;
+    CU_ASSERT_TRUE_FATAL(grpc_byte_buffer_reader_init(&reader, buffer));
+    grpc_slice slice; /* keeps the bytes alive beyond the buffer */
+    CU_ASSERT_TRUE_FATAL(grpc_byte_buffer_reader_next(&reader, &slice));
+    grpc_byte_buffer_reader_destroy(&reader);
+    CU_ASSERT_TRUE(slice_has(slice, "marker"));
+    kms_buffer_destroy(buffer);
+    CU_ASSERT_FALSE(slice_has(slice, "marker"));
+    grpc_slice_unref(slice);
+}
+
+static void bad_and_oversized(void)
+{
+    grpc_slice junk = grpc_slice_from_copied_string("\xff\xff\xff\xff");
+    grpc_byte_buffer *buffer = grpc_raw_byte_buffer_create(&junk, 1);
+    grpc_slice_unref(junk);
+    kms_arena arena;
+    kms_arena_init(&arena, 64 * 1024);
+    ProtobufCMessage *message = NULL;
+    KMS_ASSERT_CODE(kms_message_unpack(buffer, &kms__v1__decrypt_response__descriptor, &arena, &message),
+                    INTERNAL);
+    kms_buffer_destroy(buffer);
+    buffer = packed_secret();
+    kms_arena_init(&arena, 16);
+    KMS_ASSERT_CODE(kms_message_unpack(buffer, &kms__v1__decrypt_response__descriptor, &arena, &message),
+                    INTERNAL);
+    CU_ASSERT_PTR_NULL(message);
+    kms_buffer_destroy(buffer);
+}
+
+KMS_TEST_MAIN("client/lib/message", {"round trip", round_trip}, {"buffers are wiped", buffers_are_wiped},
+              {"bad and oversized messages", bad_and_oversized})
