@@ -69,7 +69,7 @@ static void headers_that_are_read(void)
         CU_ASSERT_STRING_EQUAL(id, text_of(one, "key_id"));
         CU_ASSERT_EQUAL(header.algorithm, json_integer_value(json_object_get(one, "algorithm")));
         CU_ASSERT_EQUAL(header.key_version, json_integer_value(json_object_get(one, "key_version")));
-        CU_ASSERT_EQUAL(sealed.len, json_integer_value(json_object_get(one, "sealed_bytes")));
+        CU_ASSERT_EQUAL((json_int_t)sealed.len, json_integer_value(json_object_get(one, "sealed_bytes")));
         CU_ASSERT_PTR_EQUAL(sealed.ptr, blob.data + KMS_CIPHERTEXT_HEADER_BYTES);
         uint8_t again[KMS_CIPHERTEXT_HEADER_BYTES];
         kms_ciphertext_header_put(&header, again);

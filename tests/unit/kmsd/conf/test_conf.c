@@ -1,0 +1,148 @@
+/* kmsd.yaml: defaults, what must hold between options, the sample. */
+#include "kmsd/conf/conf.h"
+
+#include <stdio.h>
+
+#include "tests/harness/faults.h"
+#include "tests/harness/suite.h"
+
+/* The least that a working file says; cases below add to it. */
+#define TLS    "tls: {cert: c.pem, key: k.pem, client_ca: ca.pem}\n"
+#define POLICY "policy: {service: s.json}\n"
+#define HSM    "hsm: {uri: 'pkcs11:token=kmsd?module-path=/lib/x.so&pin-source=file:/etc/pin'}\n"
+#define LEAST  TLS POLICY HSM
+#define LOCAL  POLICY HSM "listen:\n  tls: ''\n  unix:\n"
+
+static kms_err load(const char *text, kmsd_conf **ret_conf, struct kms_why *why)
+{
+    char path[128];
+    snprintf(path, sizeof path, "%s/kmsd.yaml", kms_temp_dir());
+    FILE *file = fopen(path, "w");
+    CU_ASSERT_PTR_NOT_NULL_FATAL(file);
+    fputs(text, file);
+    fclose(file);
+    return kmsd_conf_load(path, ret_conf, why);
+}
+
+static void defaults(void)
+{
+    KMS_OWN(kmsd_conf) c = NULL;
+    KMS_ASSERT_OK_FATAL(load(LEAST, &c, NULL));
+    CU_ASSERT_STRING_EQUAL(c->listen_tls, "127.0.0.1:8443");
+    CU_ASSERT(c->listen_unix_count == 0 && !c->authn_allow_cn &&
+              c->policy_separation == KMSD_SEPARATION_ENFORCE);
+    CU_ASSERT(c->hsm_workers == 0 && c->hsm_deadline_ms == 2000 && c->hsm_keygen_deadline_ms == 30000);
+    CU_ASSERT(c->hsm_quarantine_ms == 60000 && c->hsm_start_timeout_ms == 10000 &&
+              c->hsm_cached_keys == 4096);
+    CU_ASSERT(c->audit_segment_bytes == 64 * 1024 * 1024 && c->rpc_drain_ms == 10000);
+    CU_ASSERT(c->limits_calls == 1024 && c->limits_message_bytes == 256 * 1024 &&
+              c->limits_locked_memory_bytes == 0);
+    CU_ASSERT(c->limits_rate_per_principal == 100000 && c->limits_refused_per_second == 50);
+    CU_ASSERT_STRING_EQUAL(c->arn_account, "000000000000");
+    CU_ASSERT_EQUAL(c->log_level, KMS_LOG_INFO);
+    char want[128];
+    snprintf(want, sizeof want, "%s/c.pem", kms_temp_dir());
+    CU_ASSERT_STRING_EQUAL(c->tls_cert, want);
+}
+
+static void sockets(void)
+{
+    KMS_OWN(kmsd_conf) c = NULL;
+    KMS_ASSERT_OK_FATAL(
+        load(LOCAL
+             "  - path: a.sock\n    mode: 0600\n    principal: unix:app\n"
+             "  - {path: /b.sock, uids: [{uid: 0, principal: unix:root}, {uid: 1000, principal: unix:me}]}\n",
+             &c, NULL));
+    CU_ASSERT_EQUAL_FATAL(c->listen_unix_count, 2);
+    CU_ASSERT(c->listen_unix[0].mode == 0600 && c->listen_unix[1].mode == 0660);
+    CU_ASSERT_EQUAL_FATAL(c->listen_unix[1].uids_count, 2);
+    CU_ASSERT_EQUAL(c->listen_unix[1].uids[1].uid, 1000);
+    CU_ASSERT_STRING_EQUAL(c->listen_unix[1].uids[1].principal, "unix:me");
+}
+
+static const struct {
+    const char *text, *why; /* part of the message */
+} refused[] = {
+    {"", "option 'policy.service': missing"},
+    {TLS POLICY, "option 'hsm.uri': missing"},
+    {POLICY HSM, "option 'tls.cert': missing"},
+    {POLICY HSM "tls: {cert: a}\n", "option 'tls.key': missing"},
+    {POLICY HSM "tls: {cert: a, key: b}\n", "option 'tls.client_ca': missing"},
+    {LEAST "listen: {tls: ''}\n", "option 'listen': neither tls nor unix"},
+    {LEAST "listen: {tls: 8443}\n", "option 'listen.tls': not host:port"},
+    {LEAST "listen: {tls: 'a:'}\n", "option 'listen.tls': not host:port"},
+    {LEAST "listen: {tls: 'a:65536'}\n", "option 'listen.tls': not host:port"},
+    {LEAST "listen: {tls: '::1:8443'}\n", "option 'listen.tls': not host:port"},
+    {LOCAL "  - {path: a}\n", "neither principal nor uids"},
+    {LOCAL "  - {path: a, uids: [{uid: 65534, principal: x}]}\n", "uid 65534"},
+    {LOCAL "  - {path: a, uids: [{uid: 4294967295, principal: x}]}\n",
+     ":6: option 'listen.unix[0].uids[0].uid': out of range"},
+    {LOCAL "  - {path: a, uids: [{uid: 1, principal: x}, {uid: 1, principal: y}]}\n",
+     "a uid is listed twice"},
+    {LOCAL "  - {path: a, principal: x}\n  - {path: a, principal: y}\n", "two sockets have one path"},
+    {LOCAL "  - {path: a, principal: x, mode: 0888}\n", "'listen.unix[0].mode': not an octal number"},
+    {TLS POLICY "hsm: {uri: /usr/lib/x.so}\n", "option 'hsm.uri': does not begin with pkcs11:"},
+    {TLS POLICY "hsm: {uri: 'pkcs11:token=t?pin-value=31337'}\n", "use pin-source"},
+    {TLS POLICY "hsm: {uri: 'pkcs11:token=t', workers: 65}\n",
+     ":3: option 'hsm.workers': out of range; allowed: 0 to 64 processes"},
+    {TLS POLICY "hsm: {uri: 'pkcs11:token=t', deadline: 61s}\n",
+     "option 'hsm.deadline': out of range; allowed: 10ms to 1m"},
+    {TLS HSM "policy: {service: s, separation: off}\n", "allowed: one of: enforce, warn"},
+    {LEAST "arn: {account: '00000000000x'}\n", "option 'arn.account': not 12 digits"},
+    {LEAST "arn: {account: '1'}\n", "option 'arn.account': too short"},
+    {LEAST "arn: {region: 'a:b'}\n", "option 'arn.region': holds a colon"},
+    {LEAST "audit: {instance: a/b}\n", "option 'audit.instance': holds a slash"},
+    {LEAST "audit: {segment: 63KiB}\n", "allowed: 64KiB to 4GiB"},
+    {LEAST "log: {level: trace}\n", "one of: error, warn, info, debug"},
+    {LEAST "hsms: {}\n", ":4: option 'hsms': no such option"},
+};
+
+static void what_is_refused(void)
+{
+    for (size_t i = 0; i < KMS_COUNT(refused); i++) {
+        KMS_OWN(kmsd_conf) c = NULL;
+        struct kms_why why = {{0}};
+        KMS_ASSERT_CODE(load(refused[i].text, &c, &why), CONFIG_INVALID);
+        CU_ASSERT_PTR_NULL(c);
+        bool as_said = strstr(why.text, refused[i].why) != NULL && strstr(why.text, "kmsd.yaml:") != NULL;
+        if (!as_said) fprintf(stderr, "\n%s got: %s\nwant: %s\n", refused[i].text, why.text, refused[i].why);
+        CU_ASSERT(as_said);
+        CU_ASSERT_PTR_NULL(strstr(why.text, "31337")); /* a PIN is never repeated */
+    }
+}
+
+static void dump_and_sample(void)
+{
+    KMS_OWN(kmsd_conf) first = NULL;
+    KMS_OWN(kmsd_conf) again = NULL;
+    KMS_OWN_BUF text = {0}, second = {0}, sample = {0};
+    KMS_ASSERT_OK_FATAL(
+        load(LEAST "listen: {unix: [{path: a, uids: [{uid: 5, principal: x}]}]}\n", &first, NULL));
+    KMS_ASSERT_OK_FATAL(kmsd_conf_print(first, &text));
+    KMS_ASSERT_OK_FATAL(load((const char *)text.data, &again, NULL));
+    KMS_ASSERT_OK_FATAL(kmsd_conf_print(again, &second));
+    CU_ASSERT_STRING_EQUAL(text.data, second.data);
+
+    KMS_ASSERT_OK_FATAL(kmsd_conf_print_sample(&sample));
+    struct kms_why why = {{0}};
+    KMS_OWN(kmsd_conf) none = NULL;
+    KMS_ASSERT_CODE(load((const char *)sample.data, &none, &why), CONFIG_INVALID);
+    CU_ASSERT_PTR_NOT_NULL(strstr(why.text, "missing")); /* it is read up to what must be given */
+}
+
+static void every_failure_is_clean(void)
+{
+    char path[128];
+    snprintf(path, sizeof path, "%s/kmsd.yaml", kms_temp_dir());
+    KMS_OWN(kmsd_conf) written = NULL;
+    KMS_ASSERT_OK_FATAL(load(LEAST, &written, NULL));
+    FAULTS_EACH () {
+        KMS_OWN(kmsd_conf) c = NULL;
+        kms_err err = kmsd_conf_load(path, &c, NULL);
+        CU_ASSERT_EQUAL(kms_failed(err), faults_hit());
+        CU_ASSERT_EQUAL(c == NULL, faults_hit());
+    }
+}
+
+KMS_TEST_MAIN("kmsd/conf", {"defaults", defaults}, {"sockets", sockets}, {"what is refused", what_is_refused},
+              {"dump and sample", dump_and_sample}, {"every failure is clean", every_failure_is_clean})
