@@ -35,7 +35,7 @@ def canonical(pairs):
 
 
 def message_key(backing_key, n):
-    label = b"kmsd message key v1"
+    label = b"kmsd.aes-256-gcm.v1"
     text = struct.pack(">I", 1) + label + b"\0" + n + struct.pack(">I", 256)
     return hmac.new(backing_key, text, hashlib.sha256).digest()
 

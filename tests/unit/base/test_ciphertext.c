@@ -203,7 +203,7 @@ static bool open_derived(struct kms_bytes backing_key, struct kms_bytes sealed, 
                          uint8_t *plaintext)
 {
     static const uint8_t counter[4] = {0, 0, 0, 1}, separator[1] = {0}, bits[4] = {0, 0, 1, 0};
-    struct kms_bytes input[] = {kms_bytes_of(counter, 4), kms_bytes_text("kmsd message key v1"),
+    struct kms_bytes input[] = {kms_bytes_of(counter, 4), kms_bytes_text("kmsd.aes-256-gcm.v1"),
                                 kms_bytes_of(separator, 1), kms_bytes_of(sealed.ptr, 16),
                                 kms_bytes_of(bits, 4)};
     uint8_t key[KMS_DIGEST_BYTES], tag[16];
