@@ -1,0 +1,296 @@
+/* The stages of the daemon, in order. */
+#include "kmsd/boot.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/secret.h"
+
+unsigned kms_cores(void)
+{
+    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    return cores > 0 ? (unsigned)cores : 1;
+}
+
+kms_err kms_boot_lock(struct kms_boot *boot, struct kms_why *why)
+{
+    char path[4200];
+    snprintf(path, sizeof path, "%s/lock", boot->conf->state_dir);
+    boot->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (boot->lock_fd < 0) {
+        kms_why_set(why, "%s: %s", path, strerror(errno));
+        return KMS_FAIL(IO);
+    }
+    if (flock(boot->lock_fd, LOCK_EX | LOCK_NB) == 0) return KMS_OK;
+    kms_why_set(why, "%s is held by a running kmsd: stop it first, or give this one a state_dir of its own",
+                path);
+    kms_fd_drop(&boot->lock_fd);
+    return KMS_FAIL(STATE_IN_USE);
+}
+
+static void unlock(struct kms_boot *boot)
+{
+    kms_fd_drop(&boot->lock_fd);
+}
+
+static void warn(struct kms_boot *boot, const char *warning)
+{
+    if (boot->core.warning_count < KMS_CORE_WARNINGS)
+        boot->core.warnings[boot->core.warning_count++] = warning;
+}
+
+static kms_err core_start(struct kms_boot *boot, struct kms_why *why)
+{
+    const struct kmsd_conf *conf = boot->conf;
+    struct kms_core *core = &boot->core;
+    kms_locked_limit(conf->limits_locked_memory_bytes);
+    pthread_mutex_init(&core->service_policy_lock, NULL);
+    core->started_us = kms_now_us();
+    core->instance = conf->audit_instance;
+    core->separation_warn = conf->policy_separation == KMSD_SEPARATION_WARN;
+    if (core->separation_warn)
+        warn(boot, "policy.separation = warn: one principal may administer and use the same key");
+    if (conf->authn_allow_cn) warn(boot, "authn.allow_cn = true: a common name is enough to be a principal");
+    if (geteuid() == 0) warn(boot, "kmsd runs as root: set process.user");
+    if (conf->hsm_worker_user[0] == '\0')
+        warn(boot, "hsm.worker_user is not set: kms-hsm runs as kmsd's own user, who can read the PIN");
+    KMS_TRY(kms_random(core->request_prefix, sizeof core->request_prefix));
+    KMS_TRY(kms_keyring_new(&core->keys));
+    return kms_arn_prefix_make(conf->arn_partition, conf->arn_region, conf->arn_account, &core->arn, why);
+}
+
+static void core_stop(struct kms_boot *boot)
+{
+    kms_keyring_free(boot->core.keys);
+    kms_core_set_service_policy(&boot->core, NULL, "");
+}
+
+static kms_err authn_start(struct kms_boot *boot, struct kms_why *why)
+{
+    const struct kms_authn_options options = {
+        .allow_cn = boot->conf->authn_allow_cn,
+        .deny_list = boot->conf->authn_deny_list,
+        .rate_per_principal = boot->conf->limits_rate_per_principal,
+        .rate_burst = boot->conf->limits_rate_burst,
+        .in_flight_per_principal = boot->conf->limits_in_flight_per_principal,
+        .refused_per_second = boot->conf->limits_refused_per_second,
+    };
+    return kms_authn_new(&options, &boot->core.authn, why);
+}
+
+static void authn_stop(struct kms_boot *boot)
+{
+    kms_authn_free(boot->core.authn);
+}
+
+static kms_err audit_start(struct kms_boot *boot, struct kms_why *why)
+{
+    const struct kms_audit_options options = {.dir = boot->conf->audit_dir,
+                                              .instance = boot->conf->audit_instance,
+                                              .segment_bytes = boot->conf->audit_segment_bytes};
+    return kms_audit_open(&options, &boot->core.audit, why);
+}
+
+static void audit_stop(struct kms_boot *boot)
+{
+    kms_audit_close(boot->core.audit);
+}
+
+void kms_boot_hsm_options(const struct kms_boot *boot, struct kms_hsm_options *ret_options)
+{
+    const struct kmsd_conf *conf = boot->conf;
+    *ret_options = (struct kms_hsm_options){
+        .worker_path = conf->hsm_worker_path,
+        .uri = conf->hsm_uri,
+        .state_dir = conf->state_dir,
+        .worker_user = conf->hsm_worker_user,
+        .workers = conf->hsm_workers,
+        .lanes = boot->rpc_threads + conf->limits_admin_threads,
+        .deadline_ms = conf->hsm_deadline_ms,
+        .keygen_deadline_ms = conf->hsm_keygen_deadline_ms,
+        .quarantine_ms = conf->hsm_quarantine_ms,
+        .start_timeout_ms = conf->hsm_start_timeout_ms,
+        .cached_keys = conf->hsm_cached_keys,
+    };
+}
+
+static kms_err hsm_start(struct kms_boot *boot, struct kms_why *why)
+{
+    struct kms_hsm_options options;
+    kms_boot_hsm_options(boot, &options);
+    return kms_hsm_open(boot->spawner, &options, &boot->core.hsm, why);
+}
+
+static void hsm_stop(struct kms_boot *boot)
+{
+    kms_hsm_close(boot->core.hsm);
+}
+
+static kms_err pipeline_start(struct kms_boot *boot, struct kms_why *why)
+{
+    (void)why;
+    const struct kms_pipeline_options options = {.rpc_threads = boot->rpc_threads,
+                                                 .admin_threads = boot->conf->limits_admin_threads,
+                                                 .admin_queue = boot->conf->limits_admin_queue};
+    return kms_pipeline_start(&options, &boot->core, &boot->pipeline);
+}
+
+static void pipeline_stop(struct kms_boot *boot)
+{
+    kms_pipeline_stop(boot->pipeline);
+}
+
+static kms_err policy_start(struct kms_boot *boot, struct kms_why *why)
+{
+    return kms_boot_service_policy(boot, why);
+}
+
+static void policy_stop(struct kms_boot *boot)
+{
+    (void)boot;
+} /* core_stop lets it go */
+
+kms_err kms_boot_note(struct kms_boot *boot, const char *what, const struct kms_audit_pair *pairs,
+                      size_t count)
+{
+    struct kms_audit_event event = {.kind = KMS_AUDIT_SERVICE, .operation = what, .started_us = kms_now_us()};
+    for (size_t i = 0; i < count && i < KMS_AUDIT_EXTRAS; i++) event.extra[event.extra_count++] = pairs[i];
+    return kms_pipeline_record(boot->pipeline, &event);
+}
+
+static kms_err rpc_start(struct kms_boot *boot, struct kms_why *why)
+{
+    const struct kmsd_conf *conf = boot->conf;
+    enum { ARENA_BYTES_LEAST = 1024 * 1024 };
+    const uint64_t message = conf->limits_message_bytes;
+    const struct kms_rpc_options options = {
+        .address = conf->listen_tls,
+        .certificate = conf->tls_cert,
+        .key = conf->tls_key,
+        .client_ca = conf->tls_client_ca,
+        .sockets = boot->sockets,
+        .socket_count = conf->listen_unix_count,
+        .threads = boot->rpc_threads,
+        .calls = conf->limits_calls,
+        .connections = conf->limits_connections,
+        .streams_per_connection = conf->limits_streams_per_connection,
+        .message_bytes = (uint32_t)message,
+        .grpc_memory_bytes = conf->limits_grpc_memory_bytes,
+        .arena_bytes = message * 4 > ARENA_BYTES_LEAST ? (uint32_t)message * 4 : ARENA_BYTES_LEAST,
+        .drain_ms = conf->rpc_drain_ms,
+    };
+    const struct kms_rpc_parts parts = {.methods = kms_methods,
+                                        .method_count = kms_method_count,
+                                        .authn = boot->core.authn,
+                                        .pipeline = boot->pipeline};
+    const struct kms_audit_pair pairs[] = {{kms_bytes_text("version"), kms_bytes_text(KMS_VERSION)},
+                                           {kms_bytes_text("listen"), kms_bytes_text(conf->listen_tls)}};
+    KMS_TRY(kms_boot_note(boot, "start", pairs, 2));
+    return kms_rpc_start(&options, &parts, &boot->rpc, why);
+}
+
+static void rpc_stop(struct kms_boot *boot)
+{
+    kms_rpc_drain_and_stop(boot->rpc);
+    kms_ignore(kms_boot_note(boot, "stop", NULL, 0)); /* the log may be what failed */
+    kms_rpc_free(boot->rpc);
+}
+
+/* The configuration's sockets in the shape of authn and rpc. */
+static kms_err sockets_start(struct kms_boot *boot, struct kms_why *why)
+{
+    (void)why;
+    const struct kmsd_conf *conf = boot->conf;
+    size_t uids = 0, at = 0;
+    for (size_t i = 0; i < conf->listen_unix_count; i++) uids += conf->listen_unix[i].uids_count;
+    boot->sockets = calloc(conf->listen_unix_count + 1, sizeof *boot->sockets);
+    boot->mappings = calloc(uids + 1, sizeof *boot->mappings);
+    if (boot->sockets == NULL || boot->mappings == NULL) return KMS_FAIL(NO_MEMORY);
+    for (size_t i = 0; i < conf->listen_unix_count; i++) {
+        const struct kmsd_conf_unix *from = &conf->listen_unix[i];
+        boot->sockets[i] = (struct kms_rpc_unix){.socket = {.path = from->path,
+                                                            .principal = from->principal,
+                                                            .uids = &boot->mappings[at],
+                                                            .uid_count = from->uids_count},
+                                                 .mode = from->mode,
+                                                 .owner = from->owner,
+                                                 .group = from->group};
+        for (size_t k = 0; k < from->uids_count; k++)
+            boot->mappings[at++] = (struct kms_unix_mapping){from->uids[k].uid, from->uids[k].principal};
+    }
+    return KMS_OK;
+}
+
+static void sockets_stop(struct kms_boot *boot)
+{
+    free(boot->sockets);
+    free(boot->mappings);
+}
+
+static const struct stage {
+    const char *name;
+    kms_err (*start)(struct kms_boot *boot, struct kms_why *why); /* cleans up after itself when it fails */
+    void (*stop)(struct kms_boot *boot);
+} stages[] = {
+    {"state", kms_boot_lock, unlock},
+    {"core", core_start, core_stop},
+    {"sockets", sockets_start, sockets_stop},
+    {"authn", authn_start, authn_stop},
+    {"audit", audit_start, audit_stop},
+    {"hsm", hsm_start, hsm_stop},
+    {"pipeline", pipeline_start, pipeline_stop},
+    {"keystore", kms_boot_store_start, kms_boot_store_stop},
+    {"policy", policy_start, policy_stop},
+    {"rpc", rpc_start, rpc_stop},
+};
+enum { STAGES = sizeof stages / sizeof stages[0] };
+
+static void stop_before(struct kms_boot *boot, size_t stage)
+{
+    while (stage > 0) stages[--stage].stop(boot);
+}
+
+kms_err kms_boot_start(struct kms_boot *boot, struct kms_why *why)
+{
+    boot->rpc_threads = boot->conf->rpc_threads != 0 ? boot->conf->rpc_threads : kms_cores();
+    for (size_t i = 0; i < STAGES; i++) {
+        kms_err err = stages[i].start(boot, why);
+        if (!kms_failed(err)) {
+            kms_log(KMS_LOG_DEBUG, "boot", "stage=%s", stages[i].name);
+            continue;
+        }
+        kms_log(KMS_LOG_ERROR, "boot", "stage=%s err=%s %s: %s", stages[i].name, kms_err_reason(err),
+                kms_err_text(err), why->text);
+        stop_before(boot, i);
+        return err;
+    }
+    return KMS_OK;
+}
+
+void kms_boot_stop(struct kms_boot *boot)
+{
+    stop_before(boot, STAGES);
+}
+
+static void log_reload(const char *what, kms_err err, const struct kms_why *why)
+{
+    if (kms_failed(err))
+        kms_log(KMS_LOG_ERROR, "reload", "what=%s err=%s the old one stays: %s", what, kms_err_reason(err),
+                why->text);
+    else
+        kms_log(KMS_LOG_INFO, "reload", "what=%s", what);
+}
+
+void kms_boot_reload(struct kms_boot *boot)
+{
+    struct kms_why why = {{0}};
+    log_reload("deny-list", kms_authn_reload(boot->core.authn, &why), &why);
+    log_reload("service-policy", kms_boot_service_policy(boot, &why), &why);
+    if (boot->conf->listen_tls[0] != '\0') log_reload("certificates", kms_rpc_reload(boot->rpc, &why), &why);
+}

@@ -1,0 +1,51 @@
+/* Start and stop of the daemon as an ordered table: a failed row stops the rows before it, in reverse. */
+#ifndef KMS_KMSD_BOOT_H
+#define KMS_KMSD_BOOT_H
+
+#include "hsm/hsm.h"
+#include "kmsd/conf/conf.h"
+#include "kmsd/rpc/rpc.h"
+#include "kmsd/service/core.h"
+#include "kmsd/service/pipeline.h"
+
+struct kms_boot {
+    const struct kmsd_conf *conf; /* borrowed */
+    kms_spawner *spawner;         /* borrowed */
+    const char
+        *accept_rollback; /* the operator's reason for serving an older or other keystore; NULL: refuse */
+
+    unsigned rpc_threads;
+    int lock_fd; /* exclusive hold of the state directory */
+    struct kms_core core;
+    kms_pipeline *pipeline;
+    kms_rpc *rpc;
+    struct kms_rpc_unix *sockets;
+    struct kms_unix_mapping *mappings;
+};
+
+/* Runs every stage; on failure why says what to do, and everything is stopped again. */
+KMS_MUST_USE kms_err kms_boot_start(struct kms_boot *boot, struct kms_why *why);
+void kms_boot_stop(struct kms_boot *boot);
+/* SIGHUP: certificates, deny list, service policy; what cannot be read keeps its old value and is logged. */
+void kms_boot_reload(struct kms_boot *boot);
+
+/* Both are used by `kmsd init` too. */
+void kms_boot_hsm_options(const struct kms_boot *boot, struct kms_hsm_options *ret_options);
+KMS_MUST_USE kms_err kms_boot_lock(struct kms_boot *boot, struct kms_why *why);
+unsigned kms_cores(void);
+
+/* boot_store.c: the keystore stage. */
+KMS_MUST_USE kms_err kms_boot_store_start(struct kms_boot *boot, struct kms_why *why);
+void kms_boot_store_stop(struct kms_boot *boot);
+
+/* boot_policy.c: the service policy, read from its file; an audit record says which one is in force. */
+KMS_MUST_USE kms_err kms_boot_service_policy(struct kms_boot *boot, struct kms_why *why);
+
+/* A record of the service itself: "start", "stop", "service-policy", ... */
+KMS_MUST_USE kms_err kms_boot_note(struct kms_boot *boot, const char *what,
+                                   const struct kms_audit_pair *pairs, size_t count);
+
+/* The store key is sealed for this purpose and no other. */
+#define KMS_STORE_KEY_PURPOSE "kmsd keystore v1"
+
+#endif
