@@ -1,14 +1,15 @@
 /*
- * kms_audit: the append-only record of every call. JSON lines, each carrying the SHA-256 of the one before; made
- * durable by one commit for many records (group commit). No record, no answer: the caller holds back its replies until
- * commit has succeeded, and fails them with AUDIT_UNAVAILABLE when it has not.
+ * kms_audit: the append-only record of every call. JSON lines, each carrying the SHA-256 of the one before;
+ * made durable by one commit for many records (group commit). No record, no answer: the caller holds back its
+ * replies until commit has succeeded, and fails them with AUDIT_UNAVAILABLE when it has not.
  *
- * Files: DIR/INSTANCE-00000001.jsonl, ... preallocated segments written directly (O_DIRECT|O_DSYNC where the file system
- * can, else write and fdatasync); the live segment ends in NULs until it is closed, readers stop at the first NUL.
- * After a failed write or sync a file is never written again: the next records open a new segment, and the chain
- * goes on from the last record that was durable.
+ * Files: DIR/INSTANCE-00000001.jsonl, ... preallocated segments written directly (O_DIRECT|O_DSYNC where the
+ * file system can, else write and fdatasync); the live segment ends in NULs until it is closed, readers stop
+ * at the first NUL. After a failed write or sync a file is never written again: the next records open a new
+ * segment, and the chain goes on from the last record that was durable.
  *
- * Threads: one thread appends and commits; head, marks and writable may be read by any.
+ * Threads: one thread appends and commits; head, last mark, writable and trouble may be asked by any. Opening
+ * starts a thread that prepares the next segment, so open after forking.
  */
 #ifndef KMS_AUDIT_AUDIT_H
 #define KMS_AUDIT_AUDIT_H
@@ -18,12 +19,13 @@
 #include "base/id.h"
 
 enum kms_audit_kind {
-    KMS_AUDIT_CALL = 1, /* "call": a finished call that changes nothing stored */
-    KMS_AUDIT_ATTEMPT,  /* "attempt": about to change something */
-    KMS_AUDIT_OUTCOME,  /* "outcome": what became of an attempt, same request id */
-    KMS_AUDIT_RECOVERY, /* "recovery": closes an attempt or a torn line that a crash left */
-    KMS_AUDIT_SUPPRESSED, /* "suppressed": how many refused calls of a principal were not recorded one by one */
-    KMS_AUDIT_SERVICE,  /* "service": start, stop, policy loaded, rollback accepted */
+    KMS_AUDIT_CALL = 1,   /* "call": a finished call that changes nothing stored */
+    KMS_AUDIT_ATTEMPT,    /* "attempt": about to change something */
+    KMS_AUDIT_OUTCOME,    /* "outcome": what became of an attempt, same request id */
+    KMS_AUDIT_RECOVERY,   /* "recovery": closes an attempt or a torn line that a crash left */
+    KMS_AUDIT_SUPPRESSED, /* "suppressed": how many refused calls of a principal were not recorded one by one
+                           */
+    KMS_AUDIT_SERVICE,    /* "service": start, stop, policy loaded, rollback accepted */
 };
 
 /* One name and value, UTF-8, logged in clear. */
@@ -33,19 +35,26 @@ struct kms_audit_pair {
 
 /* One decision of a call: may this principal do this action on this key? */
 struct kms_audit_access {
-    const char *action;          /* "kms:Decrypt" */
-    const char *key_id;          /* NULL: an action on the service, or no such key */
-    struct kms_bytes key_named;  /* as the caller named it; empty when found otherwise */
-    uint32_t key_version;        /* 0: not known */
+    const char *action;                   /* "kms:Decrypt" */
+    const char *key_id;                   /* NULL: an action on the service, or no such key */
+    struct kms_bytes key_named;           /* as the caller named it; empty when found otherwise */
+    uint32_t key_version;                 /* 0: not known */
     const struct kms_audit_pair *context; /* encryption context */
     size_t context_count;
-    const char *decision;        /* "allow", "deny", "no-match" */
-    const char *statement;       /* deciding statement, NULL when none */
+    const char *decision;  /* "allow", "deny", "no-match" */
+    const char *statement; /* deciding statement, NULL when none */
 };
 
-enum { KMS_AUDIT_ACCESSES = 4, KMS_AUDIT_EXTRAS = 12, KMS_AUDIT_RECORD_BYTES = 48 * 1024 };
+enum {
+    KMS_AUDIT_ACCESSES = 4,
+    KMS_AUDIT_EXTRAS = 12,
+    KMS_AUDIT_RECORD_BYTES =
+        48 * 1024, /* a line with its line feed; longer texts are shortened, and the record says so */
+    KMS_AUDIT_OPEN_ATTEMPTS = 64, /* attempts without outcome at one time */
+};
 
-/* Everything a record can say. All pointers borrowed for the call to append. NULL, 0 and empty are left out. */
+/* Everything a record can say. All pointers borrowed for the call to append. NULL, 0 and empty are left out.
+ */
 struct kms_audit_event {
     enum kms_audit_kind kind;
     struct kms_id request_id;
@@ -54,47 +63,61 @@ struct kms_audit_event {
     const char *service, *operation, *class;  /* "kms.v1.CryptoService", "Decrypt", "usage" */
     struct kms_audit_access access[KMS_AUDIT_ACCESSES];
     size_t access_count;
-    kms_err outcome;                          /* written as its reason; not in attempts */
-    const char *detail;                       /* the words of the error; never a secret */
-    const char *stage;                        /* the last station reached: "authn", "gather", "decide", "act", ... */
-    uint64_t started_us;                      /* wall clock; with the record's own time it gives latency_us */
-    struct kms_bytes client;                  /* user agent, correlation id: from outside, escaped */
+    kms_err outcome;         /* written as its reason; not in attempts */
+    const char *detail;      /* the words of the error; never a secret */
+    const char *stage;       /* the last station reached: "authn", "gather", "decide", "act", ... */
+    uint64_t started_us;     /* wall clock; with the record's own time it gives latency_us */
+    struct kms_bytes client; /* user agent, correlation id: from outside, escaped */
     struct kms_bytes correlation_id;
-    bool has_mark;                            /* the keystore after an admin change */
+    bool has_mark; /* the keystore after an admin change */
     uint64_t store_revision;
     uint8_t store_digest[KMS_DIGEST_BYTES];
-    uint64_t count;                           /* SUPPRESSED: calls */
-    struct kms_audit_pair extra[KMS_AUDIT_EXTRAS]; /* SERVICE, RECOVERY: what happened; inputs of conditions */
+    uint64_t count; /* SUPPRESSED: calls */
+    struct kms_audit_pair
+        extra[KMS_AUDIT_EXTRAS]; /* SERVICE, RECOVERY: what happened; inputs of conditions */
     size_t extra_count;
 };
 
 struct kms_audit_options {
     const char *dir, *instance; /* the directory exists; instance: [a-z0-9-], at most 32 bytes */
-    uint64_t segment_bytes;     /* preallocated size of a file, a multiple of 4096 */
+    uint64_t segment_bytes;     /* preallocated size of a file, a multiple of 4096, 64 KiB .. 1 TiB */
 };
 
 typedef struct kms_audit kms_audit;
 
-/* Opens the chain of this instance and goes on where it ended: reads the newest segment, recognises a torn last line,
- * closes it with a recovery record. Errors: AUDIT_UNAVAILABLE (why: file and cause), CORRUPT (the chain is broken). */
-KMS_MUST_USE kms_err kms_audit_open(const struct kms_audit_options *options, kms_audit **ret_audit, struct kms_why *why);
+/* Opens the chain of this instance and goes on in a new segment where it ended: reads the newest segment,
+ * recognises a torn last line and closes it with a recovery record. Errors: INVALID_ARGUMENT (options),
+ * AUDIT_UNAVAILABLE (why: file and cause; also when another process writes this log), CORRUPT (the newest
+ * segment is damaged; why: file and line). */
+KMS_MUST_USE kms_err kms_audit_open(const struct kms_audit_options *options, kms_audit **ret_audit,
+                                    struct kms_why *why);
 
-/* What the end of the log says, for start-up: the last keystore mark (false: none yet) and attempts without outcome. */
-bool kms_audit_last_mark(const kms_audit *audit, uint64_t *ret_revision, uint8_t ret_digest[KMS_DIGEST_BYTES]);
+/* What the end of the log said when it was opened, for start-up: attempts without outcome (borrowed, fixed
+ * until close). */
 struct kms_audit_open_attempt {
     struct kms_id request_id;
     char operation[64];
 };
 size_t kms_audit_open_attempts(const kms_audit *audit, const struct kms_audit_open_attempt **ret_attempts);
+/* The newest keystore mark that is durable, at start-up and later. False: none yet. */
+bool kms_audit_last_mark(const kms_audit *audit, uint64_t *ret_revision,
+                         uint8_t ret_digest[KMS_DIGEST_BYTES]);
 
-/* Adds a record to the batch. LIMIT_EXCEEDED: longer than KMS_AUDIT_RECORD_BYTES; AUDIT_UNAVAILABLE. */
+/* Adds a record to the batch. LIMIT_EXCEEDED: KMS_AUDIT_OPEN_ATTEMPTS are open and this is one more;
+ * AUDIT_UNAVAILABLE: a batch that outgrew its room (4 MiB, or a segment) could not be committed ahead of
+ * time; the commit then fails too. */
 KMS_MUST_USE kms_err kms_audit_append(kms_audit *audit, const struct kms_audit_event *event);
-/* Makes the batch durable; nothing to do is success. AUDIT_UNAVAILABLE: none of the batch counts as written. */
+/* Makes the batch durable; nothing to do is success. AUDIT_UNAVAILABLE: none of the batch counts as written,
+ * the batch is gone, and the next commit tries again with a new file. */
 KMS_MUST_USE kms_err kms_audit_commit(kms_audit *audit);
 
-void kms_audit_head(kms_audit *audit, uint64_t *ret_sequence, char ret_hash_hex[2 * KMS_DIGEST_BYTES + 1]);
-bool kms_audit_writable(kms_audit *audit); /* the last commit succeeded */
-void kms_audit_close(kms_audit *audit);    /* commits, truncates the NULs away; NULL is a no-op */
+/* The last durable record. */
+void kms_audit_head(const kms_audit *audit, uint64_t *ret_sequence,
+                    char ret_hash_hex[2 * KMS_DIGEST_BYTES + 1]);
+bool kms_audit_writable(const kms_audit *audit); /* the last commit succeeded */
+/* What went wrong at the last commit that failed, for the operator: file and cause. Empty: none failed. */
+void kms_audit_trouble(const kms_audit *audit, struct kms_why *ret_why);
+void kms_audit_close(kms_audit *audit); /* commits, truncates the NULs away; NULL is a no-op */
 void kms_audit_drop(kms_audit **audit);
 
 #endif

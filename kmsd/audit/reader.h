@@ -1,6 +1,6 @@
 /*
- * Reading the audit log back: what `kmsctl audit tail` and `verify` stand on. Needs the files only; knows nothing of the
- * daemon. Memory is constant however long the log is. Not thread-safe.
+ * Reading the audit log back: what `kmsctl audit tail` and `verify` stand on. Needs the files only; knows
+ * nothing of the daemon. Memory is constant however long the log is. Not thread-safe.
  */
 #ifndef KMS_AUDIT_READER_H
 #define KMS_AUDIT_READER_H
@@ -9,19 +9,21 @@
 #include "base/digest.h"
 
 struct kms_audit_line {
-    const char *file;       /* borrowed until the next read */
-    uint64_t line_number;   /* from 1 */
-    struct kms_bytes text;  /* the JSON object without its newline, borrowed until the next read */
+    const char *file;      /* borrowed until the next read */
+    uint64_t line_number;  /* from 1 */
+    struct kms_bytes text; /* the JSON object without its newline, borrowed until the next read */
 };
 
 typedef struct kms_audit_reader kms_audit_reader;
 
-/* All segments of an instance in dir in order (instance NULL: the only one, or INVALID_ARGUMENT naming them). */
-KMS_MUST_USE kms_err kms_audit_reader_open(const char *dir, const char *instance, kms_audit_reader **ret_reader, struct kms_why *why);
-/* The next complete line. *ret_more false: the end of what is written (a torn or unfinished last line is not given).
- * May be called again later to follow a live log, new segments included. */
-KMS_MUST_USE kms_err kms_audit_reader_next(kms_audit_reader *reader, struct kms_audit_line *ret_line, bool *ret_more,
-                                           struct kms_why *why);
+/* All segments of an instance in dir in order (instance NULL: the only one, or INVALID_ARGUMENT naming them).
+ */
+KMS_MUST_USE kms_err kms_audit_reader_open(const char *dir, const char *instance,
+                                           kms_audit_reader **ret_reader, struct kms_why *why);
+/* The next complete line. *ret_more false: the end of what is written (a torn or unfinished last line is not
+ * given). May be called again later to follow a live log, new segments included. */
+KMS_MUST_USE kms_err kms_audit_reader_next(kms_audit_reader *reader, struct kms_audit_line *ret_line,
+                                           bool *ret_more, struct kms_why *why);
 /* Go to the last `lines` records. */
 KMS_MUST_USE kms_err kms_audit_reader_tail(kms_audit_reader *reader, size_t lines, struct kms_why *why);
 void kms_audit_reader_close(kms_audit_reader *reader);
@@ -35,11 +37,11 @@ struct kms_audit_report {
 };
 /* Called now and then while verify runs, for a progress bar. */
 typedef void kms_audit_progress(void *user, uint64_t bytes_done, uint64_t bytes_total);
-/* Checks sequence, hashes and the order of files of one instance. CORRUPT: why names file, line and what is wrong with the
- * first bad record (changed, removed, inserted, reordered, missing file). expect_head: NULL, or the hash of a record that
- * must be in the log (a head kept elsewhere: proof against truncation). */
+/* Checks sequence, hashes and the order of files of one instance. CORRUPT: why names file, line and what is
+ * wrong with the first bad record (changed, removed, inserted, reordered, missing file). expect_head: NULL,
+ * or the hash of a record that must be in the log (a head kept elsewhere: proof against truncation). */
 KMS_MUST_USE kms_err kms_audit_verify(const char *dir, const char *instance, const char *expect_head,
-                                      kms_audit_progress *progress, void *user, struct kms_audit_report *ret_report,
-                                      struct kms_why *why);
+                                      kms_audit_progress *progress, void *user,
+                                      struct kms_audit_report *ret_report, struct kms_why *why);
 
 #endif

@@ -1,0 +1,187 @@
+/* Walks the files that count. Before it leaves a file for the next, it reads the rest that came meanwhile. */
+#include "kmsd/audit/reader.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "kmsd/audit/segment.h"
+
+struct kms_audit_reader {
+    int dir_fd;
+    char instance[KMS_AUDIT_INSTANCE_BYTES + 1];
+    struct kms_audit_segments segments;
+    size_t next; /* index of the file after the current one, if it is known yet */
+    struct kms_audit_scan scan;
+    uint32_t number; /* of the current file; 0: none */
+    char name[KMS_AUDIT_NAME_BYTES];
+    uint64_t stop_sequence; /* the next file begins with it: from there on the current one does not count; 0:
+                               not known */
+};
+
+static kms_err choose_instance(kms_audit_reader *reader, const char *instance, struct kms_why *why)
+{
+    if (instance == NULL) return kms_audit_only_instance(reader->dir_fd, reader->instance, why);
+    if (!kms_audit_instance_valid(instance)) {
+        kms_why_set(why, "an instance is 1 to 32 of a-z, 0-9 and -");
+        return KMS_FAIL(INVALID_ARGUMENT);
+    }
+    snprintf(reader->instance, sizeof reader->instance, "%s", instance);
+    return KMS_OK;
+}
+
+kms_err kms_audit_reader_open(const char *dir, const char *instance, kms_audit_reader **ret_reader,
+                              struct kms_why *why)
+{
+    KMS_OWN(kms_audit_reader) reader = calloc(1, sizeof *reader);
+    if (reader == NULL) return KMS_FAIL(NO_MEMORY);
+    reader->dir_fd = reader->scan.fd = -1;
+    KMS_TRY(kms_audit_open_dir(dir, &reader->dir_fd, why));
+    KMS_TRY(choose_instance(reader, instance, why));
+    KMS_TRY(kms_audit_scan_new(&reader->scan));
+    KMS_TRY(kms_audit_segments_read(reader->dir_fd, reader->instance, 1, &reader->segments, why));
+    *ret_reader = KMS_GIVE(reader);
+    return KMS_OK;
+}
+
+/* What stands on disk now, from the current file on. */
+static kms_err look_again(kms_audit_reader *reader, struct kms_why *why)
+{
+    struct kms_audit_segments now;
+    uint32_t from = reader->number > 0 ? reader->number : 1;
+    KMS_TRY(kms_audit_segments_read(reader->dir_fd, reader->instance, from, &now, why));
+    kms_audit_segments_free(&reader->segments);
+    reader->segments = now;
+    reader->next = 0;
+    while (reader->next < now.count && now.list[reader->next].number <= reader->number) reader->next++;
+    return KMS_OK;
+}
+
+static void set_stop(kms_audit_reader *reader)
+{
+    reader->stop_sequence = 0;
+    if (reader->next == reader->segments.count) return;
+    const struct kms_audit_segment *next = &reader->segments.list[reader->next];
+    reader->stop_sequence = next->readable ? next->first_sequence : UINT64_MAX;
+}
+
+static kms_err open_file(kms_audit_reader *reader, size_t index, struct kms_why *why)
+{
+    char name[KMS_AUDIT_NAME_BYTES];
+    kms_audit_segment_name(reader->instance, reader->segments.list[index].number, name);
+    KMS_TRY(kms_audit_scan_file(&reader->scan, reader->dir_fd, name, why));
+    reader->number = reader->segments.list[index].number;
+    kms_copy(reader->name, name, sizeof name);
+    reader->next = index + 1;
+    set_stop(reader);
+    return KMS_OK;
+}
+
+static uint64_t sequence_of(struct kms_bytes line)
+{
+    struct kms_audit_record record;
+    return kms_audit_scan_record(line, &record) ? record.sequence : 0;
+}
+
+/* The next line of the current file that counts; LINE, or END. */
+static kms_err next_here(kms_audit_reader *reader, struct kms_bytes *ret_line, enum kms_audit_step *ret_step,
+                         struct kms_why *why)
+{
+    struct kms_bytes line = {0};
+    enum kms_audit_step step;
+    kms_err err = kms_audit_scan_next(&reader->scan, &line, &step);
+    if (kms_failed(err)) kms_why_set(why, "%s: cannot be read", reader->name);
+    KMS_TRY(err);
+    if (step == KMS_AUDIT_OVERLONG) {
+        kms_why_set(why, "%s:%llu: changed: longer than a record can be", reader->name,
+                    (unsigned long long)reader->scan.line_number + 1);
+        return KMS_FAIL(CORRUPT);
+    }
+    bool counts =
+        step == KMS_AUDIT_LINE && (reader->stop_sequence == 0 || sequence_of(line) < reader->stop_sequence);
+    *ret_line = line;
+    *ret_step = counts ? KMS_AUDIT_LINE : KMS_AUDIT_END;
+    return KMS_OK;
+}
+
+/* At the end of the current file: on to the next, or learn that there is one, or that there is none yet. */
+static kms_err go_on(kms_audit_reader *reader, bool *ret_more, struct kms_why *why)
+{
+    *ret_more = true;
+    if (reader->number > 0 && reader->stop_sequence != 0) return open_file(reader, reader->next, why);
+    KMS_TRY(look_again(reader, why));
+    *ret_more = reader->next < reader->segments.count;
+    if (reader->number == 0 && *ret_more) return open_file(reader, reader->next, why);
+    set_stop(reader); /* lines may have come before the next file did: read here once more */
+    return KMS_OK;
+}
+
+kms_err kms_audit_reader_next(kms_audit_reader *reader, struct kms_audit_line *ret_line, bool *ret_more,
+                              struct kms_why *why)
+{
+    for (;;) {
+        struct kms_bytes line = {0};
+        enum kms_audit_step step = KMS_AUDIT_END;
+        bool more;
+        if (reader->number > 0) KMS_TRY(next_here(reader, &line, &step, why));
+        if (step == KMS_AUDIT_LINE) {
+            *ret_line = (struct kms_audit_line){
+                .file = reader->name, .line_number = reader->scan.line_number, .text = line};
+            *ret_more = true;
+            return KMS_OK;
+        }
+        KMS_TRY(go_on(reader, &more, why));
+        if (more) continue;
+        *ret_more = false;
+        return KMS_OK;
+    }
+}
+
+/* Reads on to the first record numbered from or higher. */
+static kms_err skip_to(kms_audit_reader *reader, uint64_t from, uint64_t *ret_last, struct kms_why *why)
+{
+    for (;;) {
+        struct kms_audit_line line;
+        bool more;
+        KMS_TRY(kms_audit_reader_next(reader, &line, &more, why));
+        if (!more) return KMS_OK;
+        uint64_t sequence = sequence_of(line.text);
+        if (sequence != 0) *ret_last = sequence;
+        if (sequence < from) continue;
+        kms_audit_scan_back(&reader->scan, line.text);
+        return KMS_OK;
+    }
+}
+
+kms_err kms_audit_reader_tail(kms_audit_reader *reader, size_t lines, struct kms_why *why)
+{
+    uint64_t last = 0;
+    reader->number = 0;
+    KMS_TRY(look_again(reader, why));
+    if (reader->segments.count == 0) return KMS_OK;
+    KMS_TRY(open_file(reader, reader->segments.count - 1, why));
+    KMS_TRY(skip_to(reader, UINT64_MAX, &last, why));
+    if (lines == 0) return KMS_OK; /* at the end */
+    uint64_t from = last >= lines ? last - lines + 1 : 1;
+    reader->number = 0; /* the list from the start: going on may have shortened it */
+    KMS_TRY(look_again(reader, why));
+    size_t index = 0;
+    for (size_t i = 1; i < reader->segments.count; i++)
+        if (reader->segments.list[i].readable && reader->segments.list[i].first_sequence <= from) index = i;
+    KMS_TRY(open_file(reader, index, why));
+    return skip_to(reader, from, &last, why);
+}
+
+void kms_audit_reader_close(kms_audit_reader *reader)
+{
+    if (reader == NULL) return;
+    kms_audit_scan_free(&reader->scan);
+    kms_audit_segments_free(&reader->segments);
+    kms_fd_drop(&reader->dir_fd);
+    free(reader);
+}
+
+void kms_audit_reader_drop(kms_audit_reader **reader)
+{
+    kms_audit_reader_close(*reader);
+}

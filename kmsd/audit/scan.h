@@ -1,0 +1,56 @@
+/*
+ * The lines of one file of the log, read through a buffer of fixed size: for readers, for verify, and for
+ * opening a log again. Not thread-safe.
+ */
+#ifndef KMS_AUDIT_SCAN_H
+#define KMS_AUDIT_SCAN_H
+
+#include "base/bytes.h"
+
+enum {
+    KMS_AUDIT_SCAN_BYTES = 256 * 1024, /* of the buffer; more than the longest line */
+    /* Longest stretch that one commit writes: behind a torn line there can be no more than this. */
+    KMS_AUDIT_BATCH_BYTES = 4 * 1024 * 1024,
+};
+
+enum kms_audit_step {
+    KMS_AUDIT_LINE,     /* a line that ended in LF and has no NUL */
+    KMS_AUDIT_END,      /* nothing more: end of file, or NUL, where a line would begin */
+    KMS_AUDIT_TORN,     /* end of file or NUL within a line */
+    KMS_AUDIT_OVERLONG, /* longer than a record can be */
+};
+
+struct kms_audit_scan {
+    int fd;                   /* owned; -1: no file */
+    uint8_t *memory;          /* owned */
+    size_t at, clean, filled; /* in memory: next line, first NUL or filled, end of what was read */
+    uint64_t offset;          /* of memory[0] in the file */
+    uint64_t line_number;     /* of the last line given, from 1 */
+};
+
+KMS_MUST_USE kms_err kms_audit_scan_new(struct kms_audit_scan *ret_scan); /* NO_MEMORY */
+void kms_audit_scan_free(struct kms_audit_scan *scan);
+/* From the start of this file. IO: why names it. */
+KMS_MUST_USE kms_err kms_audit_scan_file(struct kms_audit_scan *scan, int dir_fd, const char *name,
+                                         struct kms_why *why);
+/* ret_line: without LF, borrowed until the next call; set with LINE only. After END or TORN, calling again
+ * looks again at the same place: the file may have grown. IO. */
+KMS_MUST_USE kms_err kms_audit_scan_next(struct kms_audit_scan *scan, struct kms_bytes *ret_line,
+                                         enum kms_audit_step *ret_step);
+/* The line that was given last is given again. Once only, and only directly after it was given. */
+void kms_audit_scan_back(struct kms_audit_scan *scan, struct kms_bytes line);
+uint64_t kms_audit_scan_position(const struct kms_audit_scan *scan); /* offset of the next line */
+
+/* How a file ends behind its last line (chain.h). */
+enum kms_audit_tail {
+    KMS_AUDIT_TAIL_CLOSED,  /* in good order: nothing behind the last line */
+    KMS_AUDIT_TAIL_LIVE,    /* only NULs: being written, or its writer was killed */
+    KMS_AUDIT_TAIL_TORN,    /* what a commit that was cut off leaves */
+    KMS_AUDIT_TAIL_DAMAGED, /* nothing that a writer leaves: NULs in a closed file, or more than one commit
+                               behind a NUL */
+};
+/* After END or TORN. ret_bytes: from the next line to the last byte that is not NUL. IO. */
+KMS_MUST_USE kms_err kms_audit_scan_tail(const struct kms_audit_scan *scan, enum kms_audit_tail *ret_tail,
+                                         uint64_t *ret_bytes);
+
+#endif

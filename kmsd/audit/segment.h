@@ -1,0 +1,53 @@
+/*
+ * The files of a log: their names, which of them count, and how each goes on from the one before (chain.h).
+ * Needs the files only. Not thread-safe.
+ */
+#ifndef KMS_AUDIT_SEGMENT_H
+#define KMS_AUDIT_SEGMENT_H
+
+#include "kmsd/audit/scan.h"
+#include "kmsd/audit/state.h"
+
+enum {
+    KMS_AUDIT_INSTANCE_BYTES = 32,
+    KMS_AUDIT_NAME_BYTES = KMS_AUDIT_INSTANCE_BYTES + 16, /* "-00000001.jsonl" and NUL */
+    KMS_AUDIT_NUMBER_MAX = 99999999,
+};
+
+bool kms_audit_instance_valid(const char *instance);
+void kms_audit_segment_name(const char *instance, uint32_t number, char name[KMS_AUDIT_NAME_BYTES]);
+/* The reverse. False: not the name of a segment. */
+bool kms_audit_segment_parse(const char *name, char instance[KMS_AUDIT_INSTANCE_BYTES + 1],
+                             uint32_t *ret_number);
+
+struct kms_audit_segment {
+    uint32_t number;
+    uint64_t bytes; /* size of the file */
+    /* False: its first record is damaged, so that what follows is not known. Verify says so when it gets
+     * there. */
+    bool readable;
+    struct kms_audit_opening opening;
+    uint64_t first_sequence;
+};
+
+struct kms_audit_segments {
+    struct kms_audit_segment
+        *list; /* owned; in order; only those that count: each goes on from the one before it */
+    size_t count;
+    uint32_t last_number; /* the largest in the directory, of whatever file; 0: none */
+    bool torn_file;       /* the newest file holds nothing but a torn first line */
+};
+
+/* From first_number (1: all) on. IO (why names directory or file), NO_MEMORY. An empty list is no error. */
+KMS_MUST_USE kms_err kms_audit_segments_read(int dir_fd, const char *instance, uint32_t first_number,
+                                             struct kms_audit_segments *ret_segments, struct kms_why *why);
+void kms_audit_segments_free(struct kms_audit_segments *segments);
+
+/* The instance whose log is in the directory: INVALID_ARGUMENT when there are several (why names two), IO:
+ * none. */
+KMS_MUST_USE kms_err kms_audit_only_instance(int dir_fd, char ret_instance[KMS_AUDIT_INSTANCE_BYTES + 1],
+                                             struct kms_why *why);
+/* A directory for openat and flock. IO: why names it. */
+KMS_MUST_USE kms_err kms_audit_open_dir(const char *dir, int *ret_fd, struct kms_why *why);
+
+#endif
