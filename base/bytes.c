@@ -10,14 +10,20 @@
 #include <string.h>
 #include <unistd.h>
 
-struct kms_bytes kms_bytes_text(const char *text) { return kms_bytes_of(text, strlen(text)); }
+struct kms_bytes kms_bytes_text(const char *text)
+{
+    return kms_bytes_of(text, strlen(text));
+}
 
 bool kms_bytes_equal(struct kms_bytes a, struct kms_bytes b)
 {
     return a.len == b.len && (a.len == 0 || memcmp(a.ptr, b.ptr, a.len) == 0);
 }
 
-bool kms_bytes_same(const void *a, const void *b, size_t len) { return CRYPTO_memcmp(a, b, len) == 0; }
+bool kms_bytes_same(const void *a, const void *b, size_t len)
+{
+    return CRYPTO_memcmp(a, b, len) == 0;
+}
 
 void kms_copy(void *to, const void *from, size_t len)
 {
@@ -69,7 +75,10 @@ kms_err kms_buf_print(kms_buf *buf, const char *format, ...)
     return err;
 }
 
-struct kms_bytes kms_buf_view(const kms_buf *buf) { return kms_bytes_of(buf->data, buf->len); }
+struct kms_bytes kms_buf_view(const kms_buf *buf)
+{
+    return kms_bytes_of(buf->data, buf->len);
+}
 
 void kms_buf_free(kms_buf *buf)
 {

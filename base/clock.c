@@ -11,8 +11,14 @@ static uint64_t read_us(clockid_t clock)
     return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
 }
 
-uint64_t kms_now_us(void) { return read_us(CLOCK_REALTIME); }
-uint64_t kms_monotonic_us(void) { return read_us(CLOCK_MONOTONIC); }
+uint64_t kms_now_us(void)
+{
+    return read_us(CLOCK_REALTIME);
+}
+uint64_t kms_monotonic_us(void)
+{
+    return read_us(CLOCK_MONOTONIC);
+}
 
 void kms_time_text(uint64_t us, char text[KMS_TIME_TEXT])
 {

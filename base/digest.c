@@ -29,10 +29,12 @@ kms_err kms_digest_new_keyed(struct kms_bytes key, kms_digest **ret_digest)
     KMS_OWN(kms_digest) d = calloc(1, sizeof *d);
     if (d == NULL) return KMS_FAIL(NO_MEMORY);
     char sha256[] = "SHA256";
-    OSSL_PARAM params[] = {OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, sha256, 0), OSSL_PARAM_construct_end()};
+    OSSL_PARAM params[] = {OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, sha256, 0),
+                           OSSL_PARAM_construct_end()};
     d->mac = EVP_MAC_fetch(NULL, "HMAC", NULL);
     d->mac_ctx = d->mac != NULL ? EVP_MAC_CTX_new(d->mac) : NULL;
-    if (d->mac_ctx == NULL || EVP_MAC_init(d->mac_ctx, key.ptr, key.len, params) != 1) return KMS_FAIL(NO_MEMORY);
+    if (d->mac_ctx == NULL || EVP_MAC_init(d->mac_ctx, key.ptr, key.len, params) != 1)
+        return KMS_FAIL(NO_MEMORY);
     *ret_digest = KMS_GIVE(d);
     return KMS_OK;
 }
@@ -54,9 +56,11 @@ static bool run_keyed(kms_digest *d, const struct kms_bytes *parts, size_t count
     return EVP_MAC_final(d->mac_ctx, out, &len, KMS_DIGEST_BYTES) == 1 && len == KMS_DIGEST_BYTES;
 }
 
-kms_err kms_digest_run(kms_digest *d, const struct kms_bytes *parts, size_t count, uint8_t ret_digest[KMS_DIGEST_BYTES])
+kms_err kms_digest_run(kms_digest *d, const struct kms_bytes *parts, size_t count,
+                       uint8_t ret_digest[KMS_DIGEST_BYTES])
 {
-    bool ok = d->mac_ctx != NULL ? run_keyed(d, parts, count, ret_digest) : run_plain(d, parts, count, ret_digest);
+    bool ok =
+        d->mac_ctx != NULL ? run_keyed(d, parts, count, ret_digest) : run_plain(d, parts, count, ret_digest);
     return ok ? KMS_OK : KMS_FAIL(INTERNAL);
 }
 
@@ -70,4 +74,7 @@ void kms_digest_free(kms_digest *d)
     free(d);
 }
 
-void kms_digest_drop(kms_digest **d) { kms_digest_free(*d); }
+void kms_digest_drop(kms_digest **d)
+{
+    kms_digest_free(*d);
+}

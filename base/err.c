@@ -13,9 +13,18 @@ static const struct {
 #undef KMS_ERR
 };
 
-const char *kms_err_reason(kms_err e) { return table[e.code].reason; }
-const char *kms_err_text(kms_err e) { return table[e.code].text; }
-int kms_err_grpc_status(kms_err e) { return table[e.code].grpc; }
+const char *kms_err_reason(kms_err e)
+{
+    return table[e.code].reason;
+}
+const char *kms_err_text(kms_err e)
+{
+    return table[e.code].text;
+}
+int kms_err_grpc_status(kms_err e)
+{
+    return table[e.code].grpc;
+}
 
 void kms_why_set(struct kms_why *why, const char *format, ...)
 {

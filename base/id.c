@@ -56,4 +56,7 @@ bool kms_id_parse(struct kms_bytes text, struct kms_id *ret_id)
     return true;
 }
 
-bool kms_id_equal(const struct kms_id *a, const struct kms_id *b) { return memcmp(a, b, sizeof *a) == 0; }
+bool kms_id_equal(const struct kms_id *a, const struct kms_id *b)
+{
+    return memcmp(a, b, sizeof *a) == 0;
+}

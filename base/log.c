@@ -9,7 +9,10 @@
 
 static enum kms_log_level limit = KMS_LOG_INFO;
 
-void kms_log_level_set(enum kms_log_level most) { __atomic_store_n(&limit, most, __ATOMIC_RELAXED); }
+void kms_log_level_set(enum kms_log_level most)
+{
+    __atomic_store_n(&limit, most, __ATOMIC_RELAXED);
+}
 
 /* A value from outside must not start a line of its own. */
 static void flatten(char *text)

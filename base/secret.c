@@ -6,7 +6,12 @@
 #include <string.h>
 #include <sys/mman.h>
 
-enum { SMALLEST_SHIFT = 6, LARGEST_SHIFT = 18, CLASSES = LARGEST_SHIFT - SMALLEST_SHIFT + 1, SLAB_BYTES = 64 * 1024 };
+enum {
+    SMALLEST_SHIFT = 6,
+    LARGEST_SHIFT = 18,
+    CLASSES = LARGEST_SHIFT - SMALLEST_SHIFT + 1,
+    SLAB_BYTES = 64 * 1024
+};
 
 struct free_block {
     struct free_block *next;
@@ -35,14 +40,18 @@ static unsigned class_of(size_t len)
     return shift - SMALLEST_SHIFT;
 }
 
-static size_t class_bytes(unsigned class) { return (size_t)1 << (class + SMALLEST_SHIFT); }
+static size_t class_bytes(unsigned class)
+{
+    return (size_t)1 << (class + SMALLEST_SHIFT);
+}
 
 /* Fail closed: memory that cannot be locked and kept out of dumps is not handed out. */
 static void *map_locked(size_t len)
 {
     void *p = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (p == MAP_FAILED) return NULL;
-    if (mlock(p, len) == 0 && madvise(p, len, MADV_DONTDUMP) == 0 && madvise(p, len, MADV_WIPEONFORK) == 0) return p;
+    if (mlock(p, len) == 0 && madvise(p, len, MADV_DONTDUMP) == 0 && madvise(p, len, MADV_WIPEONFORK) == 0)
+        return p;
     munmap(p, len);
     return NULL;
 }
@@ -51,7 +60,8 @@ static void *map_locked(size_t len)
 static bool grow(unsigned class)
 {
     size_t block = class_bytes(class), slab = block > SLAB_BYTES ? block : SLAB_BYTES;
-    if (pool.limit != 0 && slab > pool.limit - (pool.mapped < pool.limit ? pool.mapped : pool.limit)) return false;
+    if (pool.limit != 0 && slab > pool.limit - (pool.mapped < pool.limit ? pool.mapped : pool.limit))
+        return false;
     uint8_t *p = map_locked(slab);
     if (p == NULL) return false;
     pool.mapped += slab;
@@ -115,12 +125,21 @@ kms_err kms_secret_new(size_t len, kms_secret **ret_secret)
     return KMS_OK;
 }
 
-uint8_t *kms_secret_data(kms_secret *s) { return s->data; }
-size_t kms_secret_len(const kms_secret *s) { return s->len; }
+uint8_t *kms_secret_data(kms_secret *s)
+{
+    return s->data;
+}
+size_t kms_secret_len(const kms_secret *s)
+{
+    return s->len;
+}
 
 void kms_secret_free(kms_secret *s)
 {
     if (s != NULL) kms_locked_free(s, sizeof *s + s->len);
 }
 
-void kms_secret_drop(kms_secret **s) { kms_secret_free(*s); }
+void kms_secret_drop(kms_secret **s)
+{
+    kms_secret_free(*s);
+}

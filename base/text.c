@@ -4,24 +4,28 @@
 #include <openssl/evp.h>
 #include <string.h>
 
-/* Length of the sequence that starts at p, 0 when it is not well-formed (Unicode 15, table 3-7). */
+/* Well-formed sequences by their first two bytes (Unicode 15, table 3-7); what follows is 80..bf. */
+static const struct {
+    uint8_t first_low, first_high, second_low, second_high;
+    size_t len;
+} sequences[] = {
+    {0xc2, 0xdf, 0x80, 0xbf, 2}, {0xe0, 0xe0, 0xa0, 0xbf, 3}, /* less is overlong */
+    {0xe1, 0xec, 0x80, 0xbf, 3}, {0xed, 0xed, 0x80, 0x9f, 3}, /* more is a surrogate */
+    {0xee, 0xef, 0x80, 0xbf, 3}, {0xf0, 0xf0, 0x90, 0xbf, 4}, /* less is overlong */
+    {0xf1, 0xf3, 0x80, 0xbf, 4}, {0xf4, 0xf4, 0x80, 0x8f, 4}, /* more is above U+10FFFF */
+};
+
+/* Length of the sequence that starts at p, 0 when it is not well-formed or is NUL. */
 static size_t utf8_sequence(const uint8_t *p, size_t left)
 {
-    uint8_t low = 0x80, high = 0xbf;
-    size_t len;
     if (p[0] < 0x80) return p[0] != 0 ? 1 : 0;
-    if (p[0] >= 0xc2 && p[0] <= 0xdf) len = 2;
-    else if (p[0] >= 0xe0 && p[0] <= 0xef) len = 3;
-    else if (p[0] >= 0xf0 && p[0] <= 0xf4) len = 4;
-    else return 0;
-    if (p[0] == 0xe0) low = 0xa0;  /* overlong */
-    if (p[0] == 0xed) high = 0x9f; /* surrogates */
-    if (p[0] == 0xf0) low = 0x90;  /* overlong */
-    if (p[0] == 0xf4) high = 0x8f; /* above U+10FFFF */
-    if (len > left || p[1] < low || p[1] > high) return 0;
-    for (size_t i = 2; i < len; i++)
+    size_t row = 0, rows = sizeof sequences / sizeof sequences[0];
+    while (row < rows && (p[0] < sequences[row].first_low || p[0] > sequences[row].first_high)) row++;
+    if (row == rows || sequences[row].len > left) return 0;
+    if (p[1] < sequences[row].second_low || p[1] > sequences[row].second_high) return 0;
+    for (size_t i = 2; i < sequences[row].len; i++)
         if ((p[i] & 0xc0) != 0x80) return 0;
-    return len;
+    return sequences[row].len;
 }
 
 bool kms_utf8_valid(struct kms_bytes text)
@@ -34,12 +38,17 @@ bool kms_utf8_valid(struct kms_bytes text)
     return true;
 }
 
-size_t kms_base64_len(size_t len) { return (len + 2) / 3 * 4; }
+size_t kms_base64_len(size_t len)
+{
+    return (len + 2) / 3 * 4;
+}
 
 void kms_base64(struct kms_bytes data, char *text)
 {
-    if (data.len == 0) text[0] = '\0';
-    else EVP_EncodeBlock((unsigned char *)text, data.ptr, (int)data.len);
+    if (data.len == 0)
+        text[0] = '\0';
+    else
+        EVP_EncodeBlock((unsigned char *)text, data.ptr, (int)data.len);
 }
 
 static bool base64_shape(struct kms_bytes text, size_t *ret_padding)
@@ -70,12 +79,14 @@ uint32_t kms_crc32c(uint32_t crc, struct kms_bytes data)
     if (!__atomic_load_n(&ready, __ATOMIC_ACQUIRE)) {
         for (uint32_t i = 0; i < 256; i++) {
             uint32_t v = i;
-            for (int bit = 0; bit < 8; bit++) v = v & 1 ? v >> 1 ^ 0x82f63b78u : v >> 1; /* reversed polynomial */
+            for (int bit = 0; bit < 8; bit++)
+                v = v & 1 ? v >> 1 ^ 0x82f63b78u : v >> 1; /* reversed polynomial */
             __atomic_store_n(&table[i], v, __ATOMIC_RELAXED);
         }
         __atomic_store_n(&ready, 1, __ATOMIC_RELEASE);
     }
     crc = ~crc;
-    for (size_t i = 0; i < data.len; i++) crc = crc >> 8 ^ __atomic_load_n(&table[(crc ^ data.ptr[i]) & 0xff], __ATOMIC_RELAXED);
+    for (size_t i = 0; i < data.len; i++)
+        crc = crc >> 8 ^ __atomic_load_n(&table[(crc ^ data.ptr[i]) & 0xff], __ATOMIC_RELAXED);
     return ~crc;
 }

@@ -25,10 +25,22 @@ static void put_int(struct kms_writer *w, uint64_t v, size_t width)
     kms_put_raw(w, b, width);
 }
 
-void kms_put_u8(struct kms_writer *w, uint8_t v) { put_int(w, v, 1); }
-void kms_put_u16(struct kms_writer *w, uint16_t v) { put_int(w, v, 2); }
-void kms_put_u32(struct kms_writer *w, uint32_t v) { put_int(w, v, 4); }
-void kms_put_u64(struct kms_writer *w, uint64_t v) { put_int(w, v, 8); }
+void kms_put_u8(struct kms_writer *w, uint8_t v)
+{
+    put_int(w, v, 1);
+}
+void kms_put_u16(struct kms_writer *w, uint16_t v)
+{
+    put_int(w, v, 2);
+}
+void kms_put_u32(struct kms_writer *w, uint32_t v)
+{
+    put_int(w, v, 4);
+}
+void kms_put_u64(struct kms_writer *w, uint64_t v)
+{
+    put_int(w, v, 8);
+}
 
 void kms_put_blob(struct kms_writer *w, struct kms_bytes b)
 {
@@ -71,9 +83,27 @@ static uint64_t get_int(struct kms_reader *r, size_t width)
     return v;
 }
 
-uint8_t kms_get_u8(struct kms_reader *r) { return (uint8_t)get_int(r, 1); }
-uint16_t kms_get_u16(struct kms_reader *r) { return (uint16_t)get_int(r, 2); }
-uint32_t kms_get_u32(struct kms_reader *r) { return (uint32_t)get_int(r, 4); }
-uint64_t kms_get_u64(struct kms_reader *r) { return get_int(r, 8); }
-struct kms_bytes kms_get_blob(struct kms_reader *r) { return kms_get_view(r, kms_get_u32(r)); }
-bool kms_reader_done(const struct kms_reader *r) { return !r->short_ && r->at == r->end; }
+uint8_t kms_get_u8(struct kms_reader *r)
+{
+    return (uint8_t)get_int(r, 1);
+}
+uint16_t kms_get_u16(struct kms_reader *r)
+{
+    return (uint16_t)get_int(r, 2);
+}
+uint32_t kms_get_u32(struct kms_reader *r)
+{
+    return (uint32_t)get_int(r, 4);
+}
+uint64_t kms_get_u64(struct kms_reader *r)
+{
+    return get_int(r, 8);
+}
+struct kms_bytes kms_get_blob(struct kms_reader *r)
+{
+    return kms_get_view(r, kms_get_u32(r));
+}
+bool kms_reader_done(const struct kms_reader *r)
+{
+    return !r->short_ && r->at == r->end;
+}

@@ -116,7 +116,7 @@ void kmsd_conf_drop(struct kmsd_conf **conf)
 kms_err kmsd_conf_print_sample(kms_buf *out)
 {
     KMS_TRY(kms_buf_print(
-        out, "# kmsd.yaml: every option of kmsd with its default, made by `kmsd --print-sample`.\n"
+        out, "# kmsd.yaml: every option of kmsd with its default, made by `kmsd sample-config`.\n"
              "# Durations: ms, s, m, h. Sizes: bytes, KiB, MiB, GiB. Relative paths start from this file's "
              "folder.\n\n"));
     return kms_conf_print_sample(&kmsd_conf_section, out);

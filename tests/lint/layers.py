@@ -1,0 +1,91 @@
+#!/usr/bin/env python3
+"""The arrows of the architecture: a room may include only what its row names, and some headers belong to one room only.
+
+    tests/lint/layers.py [root]
+"""
+import pathlib
+import re
+import sys
+
+# room: what it may include besides itself. "generated" is what protoc-c makes (*.pb-c.h).
+ROOMS = {
+    "base": [],
+    "hsm": ["base"],
+    "hsm/pkcs11": ["base", "hsm"],
+    "hsm/worker": ["base", "hsm", "hsm/pkcs11"],
+    "keystore": ["base", "generated"],
+    "keystore/sqlite": ["base", "keystore"],
+    "kmsd/policy": ["base"],
+    "kmsd/audit": ["base"],
+    "kmsd/conf": ["base"],
+    "kmsd/authn": ["base", "kmsd/conf"],
+    "kmsd/keys": ["base", "hsm", "keystore", "kmsd/policy", "generated"],
+    "kmsd/service": ["base", "hsm", "keystore", "kmsd/policy", "kmsd/audit", "kmsd/conf", "kmsd/authn", "kmsd/keys",
+                     "generated"],
+    "kmsd/rpc": ["base", "kmsd/authn", "kmsd/service", "generated"],
+    "kmsd": ["base", "hsm", "keystore", "kmsd/policy", "kmsd/audit", "kmsd/conf", "kmsd/authn", "kmsd/keys",
+             "kmsd/service", "kmsd/rpc", "generated"],
+    "client/include": [],
+    "client/lib": ["base", "client/include", "generated"],
+    "client/kmsctl": ["base", "client/include", "client/lib"],
+    "client/kms-env": ["base", "client/include", "client/lib"],
+}
+# Single headers that a room may reach besides.
+ALSO = {("client/kmsctl", "kmsd/audit/reader.h")}
+
+# include that begins so: the only folders (or files) it may stand in
+ONLY_HERE = {
+    "<grpc/": ["kmsd/rpc/", "client/lib/"],
+    "<sqlite3.h>": ["keystore/sqlite/"],
+    "<libpq-fe.h>": ["keystore/postgres/"],
+    "<p11-kit/": ["hsm/pkcs11/"],
+    "<seccomp.h>": ["hsm/worker/"],
+    "<yaml.h>": ["base/conf"],
+    "<syslog.h>": [],
+}
+
+
+def room_of(path):
+    """The longest room that holds this path (relative to the root), or None."""
+    if path.endswith(".pb-c.h"):
+        return "generated"
+    if path.startswith("kms/") and path.endswith(".h"):
+        return "client/include"
+    return max((room for room in ROOMS if path.startswith(room + "/")), key=len, default=None)
+
+
+def complaints_of(path, text):
+    """Yields (line, message) for one source file; path is relative to the root."""
+    here = room_of(path)
+    if here is None:
+        yield 1, "stands in no room: name it in tests/lint/layers.py"
+        return
+    for number, line in enumerate(text.splitlines(), 1):
+        found = re.match(r'\s*#\s*include\s*([<"])([^>"]+)[>"]', line)
+        if not found:
+            continue
+        spelled = found[1] + found[2] + (">" if found[1] == "<" else '"')
+        for start, places in ONLY_HERE.items():
+            if spelled.startswith(start) and not any(path.startswith(place) for place in places):
+                yield number, f"{spelled} belongs only in {', '.join(places) or 'no room'}"
+        there = room_of(found[2])
+        if found[1] == '"' and there is None:
+            yield number, f"{spelled}: includes are written from the root of the tree"
+        elif there and there != here and there not in ROOMS[here] and (here, found[2]) not in ALSO:
+            yield number, f"{here} must not reach into {there} ({found[2]})"
+
+
+def main():
+    root = pathlib.Path(sys.argv[1] if len(sys.argv) > 1 else pathlib.Path(__file__).parents[2]).resolve()
+    count = 0
+    for top in ("base", "hsm", "keystore", "kmsd", "client"):
+        for file in sorted((root / top).rglob("*.[ch]")):
+            path = file.relative_to(root).as_posix()
+            for line, message in complaints_of(path, file.read_text()):
+                print(f"{path}:{line}: {message}")
+                count += 1
+    sys.exit(1 if count else 0)
+
+
+if __name__ == "__main__":
+    main()
