@@ -72,7 +72,6 @@ struct kms_call {
     /* the pipeline's */
     const struct kms_core *core;
     struct kms_id request_id;
-    unsigned lane; /* which rpc thread begun it */
     enum kms_stage stage;
     bool admitted; /* counts as in flight for its principal */
     bool silent;   /* refused once too often: counted in a summary, no record of its own */

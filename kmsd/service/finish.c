@@ -1,0 +1,276 @@
+/* Group commit: many records, one commit, then many replies. */
+#include "kmsd/service/finish.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "kmsd/service/dispatch.h"
+#include "kmsd/service/record.h"
+
+enum { BATCH_MOST = 1024 }; /* calls of one commit */
+
+/* A record of the service itself, waited for. */
+struct note {
+    const struct kms_audit_event *event;
+    kms_err err;
+    sem_t done;
+    struct note *next;
+};
+
+struct kms_finish {
+    struct kms_core *core;
+    struct kms_transport transport;
+    pthread_t thread;
+    int wake_fd; /* eventfd: something is in the inbox */
+    atomic_bool stopping;
+
+    pthread_mutex_t lock;                /* for the inbox */
+    struct kms_call *inbox, **inbox_end; /* oldest first */
+    struct note *notes;
+    bool woken;
+
+    /* the thread's own */
+    struct kms_call *batch[BATCH_MOST];
+    size_t batch_count;
+    struct kms_record record;
+    uint64_t summary_due_us;
+    bool audit_failing;
+};
+
+static void wake(kms_finish *f)
+{
+    uint64_t one = 1;
+    if (write(f->wake_fd, &one, sizeof one) < 0) return; /* the counter is full: awake already */
+}
+
+void kms_finish_post(kms_finish *f, struct kms_call *call)
+{
+    call->next = NULL;
+    pthread_mutex_lock(&f->lock);
+    *f->inbox_end = call;
+    f->inbox_end = &call->next;
+    bool first = !f->woken;
+    f->woken = true;
+    pthread_mutex_unlock(&f->lock);
+    if (first) wake(f);
+}
+
+static void wait_on(sem_t *done)
+{
+    while (sem_wait(done) != 0 && errno == EINTR) continue;
+    sem_destroy(done);
+}
+
+kms_err kms_finish_attempt(kms_finish *f, struct kms_call *call)
+{
+    sem_t recorded;
+    sem_init(&recorded, 0, 0);
+    call->attempt = true;
+    call->recorded = &recorded;
+    kms_finish_post(f, call);
+    wait_on(&recorded);
+    call->recorded = NULL;
+    call->attempt = false;
+    return call->err;
+}
+
+kms_err kms_finish_note(kms_finish *f, const struct kms_audit_event *event)
+{
+    struct note note = {.event = event};
+    sem_init(&note.done, 0, 0);
+    pthread_mutex_lock(&f->lock);
+    struct note **end = &f->notes;
+    while (*end != NULL) end = &(*end)->next;
+    *end = &note;
+    pthread_mutex_unlock(&f->lock);
+    wake(f);
+    wait_on(&note.done);
+    return note.err;
+}
+
+/* A finished call: its reply is made, its record appended; it leaves with the batch. */
+static void take(kms_finish *f, struct kms_call *call)
+{
+    bool reply = !call->attempt;
+    if (reply) f->transport.encode(f->transport.self, call);
+    if (!call->silent) {
+        kms_err err = kms_audit_append(f->core->audit, kms_record_of(call, &f->record));
+        if (kms_failed(err)) {
+            call->err = KMS_FAIL(AUDIT_UNAVAILABLE);
+            if (reply) f->transport.encode(f->transport.self, call);
+        }
+    }
+    f->batch[f->batch_count++] = call;
+}
+
+static void note_audit_state(kms_finish *f, kms_err err)
+{
+    if (kms_failed(err) == f->audit_failing) return;
+    f->audit_failing = kms_failed(err);
+    if (f->audit_failing)
+        kms_log(KMS_LOG_ERROR, "audit.write", "err=%s no call is answered until it works again",
+                kms_err_reason(err));
+    else
+        kms_log(KMS_LOG_INFO, "audit.write", "works again");
+}
+
+/* Group commit: all records of the batch become durable together, then all its replies may leave. */
+static void commit_batch(kms_finish *f)
+{
+    if (f->batch_count == 0) return;
+    kms_err err = kms_audit_commit(f->core->audit);
+    note_audit_state(f, err);
+    size_t replies = 0;
+    for (size_t i = 0; i < f->batch_count; i++) {
+        struct kms_call *call = f->batch[i];
+        if (kms_failed(err) && !call->silent) call->err = KMS_FAIL(AUDIT_UNAVAILABLE);
+        if (call->attempt) {
+            sem_post(call->recorded); /* the admin thread owns it again */
+            continue;
+        }
+        if (kms_failed(err) && !call->silent) f->transport.encode(f->transport.self, call);
+        f->batch[replies++] = call;
+    }
+    f->batch_count = 0;
+    f->transport.release(f->transport.self, f->batch, replies);
+}
+
+static void take_or_commit(kms_finish *f, struct kms_call *call)
+{
+    if (f->batch_count == BATCH_MOST) commit_batch(f);
+    take(f, call);
+}
+
+static void job_done(struct kms_hsm_job *job)
+{
+    struct kms_call *call = (struct kms_call *)(void *)((char *)job - offsetof(struct kms_call, job));
+    kms_dispatch_finish(call);
+    take_or_commit(job->user, call);
+}
+
+void kms_finish_submit(kms_finish *f, unsigned lane, struct kms_call *call)
+{
+    call->job.done = job_done;
+    call->job.user = f;
+    kms_hsm_submit(f->core->hsm, lane, &call->job);
+}
+
+static void write_notes(kms_finish *f, struct note *notes)
+{
+    while (notes != NULL) {
+        struct note *note = notes;
+        notes = note->next;
+        note->err = kms_audit_append(f->core->audit, note->event);
+        if (!kms_failed(note->err)) note->err = kms_audit_commit(f->core->audit);
+        note_audit_state(f, note->err);
+        sem_post(&note->done);
+    }
+}
+
+static void empty_inbox(kms_finish *f)
+{
+    uint64_t count;
+    while (read(f->wake_fd, &count, sizeof count) > 0) continue; /* non-blocking: until it is zero */
+    pthread_mutex_lock(&f->lock);
+    struct kms_call *call = f->inbox;
+    struct note *notes = f->notes;
+    f->inbox = NULL;
+    f->inbox_end = &f->inbox;
+    f->notes = NULL;
+    f->woken = false;
+    pthread_mutex_unlock(&f->lock);
+    while (call != NULL) {
+        struct kms_call *next = call->next;
+        take_or_commit(f, call);
+        call = next;
+    }
+    commit_batch(f);
+    write_notes(f, notes);
+}
+
+static void write_summary(void *self, const char *principal, uint64_t count)
+{
+    kms_finish *f = self;
+    const struct kms_audit_event event = {
+        .kind = KMS_AUDIT_SUPPRESSED, .principal = principal, .count = count, .started_us = kms_now_us()};
+    kms_err err = kms_audit_append(f->core->audit, &event);
+    if (!kms_failed(err)) err = kms_audit_commit(f->core->audit);
+    note_audit_state(f, err);
+}
+
+static void write_summaries(kms_finish *f)
+{
+    uint64_t now = kms_monotonic_us();
+    if (now < f->summary_due_us) return;
+    f->summary_due_us = now + 1000000;
+    kms_authn_suppressed(f->core->authn, kms_now_us(), write_summary, f);
+}
+
+static void *finish_main(void *self)
+{
+    kms_finish *f = self;
+    prctl(PR_SET_NAME, "finish");
+    struct pollfd fds[] = {{.fd = kms_hsm_poll_fd(f->core->hsm), .events = POLLIN},
+                           {.fd = f->wake_fd, .events = POLLIN}};
+    while (!atomic_load(&f->stopping)) {
+        int timeout_ms = kms_hsm_poll_timeout_ms(f->core->hsm);
+        if (timeout_ms < 0 || timeout_ms > 1000) timeout_ms = 1000; /* summaries are due every second */
+        if (poll(fds, 2, timeout_ms) < 0 && errno != EINTR) break;
+        kms_hsm_poll(f->core->hsm);
+        empty_inbox(f);
+        write_summaries(f);
+    }
+    return NULL;
+}
+
+/* ---- start and stop ---- */
+
+static void no_encode(void *self, struct kms_call *call)
+{
+    (void)self, (void)call;
+}
+static void no_release(void *self, struct kms_call **calls, size_t count)
+{
+    (void)self, (void)calls, (void)count;
+}
+
+kms_err kms_finish_start(struct kms_core *core, kms_finish **ret_finish)
+{
+    kms_finish *f = calloc(1, sizeof *f);
+    if (f == NULL) return KMS_FAIL(NO_MEMORY);
+    f->core = core;
+    f->transport = (struct kms_transport){.encode = no_encode, .release = no_release};
+    f->inbox_end = &f->inbox;
+    f->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    pthread_mutex_init(&f->lock, NULL);
+    if (f->wake_fd >= 0 && pthread_create(&f->thread, NULL, finish_main, f) == 0) {
+        *ret_finish = f;
+        return KMS_OK;
+    }
+    kms_fd_drop(&f->wake_fd);
+    free(f);
+    return KMS_FAIL(NO_MEMORY);
+}
+
+void kms_finish_set_transport(kms_finish *f, const struct kms_transport *transport)
+{
+    f->transport = *transport;
+}
+
+void kms_finish_stop(kms_finish *f)
+{
+    if (f == NULL) return;
+    atomic_store(&f->stopping, true);
+    wake(f);
+    pthread_join(f->thread, NULL);
+    kms_fd_drop(&f->wake_fd);
+    pthread_mutex_destroy(&f->lock);
+    free(f);
+}

@@ -1,0 +1,327 @@
+"""One kmsd with everything real around it: a SoftHSM token, certificates by openssl, sockets of its own, in one directory.
+
+Programs come from $KMS_BUILD (default build/dev). Needs Debian's softhsm2, openssl, protobuf-compiler, python3-grpcio.
+"""
+import json
+import os
+import pathlib
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+BUILD = pathlib.Path(os.environ.get("KMS_BUILD", ROOT / "build" / "dev")).resolve()
+BIN = BUILD / "bin"
+ADMIN, APP, OTHER, OFFICER = (f"spiffe://example.org/{name}" for name in ("admin", "app", "other", "officer"))
+
+SERVICE_POLICY = {
+    "Statement": [
+        {"Sid": "Administrators", "Effect": "Allow", "Principal": {"AWS": [ADMIN, "spiffe://example.org/admin2"]},
+         "Action": ["kms:CreateKey", "kms:ListKeys", "kms:ListAliases", "kms:GetStatus"], "Resource": "*"},
+        {"Sid": "Random", "Effect": "Allow", "Principal": {"AWS": [APP, OTHER]}, "Action": "kms:GenerateRandom", "Resource": "*"},
+        {"Sid": "Officer", "Effect": "Allow", "Principal": {"AWS": OFFICER}, "Action": "kms:GetStatus", "Resource": "*"},
+    ]
+}
+
+ADMIN_ACTIONS = ["kms:Create*", "kms:Update*", "kms:Delete*", "kms:Put*", "kms:Enable*", "kms:Disable*", "kms:RotateKeyOnDemand",
+                 "kms:Describe*", "kms:Get*", "kms:List*"]
+USE_ACTIONS = ["kms:Encrypt", "kms:Decrypt", "kms:ReEncrypt*", "kms:GenerateDataKey*", "kms:DescribeKey"]
+
+
+def key_policy(admins=(ADMIN,), users=(APP,)):
+    statements = [{"Sid": "Admin", "Effect": "Allow", "Principal": {"AWS": list(admins)}, "Action": ADMIN_ACTIONS, "Resource": "*"}]
+    if users:
+        statements.append({"Sid": "Use", "Effect": "Allow", "Principal": {"AWS": list(users)}, "Action": USE_ACTIONS, "Resource": "*"})
+    return json.dumps({"Version": "2012-10-17", "Statement": statements})
+
+
+def run(*argv, **options):
+    options.setdefault("check", True)
+    return subprocess.run([str(a) for a in argv], capture_output=True, text=True, timeout=120, **options)
+
+
+def protos(directory):
+    """Python modules of proto/, generated once for each test session."""
+    out = pathlib.Path(directory)
+    if not (out / "kms").exists():
+        files = sorted((ROOT / "proto").glob("kms/v1/*.proto")) + [ROOT / "proto/google/rpc/status.proto"]
+        run("protoc", f"--python_out={out}", "-I", ROOT / "proto", *files)
+        # google.rpc is ours here; the installed google package is a namespace of protobuf
+        shutil.move(out / "google" / "rpc" / "status_pb2.py", out / "kms_rpc_status_pb2.py")
+    if str(out) not in sys.path:
+        sys.path.insert(0, str(out))
+
+
+def wait_for(condition, seconds=20, what="condition"):
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        value = condition()
+        if value:
+            return value
+        time.sleep(0.02)
+    raise AssertionError(f"{what}: not within {seconds} s")
+
+
+class Certificates:
+    """A CA and what it signs, made by the openssl command."""
+
+    def __init__(self, directory):
+        self.dir = pathlib.Path(directory)
+        self.dir.mkdir(parents=True)
+        self.ca("ca")
+        self.sign("server", "subjectAltName=DNS:localhost,IP:127.0.0.1")
+
+    def ca(self, name):
+        run("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "30",
+            "-subj", f"/CN={name}", "-keyout", self.dir / f"{name}.key", "-out", self.dir / f"{name}.pem")
+
+    def sign(self, name, extension, ca="ca", days="30", cn=None):
+        ext = self.dir / f"{name}.ext"
+        ext.write_text(extension + "\n")
+        run("openssl", "req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", f"/CN={cn or name}",
+            "-keyout", self.dir / f"{name}.key", "-out", self.dir / f"{name}.csr")
+        run("openssl", "x509", "-req", "-in", self.dir / f"{name}.csr", "-CA", self.dir / f"{ca}.pem", "-CAkey", self.dir / f"{ca}.key",
+            "-CAcreateserial", "-days", days, "-extfile", ext, "-out", self.dir / f"{name}.pem")
+        os.chmod(self.dir / f"{name}.key", 0o600)
+        return self.dir / f"{name}.pem"
+
+    def client(self, uri):
+        name = "client-" + "".join(c if c.isalnum() else "-" for c in uri)
+        if not (self.dir / f"{name}.pem").exists():
+            self.sign(name, f"subjectAltName=URI:{uri}\nextendedKeyUsage=clientAuth")
+        return name
+
+
+class Service:
+    """kmsd in a directory of its own."""
+
+    def __init__(self, directory, **options):
+        self.dir = pathlib.Path(directory).resolve()
+        self.certs = Certificates(self.dir / "certs")
+        self.process = None
+        self.port = 0
+        self.environment = dict(os.environ, SOFTHSM2_CONF=str(self.dir / "softhsm2.conf"), **options.pop("environment", {}))
+        if os.geteuid() != 0:  # LeakSanitizer needs ptrace, which a process that is not dumpable refuses
+            self.environment["ASAN_OPTIONS"] = self.environment.get("ASAN_OPTIONS", "") + ":detect_leaks=0"
+        for name in ("tokens", "audit", "state"):
+            (self.dir / name).mkdir()
+        (self.dir / "softhsm2.conf").write_text(f"directories.tokendir = {self.dir}/tokens\nobjectstore.backend = file\nlog.level = ERROR\n")
+        self.token("kmsd")
+        self.service_policy(SERVICE_POLICY)
+        self.write_config(**options)
+
+    def token(self, label, pin="4711-test"):
+        run("softhsm2-util", "--init-token", "--free", "--label", label, "--pin", pin, "--so-pin", "so-" + pin, env=self.environment)
+        self.pin_file = self.dir / "pin"
+        self.pin_file.write_text(pin + "\n")
+        self.pin_file.chmod(0o600)
+
+    def service_policy(self, document):
+        path = self.dir / "service-policy.json"
+        if path.exists():
+            path.unlink()
+        path.write_text(document if isinstance(document, str) else json.dumps(document))
+        path.chmod(0o444)
+
+    def write_config(self, extra="", listen="127.0.0.1:0", unix="", label="kmsd", module="/usr/lib/softhsm/libsofthsm2.so", **sections):
+        base = {
+            "tls": {"cert": "certs/server.pem", "key": "certs/server.key", "client_ca": "certs/ca.pem"},
+            "policy": {"service": "service-policy.json"},
+            "hsm": {"uri": f'"pkcs11:token={label}?module-path={module}&pin-source=file:{self.dir}/pin"', "worker_path": str(BIN / "kms-hsm"),
+                    "workers": "2"},
+            "keystore": {"path": "state/keystore.db"},
+            "audit": {"dir": "audit", "segment": "1MiB"},
+            "limits": {"rate_per_principal": "0"},
+        }
+        for section, values in sections.items():
+            base.setdefault(section, {}).update(values)
+        lines = [f"state_dir: {self.dir}/state", "listen:", f'  tls: "{listen}"']
+        if unix:
+            lines.append(unix)
+        for section, values in base.items():
+            lines.append(f"{section}:")
+            lines += [f"  {name}: {value}" for name, value in values.items()]
+        self.config = self.dir / "kmsd.yaml"
+        self.config.write_text("\n".join(lines) + "\n" + extra)
+
+    def kmsd(self, *arguments, **options):
+        return run(BIN / "kmsd", "--config", self.config, *arguments, env=self.environment, **options)
+
+    def init(self):
+        self.kmsd("init")
+        return self
+
+    def start(self, *arguments, wrapper=()):
+        self.log = open(self.dir / "kmsd.log", "ab")
+        offset = self.log.tell()
+        self.process = subprocess.Popen([*wrapper, str(BIN / "kmsd"), "--config", str(self.config), *arguments], env=self.environment,
+                                        stderr=self.log, stdout=self.log, stdin=subprocess.DEVNULL)
+
+        def ready():
+            text = self.log_text(offset)
+            if "event=ready" in text:
+                return text
+            if self.process.poll() is not None:
+                raise AssertionError(f"kmsd ended with {self.process.returncode}:\n{text}")
+            return None
+        text = wait_for(ready, 60, "kmsd ready")
+        self.port = int(text.split("tls_port=")[1].split()[0])
+        return self
+
+    def log_text(self, offset=0):
+        with open(self.dir / "kmsd.log", "rb") as log:
+            log.seek(offset)
+            return log.read().decode(errors="replace")
+
+    def signal(self, number):
+        self.process.send_signal(number)
+
+    def stop(self, expect=0):
+        if self.process is None:
+            return
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+        code = self.process.wait(60)
+        self.process = None
+        if expect is not None:
+            assert code == expect, f"kmsd ended with {code}:\n{self.log_text()[-4000:]}"
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait(30)
+        self.process = None
+
+    def children(self):
+        """Pids of the spawner and below it the workers."""
+        found, todo = [], [self.process.pid]
+        while todo:
+            parent = todo.pop()
+            for task in pathlib.Path(f"/proc/{parent}/task").glob("*/children"):
+                for child in task.read_text().split():
+                    found.append(int(child))
+                    todo.append(int(child))
+        return found
+
+    def workers(self):
+        return [p for p in self.children() if pathlib.Path(f"/proc/{p}/comm").read_text().strip() == "kms-hsm"]
+
+    # -- clients --
+
+    def client(self, uri, **options):
+        return Client(self, uri, **options)
+
+    def kmsctl(self, uri, *arguments, **options):
+        name = self.certs.client(uri)
+        return run(BIN / "kmsctl", "--endpoint", f"localhost:{self.port}", "--ca", self.certs.dir / "ca.pem", "--cert",
+                   self.certs.dir / f"{name}.pem", "--key", self.certs.dir / f"{name}.key", *arguments, **options)
+
+    def client_environment(self, uri):
+        name = self.certs.client(uri)
+        return dict(self.environment, KMS_ENDPOINT=f"localhost:{self.port}", KMS_CA=str(self.certs.dir / "ca.pem"),
+                    KMS_CERT=str(self.certs.dir / f"{name}.pem"), KMS_KEY_FILE=str(self.certs.dir / f"{name}.key"))
+
+    def records(self, **wanted):
+        """Audit records, oldest first; the live file ends in NULs."""
+        found = []
+        for path in sorted((self.dir / "audit").glob("*.jsonl")):
+            for line in path.read_bytes().split(b"\0", 1)[0].splitlines():
+                record = json.loads(line)
+                if all(record.get(k) == v for k, v in wanted.items()):
+                    found.append(record)
+        return found
+
+    def new_key(self, admin=ADMIN, **fields):
+        with self.client(admin) as client:
+            fields.setdefault("policy", key_policy())
+            return client.CreateKey(**fields).key_metadata.key_id
+
+
+class Failure(Exception):
+    """A failed call: gRPC code name, stable reason, message."""
+
+    def __init__(self, error):
+        import kms_rpc_status_pb2 as status_pb2
+        self.code = error.code().name
+        self.message = error.details()
+        self.reason = None
+        for key, value in error.trailing_metadata() or ():
+            if key == "grpc-status-details-bin":
+                status = status_pb2.Status.FromString(value)
+                for detail in status.details:
+                    if detail.type_url.endswith("google.rpc.ErrorInfo"):
+                        info = status_pb2.ErrorInfo.FromString(detail.value)
+                        assert info.domain == "kmsd"
+                        self.reason = info.reason
+        super().__init__(f"{self.code} {self.reason}: {self.message}")
+
+
+class Client:
+    """Every RPC of proto/ as a method with keyword fields; an independent client: grpcio and generated code."""
+
+    def __init__(self, service, uri, certificate=None, ca="ca", unix=None, target=None):
+        import grpc
+        from kms.v1 import crypto_pb2, keys_pb2, system_pb2
+        self.grpc = grpc
+        self.modules = {"CryptoService": crypto_pb2, "KeyService": keys_pb2, "SystemService": system_pb2}
+        if unix:
+            self.channel = grpc.insecure_channel(f"unix:{unix}", options=[("grpc.use_local_subchannel_pool", 1)])
+            return
+        directory = service.certs.dir
+        name = certificate or service.certs.client(uri)
+        credentials = grpc.ssl_channel_credentials((directory / f"{ca}.pem").read_bytes(), (directory / f"{name}.key").read_bytes(),
+                                                   (directory / f"{name}.pem").read_bytes())
+        self.channel = grpc.secure_channel(target or f"localhost:{service.port}", credentials,
+                                           options=[("grpc.use_local_subchannel_pool", 1)])
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.channel.close()
+
+    def close(self):
+        self.channel.close()
+
+    def method(self, name):
+        for service, module in self.modules.items():
+            descriptor = module.DESCRIPTOR.services_by_name[service]
+            if name in descriptor.methods_by_name:
+                method = descriptor.methods_by_name[name]
+                request = getattr(module, method.input_type.name)
+                reply = getattr(module, method.output_type.name)
+                return f"/kms.v1.{service}/{name}", request, reply
+        raise AttributeError(name)
+
+    def raw(self, path, data, timeout=20):
+        """Bytes out, bytes in."""
+        call = self.channel.unary_unary(path, request_serializer=bytes, response_deserializer=bytes)
+        try:
+            return call(data, timeout=timeout)
+        except self.grpc.RpcError as error:
+            raise Failure(error) from None
+
+    def __getattr__(self, name):
+        path, request, reply = self.method(name)
+
+        def call(timeout=20, metadata=None, **fields):
+            function = self.channel.unary_unary(path, request_serializer=request.SerializeToString, response_deserializer=reply.FromString)
+            try:
+                return function(request(**fields), timeout=timeout, metadata=metadata)
+            except self.grpc.RpcError as error:
+                raise Failure(error) from None
+        return call
+
+    def start(self, name, **fields):
+        """A call under way (grpc future)."""
+        path, request, reply = self.method(name)
+        function = self.channel.unary_unary(path, request_serializer=request.SerializeToString, response_deserializer=reply.FromString)
+        return function.future(request(**fields), timeout=30)
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
