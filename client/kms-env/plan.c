@@ -22,6 +22,13 @@ bool kms_env_names_have(struct kms_env_names names, struct kms_bytes name)
     return names.count == 0;
 }
 
+struct kms_bytes kms_env_app(const char *app, const kms_dotenv *document, const char *fallback)
+{
+    if (app != NULL) return kms_bytes_text(app);
+    if (document != NULL && kms_dotenv_header(document)->app.len > 0) return kms_dotenv_header(document)->app;
+    return kms_bytes_text(fallback);
+}
+
 static kms_err add(kms_env_plan *plan, struct kms_env_variable variable)
 {
     if (plan->count == plan->cap) {
@@ -65,7 +72,6 @@ static struct kms_env_variable split(char *string)
 static kms_err inherit(kms_env_plan *plan)
 {
     const struct kms_env_options *options = plan->options;
-    const char *app = options->app != NULL ? options->app : options->fallback_app;
     for (char *const *at = plan->inherited; *at != NULL; at++) {
         struct kms_env_variable variable = split(*at);
         bool setting = kms_env_name_is_setting(variable.name) && !options->keep_settings;
@@ -73,7 +79,7 @@ static kms_err inherit(kms_env_plan *plan)
         variable.ciphertext =
             kms_env_is_ciphertext(variable.value) && kms_env_names_have(options->only, variable.name);
         if (options->pristine && !variable.ciphertext) continue;
-        variable.app = kms_bytes_text(app);
+        variable.app = kms_env_app(options->app, NULL, options->fallback_app);
         KMS_TRY(add(plan, variable));
     }
     return KMS_OK;
@@ -99,24 +105,18 @@ static kms_err note_overwrite(const struct kms_env_variable *old, const struct k
     return kms_buf_print(notes, "%s:%u\n", old->file, old->line);
 }
 
-static struct kms_bytes app_of(const struct kms_env_options *options, const kms_dotenv *document)
-{
-    if (options->app != NULL) return kms_bytes_text(options->app);
-    struct kms_bytes noted = kms_dotenv_header(document)->app;
-    return noted.len > 0 ? noted : kms_bytes_text(options->fallback_app);
-}
-
 static kms_err take_entry(kms_env_plan *plan, const struct kms_env_input *input,
                           const struct kms_dotenv_entry *entry, kms_buf *notes)
 {
     if (!kms_env_names_have(plan->options->only, entry->name)) return KMS_OK;
     if (!entry->assigned) return keep_inherited(plan, entry->name);
-    struct kms_env_variable variable = {.name = entry->name,
-                                        .value = entry->value,
-                                        .app = app_of(plan->options, input->document),
-                                        .file = input->path,
-                                        .line = entry->line,
-                                        .ciphertext = kms_env_is_ciphertext(entry->value)};
+    struct kms_env_variable variable = {
+        .name = entry->name,
+        .value = entry->value,
+        .app = kms_env_app(plan->options->app, input->document, plan->options->fallback_app),
+        .file = input->path,
+        .line = entry->line,
+        .ciphertext = kms_env_is_ciphertext(entry->value)};
     const struct kms_env_variable *old = find(plan, entry->name);
     if (old != NULL && old->file == NULL && plan->options->no_overwrite) return KMS_OK;
     if (old != NULL) {

@@ -1,53 +1,27 @@
 /* Decrypts what a plan needs, all at once, and puts the strings of the child together in locked memory. */
 #include "client/kms-env/resolve.h"
 
-#include <stdlib.h>
 #include <string.h>
 
-#include "base/ciphertext.h"
+#include "base/secret.h"
 #include "client/kms-env/plan.h"
 
-/* A ciphertext of the plan: the bytes and the names that its job borrows. */
-struct item {
-    struct kms_env_variable *variable;
-    char *name, *app;
-    kms_buf blob;
+struct failures {
+    kms_buf *notes;
+    size_t count;
+    kms_err first; /* when count > 0 */
 };
 
-struct batch {
-    struct item *items;
-    struct kms_env_job *jobs; /* jobs[i] is of items[i] */
-    size_t count, cap;
-    size_t failed;
-    kms_err first; /* error, when failed > 0 */
-};
-
-static void batch_free(struct batch *batch)
+/* The variable then stands for nothing: plan_environment leaves it out. */
+static kms_err fail(struct failures *failures, struct kms_env_variable *v, kms_err err, const char *reason,
+                    const char *words)
 {
-    for (size_t i = 0; i < batch->count; i++) {
-        kms_secret_free(batch->jobs[i].plaintext);
-        kms_buf_free(&batch->items[i].blob);
-        free(batch->items[i].name);
-        free(batch->items[i].app);
-    }
-    free(batch->items);
-    free(batch->jobs);
-}
-
-static kms_err note_failure(struct batch *batch, const struct kms_env_variable *v, kms_err err,
-                            const char *words, kms_buf *notes)
-{
-    if (batch->failed++ == 0) batch->first = err;
-    KMS_TRY(kms_buf_print(notes, "%.*s", (int)v->name.len, (const char *)v->name.ptr));
-    if (v->file != NULL) KMS_TRY(kms_buf_print(notes, " (%s:%u)", v->file, v->line));
-    return kms_buf_print(notes, ": %s: %s\n", kms_err_reason(err),
+    if (failures->count++ == 0) failures->first = err;
+    v->inherited = NULL;
+    KMS_TRY(kms_buf_print(failures->notes, "%.*s", (int)v->name.len, (const char *)v->name.ptr));
+    if (v->file != NULL) KMS_TRY(kms_buf_print(failures->notes, " (%s:%u)", v->file, v->line));
+    return kms_buf_print(failures->notes, ": %s: %s\n", reason[0] != '\0' ? reason : kms_err_reason(err),
                          words[0] != '\0' ? words : kms_err_text(err));
-}
-
-/* A failed variable stands for nothing: plan_environment leaves it out. */
-static void leave_out(struct kms_env_variable *variable)
-{
-    variable->inherited = NULL;
 }
 
 static kms_err build(struct kms_env_variable *v, struct kms_bytes value, struct kms_why *why)
@@ -75,94 +49,71 @@ static kms_err build(struct kms_env_variable *v, struct kms_bytes value, struct 
     return KMS_OK;
 }
 
-static kms_err add_job(struct batch *batch, struct kms_env_variable *v, const char *key, kms_buf *notes)
-{
-    struct kms_why why = {0};
-    struct kms_ciphertext_header header;
-    struct kms_bytes sealed;
-    struct item *item = &batch->items[batch->count];
-    struct kms_env_job *job = &batch->jobs[batch->count++];
-    *item = (struct item){.variable = v};
-    *job = (struct kms_env_job){0};
-    item->name = strndup((const char *)v->name.ptr, v->name.len);
-    item->app = strndup((const char *)v->app.ptr, v->app.len);
-    if (item->name == NULL || item->app == NULL) return KMS_FAIL(NO_MEMORY);
-    kms_err err = kms_ciphertext_from_text(v->value, &item->blob, &why);
-    if (kms_is(err, KMS_E_NO_MEMORY)) return err;
-    if (!kms_failed(err)) err = kms_ciphertext_parse(kms_buf_view(&item->blob), &header, &sealed, &why);
-    if (kms_failed(err)) {
-        kms_buf_free(&item->blob);
-        free(item->name);
-        free(item->app);
-        batch->count--;
-        leave_out(v);
-        return note_failure(batch, v, err, why.text, notes);
-    }
-    *job = (struct kms_env_job){
-        .name = item->name, .app = item->app, .key = key, .ciphertext = kms_buf_view(&item->blob)};
-    return KMS_OK;
-}
-
-static kms_err collect(kms_env_plan *plan, const char *key, struct batch *batch, kms_buf *notes)
-{
-    batch->items = calloc(plan->count + 1, sizeof *batch->items);
-    batch->jobs = calloc(plan->count + 1, sizeof *batch->jobs);
-    if (batch->items == NULL || batch->jobs == NULL) return KMS_FAIL(NO_MEMORY);
-    for (size_t i = 0; i < plan->count; i++)
-        if (plan->variables[i].ciphertext) KMS_TRY(add_job(batch, &plan->variables[i], key, notes));
-    return KMS_OK;
-}
-
-static kms_err finish_job(struct batch *batch, size_t index, kms_buf *notes)
-{
-    struct kms_env_job *job = &batch->jobs[index];
-    struct kms_env_variable *v = batch->items[index].variable;
-    kms_err err = job->err;
-    if (!kms_failed(err)) {
-        kms_secret *s = job->plaintext;
-        struct kms_bytes value =
-            s != NULL ? kms_bytes_of(kms_secret_data(s), kms_secret_len(s)) : (struct kms_bytes){0};
-        err = build(v, value, &job->why);
-        kms_secret_drop(&job->plaintext);
-        job->plaintext = NULL;
-    }
-    if (!kms_failed(err)) return KMS_OK;
-    leave_out(v);
-    return note_failure(batch, v, err, job->why.text, notes);
-}
-
-/* Plain values of env files: no service, but the same rules for what an environment can hold. */
-static kms_err build_plain(kms_env_plan *plan, struct batch *batch, kms_buf *notes)
+static kms_err collect(kms_env_plan *plan, const char *key, kms_env_jobs *jobs, struct failures *failures)
 {
     for (size_t i = 0; i < plan->count; i++) {
         struct kms_env_variable *v = &plan->variables[i];
-        if (v->file == NULL || v->ciphertext) continue;
         struct kms_why why = {0};
-        kms_err err = build(v, v->value, &why);
-        if (kms_failed(err)) KMS_TRY(note_failure(batch, v, err, why.text, notes));
+        if (!v->ciphertext) continue;
+        kms_err err = kms_env_jobs_add(jobs, v->name, v->app, key, v->value, &why);
+        if (!kms_is(err, KMS_E_INVALID_CIPHERTEXT))
+            KMS_TRY(err);
+        else
+            KMS_TRY(fail(failures, v, err, "", why.text));
+        v->asked = !kms_failed(err);
     }
     return KMS_OK;
 }
 
-static kms_err run(kms_env_plan *plan, const char *key, struct kms_env_decrypter decrypter,
-                   struct batch *batch, kms_buf *notes, struct kms_why *why)
+/* Plain values of env files: no service, but the same rules for what an environment can hold. */
+static kms_err build_plain(kms_env_plan *plan, struct failures *failures)
 {
-    KMS_TRY(collect(plan, key, batch, notes));
-    KMS_TRY(build_plain(plan, batch, notes));
-    /* when something cannot be had anyway, the service is still asked: all that fails is told at once */
-    if (batch->count > 0) KMS_TRY(decrypter.decrypt(decrypter.self, batch->jobs, batch->count, why));
-    for (size_t i = 0; i < batch->count; i++) KMS_TRY(finish_job(batch, i, notes));
+    for (size_t i = 0; i < plan->count; i++) {
+        struct kms_env_variable *v = &plan->variables[i];
+        struct kms_why why = {0};
+        if (v->file == NULL || v->ciphertext) continue;
+        kms_err err = build(v, v->value, &why);
+        if (kms_failed(err)) KMS_TRY(fail(failures, v, err, "", why.text));
+    }
+    return KMS_OK;
+}
+
+static kms_err finish(struct kms_env_variable *v, struct kms_env_job *job, struct failures *failures)
+{
+    kms_err err = job->err;
+    if (!kms_failed(err)) {
+        kms_secret *s = job->plaintext;
+        struct kms_bytes value = {0};
+        if (s != NULL) value = kms_bytes_of(kms_secret_data(s), kms_secret_len(s));
+        err = build(v, value, &job->why);
+        kms_secret_free(s); /* as soon as it is copied, so that each value is locked once only */
+        job->plaintext = NULL;
+    }
+    return kms_failed(err) ? fail(failures, v, err, job->reason, job->why.text) : KMS_OK;
+}
+
+/* When something cannot be had anyway, the service is still asked: all that fails is told at once. */
+static kms_err run(kms_env_plan *plan, const char *key, struct kms_env_decrypter decrypter,
+                   struct failures *failures, struct kms_why *why)
+{
+    KMS_OWN(kms_env_jobs) jobs = NULL;
+    KMS_TRY(kms_env_jobs_new(plan->count, &jobs));
+    KMS_TRY(collect(plan, key, jobs, failures));
+    KMS_TRY(build_plain(plan, failures));
+    KMS_TRY(kms_env_jobs_run(jobs, decrypter, why));
+    for (size_t i = 0, at = 0; i < plan->count; i++)
+        if (plan->variables[i].asked)
+            KMS_TRY(finish(&plan->variables[i], kms_env_jobs_at(jobs, at++), failures));
     return KMS_OK;
 }
 
 kms_err kms_env_plan_resolve(kms_env_plan *plan, const char *key, struct kms_env_decrypter decrypter,
                              kms_buf *notes, struct kms_why *why)
 {
-    struct batch batch = {.first = KMS_OK};
-    kms_err err = run(plan, key, decrypter, &batch, notes, why);
-    batch_free(&batch);
-    if (kms_failed(err) || batch.failed == 0 || plan->options->allow_missing) return err;
-    kms_why_set(why, "%zu value%s could not be had: nothing was started", batch.failed,
-                batch.failed == 1 ? "" : "s");
-    return batch.first;
+    struct failures failures = {.notes = notes, .first = KMS_OK};
+    KMS_TRY(run(plan, key, decrypter, &failures, why));
+    if (failures.count == 0 || plan->options->allow_missing) return KMS_OK;
+    kms_why_set(why, "%zu value%s could not be had: nothing was started", failures.count,
+                failures.count == 1 ? "" : "s");
+    return failures.first;
 }

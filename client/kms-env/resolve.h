@@ -6,8 +6,8 @@
 #ifndef KMS_CLIENT_KMS_ENV_RESOLVE_H
 #define KMS_CLIENT_KMS_ENV_RESOLVE_H
 
-#include "base/secret.h"
 #include "client/kms-env/dotenv.h"
+#include "client/kms-env/jobs.h"
 
 enum {
     KMS_ENV_STRING_BYTES =
@@ -44,6 +44,7 @@ struct kms_env_variable {
     const char *file;             /* NULL: inherited */
     unsigned line;
     bool ciphertext; /* to be decrypted */
+    bool asked;      /* the service was, for its value */
     char *inherited; /* passed on as it is; NULL: string */
     char *string;    /* NAME=value, in locked memory */
     size_t string_bytes;
@@ -65,21 +66,6 @@ void kms_env_plan_drop(kms_env_plan **plan);
 size_t kms_env_plan_count(const kms_env_plan *plan);
 const struct kms_env_variable *kms_env_plan_variable(const kms_env_plan *plan, size_t index);
 
-/* One value to decrypt: name and app are its encryption context, key is the key that it must be under or
- * NULL. */
-struct kms_env_job {
-    const char *name, *app, *key;
-    struct kms_bytes ciphertext;
-    kms_secret *plaintext; /* out: the plan's to free; NULL when it failed or is empty */
-    kms_err err;           /* out */
-    struct kms_why why;    /* out: when it failed */
-};
-/* Decrypts all jobs. Fails only when none could be tried; otherwise each job has its outcome. */
-struct kms_env_decrypter {
-    kms_err (*decrypt)(void *self, struct kms_env_job *jobs, size_t count, struct kms_why *why);
-    void *self;
-};
-
 /*
  * Decrypts what is ciphertext (nothing is called when there is none) and builds the strings of the child. key
  * is the pin or NULL. Either all values are there or the first error is returned, and notes has a line for
@@ -93,6 +79,9 @@ KMS_MUST_USE kms_err kms_env_plan_resolve(kms_env_plan *plan, const char *key,
 /* For execve, NULL-terminated: borrowed from the plan; KMS_ENV=1 is its last string. NO_MEMORY. */
 KMS_MUST_USE kms_err kms_env_plan_environment(kms_env_plan *plan, char *const **ret_environment);
 
+/* The application of a file's values: app (a flag) wins over what the file notes, which wins over fallback.
+ * document may be NULL; the result is borrowed. */
+struct kms_bytes kms_env_app(const char *app, const kms_dotenv *document, const char *fallback);
 /* The value begins with kms:v1: */
 bool kms_env_is_ciphertext(struct kms_bytes value);
 bool kms_env_names_have(struct kms_env_names names, struct kms_bytes name);

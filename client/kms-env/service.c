@@ -1,0 +1,152 @@
+/* Encryption and decryption of values by libkms. Each value is bound to its application and its name. */
+#include "client/kms-env/service.h"
+
+#include <kms/client.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/ciphertext.h"
+
+/* One connection carries all of them; beyond this many at a time the service gains nothing. */
+enum { IN_FLIGHT = 64 };
+
+struct kms_env_service {
+    kms_client *client;
+};
+
+/* Reasons are names of the error table, but for those that a newer server invents and those that no server
+ * gave. */
+static kms_err of_error(const struct kms_error *error, struct kms_why *why)
+{
+    kms_why_set(why, "%s", error->message);
+    for (int code = KMS_E_OK + 1; code < KMS_E_COUNT; code++)
+        if (strcmp(kms_err_reason((kms_err){(enum kms_code)code}), error->reason) == 0)
+            return (kms_err){(enum kms_code)code};
+    return KMS_FAIL(INTERNAL);
+}
+
+kms_err kms_env_service_open(const struct kms_env_settings *settings, kms_env_service **ret_service,
+                             struct kms_why *why)
+{
+    struct kms_client_options options = {.endpoint = settings->endpoint,
+                                         .ca_file = settings->ca_file,
+                                         .cert_file = settings->cert_file,
+                                         .key_file = settings->key_file,
+                                         .server_name = settings->server_name};
+    struct kms_error error;
+    if (settings->endpoint == NULL) {
+        kms_why_set(why, "which kmsd? --endpoint, KMS_ENDPOINT or --context");
+        return KMS_FAIL(CONFIG_INVALID);
+    }
+    KMS_OWN(kms_env_service) service = calloc(1, sizeof *service);
+    if (service == NULL) return KMS_FAIL(NO_MEMORY);
+    if (!kms_client_open(&options, &service->client, &error)) return of_error(&error, why);
+    *ret_service = KMS_GIVE(service);
+    return KMS_OK;
+}
+
+void kms_env_service_close(kms_env_service *service)
+{
+    if (service == NULL) return;
+    kms_client_close(service->client);
+    free(service);
+}
+
+void kms_env_service_drop(kms_env_service **service)
+{
+    kms_env_service_close(*service);
+}
+
+struct binding {
+    struct kms_context_entry entries[2];
+};
+
+static struct kms_context bind(struct binding *binding, const char *app, const char *name)
+{
+    binding->entries[0] = (struct kms_context_entry){"kms-env:app", app};
+    binding->entries[1] = (struct kms_context_entry){"kms-env:name", name};
+    return (struct kms_context){.entries = binding->entries, .count = 2};
+}
+
+static kms_err encrypt(void *self, const char *key, const char *app, const char *name,
+                       struct kms_bytes plaintext, kms_buf *blob, struct kms_why *why)
+{
+    kms_env_service *service = self;
+    struct binding binding;
+    struct kms_encrypt_request request = {
+        .key_id = key, .plaintext = {plaintext.ptr, plaintext.len}, .context = bind(&binding, app, name)};
+    struct kms_encrypt_result *result;
+    struct kms_error error;
+    if (!kms_client_encrypt(service->client, &request, NULL, &result, &error)) return of_error(&error, why);
+    kms_err err = kms_buf_append(blob, result->ciphertext.data, result->ciphertext.len);
+    kms_encrypt_result_free(result);
+    return err;
+}
+
+struct kms_env_encrypter kms_env_service_encrypter(kms_env_service *service)
+{
+    return (struct kms_env_encrypter){.encrypt = encrypt, .self = service};
+}
+
+static kms_err take_plaintext(const struct kms_decrypt_result *result, struct kms_env_job *job)
+{
+    size_t len = kms_plaintext_len(result->plaintext);
+    if (len == 0) return KMS_OK;
+    KMS_TRY(kms_secret_new(len, &job->plaintext));
+    kms_copy(kms_secret_data(job->plaintext), kms_plaintext_data(result->plaintext), len);
+    return KMS_OK;
+}
+
+/* A wrong context is the usual cause and reads like damage: say which one was tried. */
+static void explain(struct kms_env_job *job)
+{
+    if (!kms_is(job->err, KMS_E_INVALID_CIPHERTEXT)) return;
+    kms_why_set(&job->why, "damaged, or not made for the variable %s of application %s (--app)", job->name,
+                job->app);
+}
+
+static void finish(struct kms_decrypt_item *item, struct kms_env_job *job)
+{
+    if (item->result != NULL) {
+        job->err = take_plaintext(item->result, job);
+    } else {
+        job->err = of_error(&item->error, &job->why);
+        snprintf(job->reason, sizeof job->reason, "%s", item->error.reason);
+    }
+    kms_decrypt_result_free(item->result);
+    explain(job);
+}
+
+static kms_err decrypt_all(kms_env_service *service, struct kms_env_job *jobs, size_t count)
+{
+    struct kms_decrypt_item *items = calloc(count, sizeof *items);
+    struct binding *bindings = calloc(count, sizeof *bindings);
+    kms_err err = items != NULL && bindings != NULL ? KMS_OK : KMS_FAIL(NO_MEMORY);
+    if (!kms_failed(err)) {
+        for (size_t i = 0; i < count; i++)
+            items[i].request =
+                (struct kms_decrypt_request){.ciphertext = {jobs[i].ciphertext.ptr, jobs[i].ciphertext.len},
+                                             .context = bind(&bindings[i], jobs[i].app, jobs[i].name),
+                                             .key_id = jobs[i].key};
+        bool all = kms_client_decrypt_many(service->client, items, count, IN_FLIGHT, NULL, NULL);
+        (void)all; /* each item says it for itself */
+        for (size_t i = 0; i < count; i++) finish(&items[i], &jobs[i]);
+    }
+    free(items);
+    free(bindings);
+    return err;
+}
+
+static kms_err decrypt(void *self, struct kms_env_job *jobs, size_t count, struct kms_why *why)
+{
+    KMS_OWN(kms_env_service) service = NULL;
+    KMS_TRY(kms_env_service_open(self, &service, why));
+    return decrypt_all(service, jobs, count);
+}
+
+struct kms_env_decrypter kms_env_service_decrypter(const struct kms_env_settings *settings)
+{
+    /* the function only reads them; self has no const because other decrypters write through it */
+    return (struct kms_env_decrypter){.decrypt = decrypt, .self = (void *)(uintptr_t)settings};
+}
