@@ -4,8 +4,12 @@
  *
  * Threads: any number of threads submit, each on a lane of its own (0 .. lanes-1) that packs jobs into datagrams;
  * exactly one thread polls, and every `done` runs on it. kms_hsm_call blocks and may be used by any thread but the
- * polling one. A worker that misses a deadline or dies is replaced; its unanswered jobs go to another worker once;
- * a second death fails the job with HSM_UNAVAILABLE and quarantines that operation on that key for 60 s.
+ * polling one.
+ *
+ * A worker that dies, or gives no result for deadline_ms while it has jobs, is replaced. Workers publish which job they are
+ * working on (hsm/job.h, kms_worker_page): that one is to blame, gets one more try, and after a second death fails with
+ * HSM_UNAVAILABLE while its operation on its key is quarantined. The others in the queue only move on. While a replacement
+ * starts, jobs wait; once a start has failed and no worker is healthy they fail at once, until one is healthy again.
  */
 #ifndef KMS_HSM_HSM_H
 #define KMS_HSM_HSM_H
@@ -19,10 +23,10 @@ enum kms_key_usage { KMS_USAGE_ENCRYPT_DECRYPT = 1 };
 enum kms_level { KMS_LEVEL_HSM = 1, KMS_LEVEL_SOFTWARE = 2 };
 
 enum {
-    KMS_HSM_FRAME_BYTES = 128 * 1024,  /* longest frame: SEQPACKET sockets hold about 208 KiB by default */
-    KMS_HSM_INPUT_BYTES = 66 * 1024,   /* longest plaintext or ciphertext in a job */
-    KMS_HSM_AAD_BYTES = 10 * 1024,     /* longest additional authenticated data */
-    KMS_HSM_WRAPPED_BYTES = 4096,      /* longest wrapped key */
+    KMS_HSM_FRAME_BYTES = 128 * 1024, /* longest frame: SEQPACKET sockets hold about 208 KiB by default */
+    KMS_HSM_INPUT_BYTES = 66 * 1024,  /* longest plaintext or ciphertext in a job */
+    KMS_HSM_AAD_BYTES = 10 * 1024,    /* longest additional authenticated data */
+    KMS_HSM_WRAPPED_BYTES = 4096,     /* longest wrapped key */
     KMS_HSM_RANDOM_BYTES = 1024,
 };
 
@@ -41,16 +45,16 @@ struct kms_key_ref {
 enum { KMS_SEAL_OVERHEAD_HSM = 12 + 16, KMS_SEAL_OVERHEAD_SOFTWARE = 16 + 12 + 16 };
 
 enum kms_hsm_op {
-    KMS_HSM_ENCRYPT = 1,   /* key, aad, input=plaintext        -> sealed */
-    KMS_HSM_DECRYPT,       /* key, aad, input=sealed           -> plaintext; INVALID_CIPHERTEXT */
-    KMS_HSM_REENCRYPT,     /* key, aad, input=sealed, to, to_aad -> sealed under `to`; the plaintext stays inside */
-    KMS_HSM_DATA_KEY,      /* key, aad, count                  -> count random bytes, then the same sealed */
+    KMS_HSM_ENCRYPT = 1, /* key, aad, input=plaintext        -> sealed */
+    KMS_HSM_DECRYPT,     /* key, aad, input=sealed           -> plaintext; INVALID_CIPHERTEXT */
+    KMS_HSM_REENCRYPT, /* key, aad, input=sealed, to, to_aad -> sealed under `to`; the plaintext stays inside */
+    KMS_HSM_DATA_KEY, /* key, aad, count                  -> count random bytes, then the same sealed */
     KMS_HSM_DATA_KEY_SEALED, /* key, aad, count                -> sealed only */
-    KMS_HSM_RANDOM,        /* count                            -> count random bytes */
-    KMS_HSM_NEW_KEY,       /* key.ref                          -> wrapped key (opaque) of a fresh backing key */
+    KMS_HSM_RANDOM,          /* count                            -> count random bytes */
+    KMS_HSM_NEW_KEY, /* key.ref                          -> wrapped key (opaque) of a fresh backing key */
     KMS_HSM_NEW_STORE_KEY, /* aad                              -> sealed 32-byte key for the keystore's seals */
     KMS_HSM_OPEN_STORE_KEY, /* aad, input=sealed store key     -> the 32 bytes; never opens anything else */
-    KMS_HSM_STATUS,        /*                                  -> see kms_hsm_status */
+    KMS_HSM_STATUS,         /*                                  -> see kms_hsm_status */
     KMS_HSM_OP_COUNT
 };
 
@@ -65,9 +69,11 @@ struct kms_hsm_job {
     struct kms_hsm_key key, to;
     struct kms_bytes aad, to_aad, input; /* borrowed until done */
     uint32_t count;                      /* bytes */
-    uint64_t deadline_us;                /* monotonic (clock.h); 0: the configured default from now */
+    uint64_t
+        deadline_us; /* to be begun by then, monotonic (clock.h); 0: the configured default from now. A job that a
+                             worker has begun is answered, or ends with its worker. DEADLINE_EXCEEDED */
 
-    uint8_t *output;  /* the caller's, in locked memory when it can be plaintext; filled before done */
+    uint8_t *output;   /* the caller's, in locked memory when it can be plaintext; filled before done */
     size_t output_cap; /* bytes; too small: INTERNAL */
     size_t output_len;
     kms_err err;
@@ -75,11 +81,11 @@ struct kms_hsm_job {
     void (*done)(struct kms_hsm_job *job); /* exactly once, on the polling thread */
     void *user;
 
-    struct kms_hsm_job *next; /* for lists of whoever owns the job now */
-    struct {                  /* the pool's own */
-        uint64_t id, started_us;
+    struct kms_hsm_job *next;     /* for lists of whoever owns the job now */
+    struct {                      /* the pool's own */
+        uint64_t id, deadline_us; /* the deadline in force: moving to another worker extends it */
         uint32_t frame_len;
-        uint16_t worker, deaths;
+        uint16_t deaths, moves; /* workers that died doing it; workers that died with it in their queue */
     } pool;
 };
 
@@ -88,13 +94,14 @@ size_t kms_hsm_output_bound(const struct kms_hsm_job *job);
 
 struct kms_hsm_options {
     const char *worker_path; /* the kms-hsm program */
-    const char *uri;         /* RFC 7512: pkcs11:token=LABEL?module-path=/abs/module.so&pin-source=file:/abs/pin */
+    const char *uri; /* RFC 7512: pkcs11:token=LABEL?module-path=/abs/module.so&pin-source=file:/abs/pin */
     const char *state_dir;   /* where the mark of a refused PIN is kept */
     const char *worker_user; /* NULL or "": the daemon's own user */
     unsigned workers;        /* 0: one per core */
     unsigned lanes;          /* submitting threads */
     uint32_t deadline_ms, keygen_deadline_ms, quarantine_ms, start_timeout_ms;
-    uint32_t cached_keys;    /* opened keys each worker keeps */
+    uint32_t cached_keys; /* opened keys each worker keeps */
+    /* 0 in a number: 2000, 15000, 60000, 10000 ms; 1024 keys */
 };
 
 typedef struct kms_hsm kms_hsm;
@@ -105,10 +112,10 @@ KMS_MUST_USE kms_err kms_spawner_start(kms_spawner **ret_spawner);
 void kms_spawner_stop(kms_spawner *spawner); /* ends every worker */
 
 /* Starts the first worker, then the others; returns when the first one has proved the token (probe, root keys).
- * Errors: MODULE_UNAVAILABLE, TOKEN_NOT_FOUND, PIN_REFUSED, ROOT_KEYS_MISSING, CONFIG_INVALID (uri),
- * HSM_UNAVAILABLE; why says which file or token. The options are copied. */
-KMS_MUST_USE kms_err kms_hsm_open(kms_spawner *spawner, const struct kms_hsm_options *options, kms_hsm **ret_hsm,
-                                  struct kms_why *why);
+ * Errors: MODULE_UNAVAILABLE, TOKEN_NOT_FOUND, PIN_REFUSED, ROOT_KEYS_MISSING, CONFIG_INVALID (uri,
+ * PIN file), NO_MEMORY (RLIMIT_MEMLOCK), HSM_UNAVAILABLE; why says which file or token. The options are copied. */
+KMS_MUST_USE kms_err kms_hsm_open(kms_spawner *spawner, const struct kms_hsm_options *options,
+                                  kms_hsm **ret_hsm, struct kms_why *why);
 void kms_hsm_close(kms_hsm *hsm); /* after the last poll; NULL is a no-op */
 void kms_hsm_drop(kms_hsm **hsm);
 
@@ -117,9 +124,9 @@ void kms_hsm_drop(kms_hsm **hsm);
 void kms_hsm_submit(kms_hsm *hsm, unsigned lane, struct kms_hsm_job *job);
 void kms_hsm_flush(kms_hsm *hsm, unsigned lane);
 
-int kms_hsm_poll_fd(kms_hsm *hsm);          /* readable when kms_hsm_poll has something to do; pool-owned */
-int kms_hsm_poll_timeout_ms(kms_hsm *hsm);  /* until the next deadline or restart; -1: none */
-void kms_hsm_poll(kms_hsm *hsm);            /* never blocks: results, deadlines, replacements */
+int kms_hsm_poll_fd(kms_hsm *hsm);         /* readable when kms_hsm_poll has something to do; pool-owned */
+int kms_hsm_poll_timeout_ms(kms_hsm *hsm); /* until the next deadline or restart, at most half a deadline */
+void kms_hsm_poll(kms_hsm *hsm);           /* never blocks: results, deadlines, replacements */
 
 /* Submits and waits until done (deadline included). Returns job->err. */
 KMS_MUST_USE kms_err kms_hsm_call(kms_hsm *hsm, struct kms_hsm_job *job);
@@ -141,6 +148,7 @@ void kms_hsm_status(kms_hsm *hsm, struct kms_hsm_status *ret_status);
 
 /* Makes the first generation of root keys on the token, in a worker process of its own (kmsd init).
  * Errors: as kms_hsm_open; ROOT_KEYS_EXIST when the token has any, which is then left alone. */
-KMS_MUST_USE kms_err kms_hsm_init_token(kms_spawner *spawner, const struct kms_hsm_options *options, struct kms_why *why);
+KMS_MUST_USE kms_err kms_hsm_init_token(kms_spawner *spawner, const struct kms_hsm_options *options,
+                                        struct kms_why *why);
 
 #endif

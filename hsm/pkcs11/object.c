@@ -1,0 +1,106 @@
+/* Finding, describing and destroying keys. */
+#include <string.h>
+
+#include "hsm/pkcs11/cryptoki.h"
+
+static CK_BBOOL yes = CK_TRUE, no = CK_FALSE;
+static CK_OBJECT_CLASS secret_key = CKO_SECRET_KEY, private_key = CKO_PRIVATE_KEY;
+static CK_KEY_TYPE aes = CKK_AES, generic = CKK_GENERIC_SECRET;
+static CK_ULONG key_bytes = 32;
+/* Enforced by the token at C_UnwrapKey: what root-wrap wraps comes out sensitive or not at all. */
+static CK_ATTRIBUTE unwrap_template[] = {{CKA_SENSITIVE, &yes, sizeof yes}};
+
+static void add(CK_ATTRIBUTE *attributes, CK_ULONG *count, CK_ATTRIBUTE_TYPE type, void *value, size_t len)
+{
+    attributes[(*count)++] = (CK_ATTRIBUTE){type, value, len};
+}
+
+CK_ULONG kms_shape_template(const struct kms_key_shape *shape, bool generate, CK_ATTRIBUTE *attributes)
+{
+    CK_ULONG n = 0;
+    const bool mac = shape->use == KMS_USE_MAC;
+    const struct {
+        CK_ATTRIBUTE_TYPE type;
+        bool value;
+    } flags[] = {
+        {CKA_TOKEN, shape->label != NULL},
+        {CKA_PRIVATE, true},
+        {CKA_SENSITIVE, !shape->readable},
+        {CKA_EXTRACTABLE, shape->extractable},
+        {CKA_ENCRYPT, shape->use == KMS_USE_CIPHER},
+        {CKA_DECRYPT, shape->use == KMS_USE_CIPHER},
+        {CKA_WRAP, shape->use == KMS_USE_WRAP},
+        {CKA_UNWRAP, shape->use == KMS_USE_WRAP},
+        {CKA_SIGN, mac},
+        {CKA_VERIFY, mac},
+        {CKA_DERIVE, false},
+    };
+    add(attributes, &n, CKA_CLASS, &secret_key, sizeof secret_key);
+    add(attributes, &n, CKA_KEY_TYPE, mac ? &generic : &aes, sizeof aes);
+    for (size_t i = 0; i < sizeof flags / sizeof flags[0]; i++)
+        add(attributes, &n, flags[i].type, flags[i].value ? &yes : &no, sizeof yes);
+    if (generate) add(attributes, &n, CKA_VALUE_LEN, &key_bytes, sizeof key_bytes);
+    if (shape->use == KMS_USE_WRAP)
+        add(attributes, &n, CKA_UNWRAP_TEMPLATE, unwrap_template, sizeof unwrap_template);
+    if (shape->label != NULL) {
+        CK_ATTRIBUTE label = {CKA_LABEL, NULL, strlen(shape->label)};
+        memcpy(&label.pValue, &shape->label, sizeof label.pValue); /* Cryptoki knows no const */
+        attributes[n++] = label;
+    }
+    return n;
+}
+
+struct find_step {
+    const char *label;
+    CK_OBJECT_CLASS *class;
+    CK_OBJECT_HANDLE found[2];
+    CK_ULONG count;
+};
+
+static CK_RV find_step(CK_FUNCTION_LIST *fn, CK_SESSION_HANDLE session, void *arg)
+{
+    struct find_step *f = arg;
+    CK_ATTRIBUTE wanted[] = {{CKA_LABEL, NULL, strlen(f->label)},
+                             {CKA_CLASS, f->class, sizeof *f->class},
+                             {CKA_TOKEN, &yes, sizeof yes}};
+    memcpy(&wanted[0].pValue, &f->label, sizeof wanted[0].pValue);
+    CK_RV rv = fn->C_FindObjectsInit(session, wanted, sizeof wanted / sizeof wanted[0]);
+    if (rv != CKR_OK) return rv;
+    rv = fn->C_FindObjects(session, f->found, 2, &f->count);
+    CK_RV end = fn->C_FindObjectsFinal(session);
+    return rv != CKR_OK ? rv : end;
+}
+
+kms_err kms_token_find(kms_token *token, const char *label, kms_object *ret_key)
+{
+    kms_object key = 0;
+    CK_OBJECT_CLASS *classes[] = {&secret_key, &private_key};
+    for (size_t i = 0; i < 2; i++) {
+        struct find_step f = {.label = label, .class = classes[i]};
+        KMS_TRY(kms_ckr_note(token, "C_FindObjects", kms_session_run(token, find_step, &f)));
+        if (f.count > 1 || (f.count == 1 && key != 0)) return KMS_FAIL(CORRUPT);
+        if (f.count == 1) key = f.found[0];
+    }
+    *ret_key = key;
+    return KMS_OK;
+}
+
+void kms_token_destroy(kms_token *token, kms_object key)
+{
+    if (key != 0)
+        token->fn->C_DestroyObject(token->pinned, key); /* a session object left over dies with its session */
+}
+
+kms_err kms_token_check_unreadable(kms_token *token, kms_object key)
+{
+    CK_BBOOL sensitive = CK_FALSE, extractable = CK_TRUE;
+    CK_ATTRIBUTE flags[] = {{CKA_SENSITIVE, &sensitive, sizeof sensitive},
+                            {CKA_EXTRACTABLE, &extractable, sizeof extractable}};
+    KMS_TRY(kms_ckr_note(token, "C_GetAttributeValue",
+                         token->fn->C_GetAttributeValue(token->pinned, key, flags, 2)));
+    uint8_t value[64];
+    CK_ATTRIBUTE read = {CKA_VALUE, value, sizeof value};
+    bool readable = token->fn->C_GetAttributeValue(token->pinned, key, &read, 1) == CKR_OK;
+    explicit_bzero(value, sizeof value);
+    return sensitive && !extractable && !readable ? KMS_OK : KMS_FAIL(UNSUPPORTED);
+}

@@ -1,0 +1,120 @@
+/*
+ * Inside the pool. Three kinds of lock, taken in this order and never two of a kind: the call lane's, the pool's
+ * (queues, finished jobs, status, quarantine), a worker's (socket, jobs in flight). `done` runs without any.
+ * Only the polling thread opens, closes and reads sockets; lanes write to them under the worker's lock.
+ */
+#ifndef KMS_HSM_POOL_H
+#define KMS_HSM_POOL_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "hsm/spawner.h"
+
+enum {
+    KMS_POOL_SLOTS = 1024,       /* jobs in flight for one worker */
+    KMS_POOL_SMALL_BYTES = 8192, /* a job up to this is small */
+    KMS_POOL_SMALL_SHARE =
+        96 * 1024, /* bytes in flight: together they fit a socket's default buffer of 208 KiB */
+    KMS_POOL_LARGE_SHARE = 64 * 1024, /* one large job may exceed it when it is alone */
+    KMS_POOL_WAITING_MAX = 8192,      /* jobs waiting for credit */
+    KMS_POOL_MOVES_MAX = 8,           /* deaths of others that a job lives through */
+    KMS_POOL_QUARANTINED = 64,
+    KMS_POOL_WORKERS_MAX = 64,
+};
+
+struct kms_job_list {
+    struct kms_hsm_job *head, *tail;
+    size_t count;
+};
+void kms_list_put(struct kms_job_list *list, struct kms_hsm_job *job);
+void kms_list_put_front(struct kms_job_list *list, struct kms_hsm_job *job);
+struct kms_hsm_job *kms_list_take(struct kms_job_list *list); /* NULL: empty */
+void kms_list_move(struct kms_job_list *to, struct kms_job_list *from);
+
+enum kms_worker_state { KMS_WORKER_DOWN, KMS_WORKER_STARTING, KMS_WORKER_HEALTHY };
+
+struct kms_pool_worker {
+    pthread_mutex_t lock;
+    _Atomic int state; /* written under the lock */
+    _Atomic uint32_t in_flight_bytes;
+    int fd; /* -1: none */
+    uint32_t spawn_id;
+    struct kms_worker_page *page;
+    struct kms_slot {
+        struct kms_hsm_job *job; /* NULL: free */
+        uint16_t next_free;
+    } slots[KMS_POOL_SLOTS];
+    uint16_t first_free; /* KMS_POOL_SLOTS: none */
+    uint32_t in_flight, small_bytes, large_bytes;
+    uint64_t sequence;         /* makes job ids unique: sequence << 16 | slot */
+    uint64_t last_progress_us; /* last result, or first job after none */
+    uint64_t since_us;         /* start asked for, or healthy since */
+    uint64_t restart_at_us;
+    uint32_t backoff_ms;
+};
+
+struct kms_pool_lane {
+    struct kms_job_list jobs[2]; /* small, large */
+    uint8_t *frame;              /* KMS_HSM_FRAME_BYTES of locked memory */
+};
+
+struct kms_hsm {
+    kms_spawner *spawner;
+    struct kms_hsm_options options;                    /* the numbers, defaults filled in */
+    char *worker_path, *uri, *state_dir, *worker_user; /* owned */
+    bool init;                                         /* kms_hsm_init_token */
+    bool opening;                                      /* only the first worker, and no second try */
+    bool proved;                                       /* a worker said that all is well */
+    unsigned worker_count, lane_count;
+    struct kms_pool_worker *workers;
+    struct kms_pool_lane *lanes; /* lane_count, then one of kms_hsm_call, one of the polling thread */
+    pthread_mutex_t call_lock;
+
+    pthread_mutex_t lock;
+    struct kms_job_list waiting[2]; /* small, large */
+    struct kms_job_list finished;   /* done to be called by the polling thread */
+    struct kms_hsm_status status;
+    struct kms_quarantine {
+        uint8_t op;
+        struct kms_id key_id;
+        uint64_t until_us;
+    } quarantined[KMS_POOL_QUARANTINED];
+    _Atomic unsigned quarantine_count, waiting_count[2];
+
+    _Atomic bool down; /* the last start failed and none is healthy: fail at once */
+    bool spawner_gone;
+    int epoll, wake;
+    uint8_t *input; /* KMS_HSM_FRAME_BYTES of locked memory */
+    uint64_t last_poll_us;
+    kms_err start_err; /* of the last start that failed */
+    struct kms_why start_why;
+};
+
+/* pool_lane.c */
+struct kms_job_list *kms_pool_list_for(struct kms_job_list lists[2], const struct kms_hsm_job *job);
+enum { KMS_LANE_CALL = 0, KMS_LANE_POLL = 1 };                            /* behind lane_count */
+void kms_pool_finish(kms_hsm *hsm, struct kms_hsm_job *job, kms_err err); /* done follows at the next poll */
+/* Gives waiting jobs to workers that have credit; fails those past their deadline, or all when down. Polling thread. */
+void kms_pool_drain(kms_hsm *hsm);
+void kms_pool_release(struct kms_pool_worker *w, unsigned slot); /* under the worker's lock */
+
+/* pool_worker.c: life and death. Polling thread. */
+void kms_pool_start_worker(kms_hsm *hsm, struct kms_pool_worker *w);
+void kms_pool_hello(kms_hsm *hsm, struct kms_pool_worker *w, const struct kms_result *result);
+void kms_pool_worker_died(kms_hsm *hsm, struct kms_pool_worker *w, const char *how);
+void kms_pool_watch(kms_hsm *hsm); /* hung workers, late starts, due restarts */
+unsigned kms_pool_healthy(kms_hsm *hsm);
+
+/* pool_poll.c: what epoll tells; the index of a worker, or one of these. */
+enum { KMS_EVENT_WAKE = KMS_POOL_WORKERS_MAX, KMS_EVENT_SPAWNER };
+
+/* pool_mark.c: STATE_DIR/hsm-pin-refused. */
+void kms_pool_mark_read(const kms_hsm *hsm, struct kms_pin_mark *ret_mark);
+void kms_pool_mark_write(const kms_hsm *hsm, const struct kms_pin_mark *mark); /* "": removes it */
+
+/* pool_quarantine.c */
+void kms_pool_quarantine(kms_hsm *hsm, const struct kms_hsm_job *job);
+bool kms_pool_quarantined(kms_hsm *hsm, const struct kms_hsm_job *job);
+
+#endif

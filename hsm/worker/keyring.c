@@ -1,0 +1,242 @@
+/* Opened keys: a fixed table, found by the binding, the least recently used one closed when it is full. */
+#include "base/secret.h"
+#include "hsm/worker/worker.h"
+#include "hsm/wrapped.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { NONE = UINT32_MAX };
+
+struct entry {
+    uint8_t binding[KMS_BINDING_BYTES];
+    struct kms_key_ref ref;
+    uint32_t root_id;
+    kms_buf blob; /* compared too, so that damage is refused whether the key is open already or not */
+    struct kms_open_key key;
+    uint32_t chain;        /* next with the same hash */
+    uint32_t older, newer; /* in order of use */
+};
+
+struct kms_keyring {
+    kms_token *token;
+    const struct kms_roots *roots;
+    struct entry *entries;
+    uint32_t *heads; /* as many as entries, a power of two */
+    uint32_t cap, used, oldest, newest;
+    uint8_t *secret;  /* 64 bytes of locked memory */
+    uint8_t *message; /* KMS_BINDING_MESSAGE_BYTES */
+};
+
+kms_err kms_keyring_new(kms_token *token, const struct kms_roots *roots, uint32_t cap,
+                        kms_keyring **ret_keyring)
+{
+    uint32_t size = 16;
+    while (size < cap && size < 1u << 20) size *= 2;
+    kms_keyring *k = calloc(1, sizeof *k);
+    if (k == NULL) return KMS_FAIL(NO_MEMORY);
+    *k = (kms_keyring){.token = token, .roots = roots, .cap = size, .oldest = NONE, .newest = NONE};
+    k->entries = calloc(size, sizeof *k->entries);
+    k->heads = malloc(size * sizeof *k->heads);
+    k->secret = kms_locked_alloc(64);
+    k->message = malloc(KMS_BINDING_MESSAGE_BYTES);
+    if (k->entries == NULL || k->heads == NULL || k->secret == NULL || k->message == NULL) {
+        kms_keyring_free(k);
+        return KMS_FAIL(NO_MEMORY);
+    }
+    memset(k->heads, 0xff, size * sizeof *k->heads); /* NONE */
+    *ret_keyring = k;
+    return KMS_OK;
+}
+
+static void close_key(kms_keyring *k, struct kms_open_key *key)
+{
+    kms_token_destroy(k->token, key->object);
+    kms_digest_free(key->backing);
+    *key = (struct kms_open_key){0};
+}
+
+static void close_entry(kms_keyring *k, struct entry *e)
+{
+    close_key(k, &e->key);
+    kms_buf_free(&e->blob);
+}
+
+void kms_keyring_free(kms_keyring *keyring)
+{
+    if (keyring == NULL) return;
+    for (uint32_t i = 0; i < keyring->used; i++) close_entry(keyring, &keyring->entries[i]);
+    free(keyring->entries);
+    free(keyring->heads);
+    free(keyring->message);
+    kms_locked_free(keyring->secret, 64);
+    free(keyring);
+}
+
+static uint32_t *head_of(kms_keyring *k, const uint8_t *binding)
+{
+    uint32_t hash;
+    memcpy(&hash, binding, sizeof hash);
+    return &k->heads[hash & (k->cap - 1)];
+}
+
+static void unlink_use(kms_keyring *k, uint32_t i)
+{
+    struct entry *e = &k->entries[i];
+    *(e->older != NONE ? &k->entries[e->older].newer : &k->oldest) = e->newer;
+    *(e->newer != NONE ? &k->entries[e->newer].older : &k->newest) = e->older;
+}
+
+static void link_newest(kms_keyring *k, uint32_t i)
+{
+    k->entries[i].older = k->newest;
+    k->entries[i].newer = NONE;
+    *(k->newest != NONE ? &k->entries[k->newest].newer : &k->oldest) = i;
+    k->newest = i;
+}
+
+static uint32_t find(kms_keyring *k, const struct kms_wrapped *wrapped)
+{
+    uint32_t i = *head_of(k, wrapped->binding);
+    while (i != NONE && memcmp(k->entries[i].binding, wrapped->binding, KMS_BINDING_BYTES) != 0)
+        i = k->entries[i].chain; /* the binding is public: it stands in the keystore */
+    return i;
+}
+
+/* A free place: a new one, or the one used longest ago. */
+static uint32_t take_place(kms_keyring *k)
+{
+    if (k->used < k->cap) return k->used++;
+    uint32_t i = k->oldest;
+    unlink_use(k, i);
+    uint32_t *at = head_of(k, k->entries[i].binding);
+    while (*at != i) at = &k->entries[*at].chain;
+    *at = k->entries[i].chain;
+    close_entry(k, &k->entries[i]);
+    return i;
+}
+
+static kms_err binding_of(kms_keyring *k, const struct kms_root *root, const struct kms_key_ref *ref,
+                          const struct kms_wrapped *wrapped, uint8_t ret_binding[KMS_BINDING_BYTES])
+{
+    struct kms_writer w = kms_writer_over(k->message, KMS_BINDING_MESSAGE_BYTES);
+    kms_binding_message(&w, ref, wrapped);
+    if (w.overflow) return KMS_FAIL(CORRUPT);
+    struct kms_bytes message = {k->message, (size_t)(w.at - k->message)};
+    return kms_token_hmac(k->token, root->bind, message, ret_binding);
+}
+
+static struct kms_bytes ref_aad(const struct kms_key_ref *ref, uint32_t root_id,
+                                uint8_t memory[KMS_REF_BYTES])
+{
+    struct kms_writer w = kms_writer_over(memory, KMS_REF_BYTES);
+    kms_ref_put(&w, ref, root_id);
+    return kms_bytes_of(memory, KMS_REF_BYTES);
+}
+
+static const struct kms_key_shape opened_shape = {
+    .use = KMS_USE_CIPHER}; /* AES-256, encrypt and decrypt, stays inside */
+
+static kms_err open_key(kms_keyring *k, const struct kms_root *root, const struct kms_key_ref *ref,
+                        const struct kms_wrapped *wrapped, struct kms_open_key *ret_key)
+{
+    struct kms_open_key key = {.level = ref->level};
+    if (ref->level == KMS_LEVEL_HSM) {
+        KMS_TRY(kms_token_unwrap(k->token, root->wrap, wrapped->blob, &opened_shape, &key.object));
+    } else {
+        uint8_t memory[KMS_REF_BYTES];
+        struct kms_bytes aad = ref_aad(ref, wrapped->root_id, memory);
+        KMS_TRY(kms_unseal_key(k->token, root->seal, KMS_SEAL_BACKING_KEY, aad, wrapped->blob, k->secret));
+        kms_err err = kms_digest_new_keyed(kms_bytes_of(k->secret, 32), &key.backing);
+        kms_wipe(k->secret, 64);
+        KMS_TRY(err);
+    }
+    *ret_key = key;
+    return KMS_OK;
+}
+
+/* Verifies, opens and keeps. */
+static kms_err admit(kms_keyring *k, const struct kms_key_ref *ref, const struct kms_wrapped *wrapped,
+                     uint32_t *ret_i)
+{
+    const struct kms_root *root = kms_roots_get(k->roots, wrapped->root_id);
+    struct entry fresh = {.ref = *ref, .root_id = wrapped->root_id};
+    if (root == NULL) return KMS_FAIL(ROOT_KEYS_MISSING);
+    KMS_TRY(binding_of(k, root, ref, wrapped, fresh.binding));
+    if (!kms_bytes_same(fresh.binding, wrapped->binding, sizeof fresh.binding)) return KMS_FAIL(CORRUPT);
+    KMS_TRY(open_key(k, root, ref, wrapped, &fresh.key));
+    kms_err err = kms_buf_append(&fresh.blob, wrapped->blob.ptr, wrapped->blob.len);
+    if (kms_failed(err)) {
+        close_key(k, &fresh.key);
+        return err;
+    }
+    uint32_t i = take_place(k), *head = head_of(k, fresh.binding);
+    fresh.chain = *head;
+    k->entries[i] = fresh;
+    *head = i;
+    *ret_i = i;
+    return KMS_OK;
+}
+
+kms_err kms_keyring_open(kms_keyring *keyring, const struct kms_hsm_key *key,
+                         const struct kms_open_key **ret_key)
+{
+    struct kms_wrapped wrapped;
+    KMS_TRY(kms_wrapped_get(key->wrapped, &wrapped));
+    uint32_t i = find(keyring, &wrapped);
+    if (i == NONE) {
+        KMS_TRY(admit(keyring, &key->ref, &wrapped, &i));
+    } else {
+        const struct entry *e = &keyring->entries[i];
+        if (!kms_ref_equal(&e->ref, &key->ref) || e->root_id != wrapped.root_id ||
+            !kms_bytes_equal(kms_buf_view(&e->blob), wrapped.blob))
+            return KMS_FAIL(CORRUPT);
+        unlink_use(keyring, i);
+    }
+    link_newest(keyring, i);
+    *ret_key = &keyring->entries[i].key;
+    return KMS_OK;
+}
+
+static kms_err make_hsm_blob(kms_keyring *k, const struct kms_root *root, uint8_t *blob, size_t cap,
+                             size_t *ret_len)
+{
+    const struct kms_key_shape shape = {.use = KMS_USE_CIPHER,
+                                        .extractable = true}; /* for this one wrapping */
+    kms_object key;
+    KMS_TRY(kms_token_generate(k->token, &shape, &key));
+    kms_err err = kms_token_wrap(k->token, root->wrap, key, blob, cap, ret_len);
+    kms_token_destroy(k->token, key);
+    return err;
+}
+
+static kms_err make_software_blob(kms_keyring *k, const struct kms_root *root, const struct kms_key_ref *ref,
+                                  uint8_t *blob, size_t *ret_len)
+{
+    uint8_t memory[KMS_REF_BYTES];
+    struct kms_bytes aad = ref_aad(ref, k->roots->newest, memory);
+    kms_err err = kms_token_random(k->token, k->secret, 32);
+    if (!kms_failed(err))
+        err = kms_seal_key(k->token, root->seal, KMS_SEAL_BACKING_KEY, aad, k->secret, blob);
+    kms_wipe(k->secret, 64);
+    KMS_TRY(err);
+    *ret_len = KMS_SEALED_KEY_BYTES;
+    return KMS_OK;
+}
+
+kms_err kms_keyring_make(kms_keyring *keyring, const struct kms_key_ref *ref, uint8_t *wrapped,
+                         size_t *ret_len)
+{
+    const struct kms_root *root = kms_roots_get(keyring->roots, keyring->roots->newest);
+    uint8_t blob[256];
+    size_t len;
+    if (root == NULL) return KMS_FAIL(ROOT_KEYS_MISSING);
+    KMS_TRY(ref->level == KMS_LEVEL_HSM ? make_hsm_blob(keyring, root, blob, sizeof blob, &len)
+                                        : make_software_blob(keyring, root, ref, blob, &len));
+    struct kms_wrapped made = {.root_id = keyring->roots->newest, .blob = {blob, len}};
+    KMS_TRY(binding_of(keyring, root, ref, &made, made.binding));
+    struct kms_writer w = kms_writer_over(wrapped, KMS_HSM_WRAPPED_BYTES);
+    kms_wrapped_put(&w, &made);
+    *ret_len = (size_t)(w.at - wrapped);
+    return KMS_OK;
+}

@@ -1,0 +1,153 @@
+/* The operations of hsm.h, one function and one row each. */
+#include "base/secret.h"
+#include "hsm/worker/worker.h"
+
+/* input.len + overhead bytes into out: IV or N and IV, ciphertext, tag. */
+static kms_err seal(struct kms_worker *w, const struct kms_hsm_key *key, struct kms_bytes aad,
+                    struct kms_bytes input, uint8_t *out, size_t *ret_len)
+{
+    const struct kms_open_key *opened;
+    KMS_TRY(kms_keyring_open(w->keyring, key, &opened));
+    if (opened->level == KMS_LEVEL_SOFTWARE) {
+        KMS_TRY(kms_software_seal(w->software, opened->backing, aad, input, out));
+        *ret_len = input.len + KMS_SEAL_OVERHEAD_SOFTWARE;
+        return KMS_OK;
+    }
+    struct kms_gcm gcm = {.key = opened->object, .aad = aad, .input = input};
+    size_t len;
+    KMS_TRY(kms_token_random(w->token, gcm.iv, sizeof gcm.iv));
+    KMS_TRY(kms_token_encrypt(w->token, &gcm, out + sizeof gcm.iv, input.len + KMS_GCM_TAG_BYTES, &len));
+    kms_copy(out, gcm.iv, sizeof gcm.iv);
+    *ret_len = sizeof gcm.iv + len;
+    return KMS_OK;
+}
+
+/* out has input.len bytes. */
+static kms_err open_sealed(struct kms_worker *w, const struct kms_hsm_job *job, uint8_t *out, size_t *ret_len)
+{
+    const struct kms_open_key *opened;
+    const struct kms_bytes input = job->input;
+    KMS_TRY(kms_keyring_open(w->keyring, &job->key, &opened));
+    if (opened->level == KMS_LEVEL_SOFTWARE) {
+        KMS_TRY(kms_software_open(w->software, opened->backing, job->aad, input, out));
+        *ret_len = input.len - KMS_SEAL_OVERHEAD_SOFTWARE;
+        return KMS_OK;
+    }
+    struct kms_gcm gcm = {.key = opened->object, .aad = job->aad};
+    if (input.len < KMS_SEAL_OVERHEAD_HSM) return KMS_FAIL(INVALID_CIPHERTEXT);
+    kms_copy(gcm.iv, input.ptr, sizeof gcm.iv);
+    gcm.input = kms_bytes_of(input.ptr + sizeof gcm.iv, input.len - sizeof gcm.iv);
+    return kms_token_decrypt(w->token, &gcm, out, input.len, ret_len);
+}
+
+static kms_err encrypt(struct kms_worker *w, struct kms_hsm_job *job)
+{
+    return seal(w, &job->key, job->aad, job->input, job->output, &job->output_len);
+}
+
+static kms_err decrypt(struct kms_worker *w, struct kms_hsm_job *job)
+{
+    return open_sealed(w, job, job->output, &job->output_len);
+}
+
+static kms_err reencrypt(struct kms_worker *w, struct kms_hsm_job *job)
+{
+    size_t len = 0;
+    kms_err err = open_sealed(w, job, w->scratch, &len);
+    if (!kms_failed(err))
+        err = seal(w, &job->to, job->to_aad, kms_bytes_of(w->scratch, len), job->output, &job->output_len);
+    kms_wipe(w->scratch, job->input.len);
+    return err;
+}
+
+static kms_err random_bytes(struct kms_worker *w, struct kms_hsm_job *job)
+{
+    KMS_TRY(kms_token_random(w->token, job->output, job->count));
+    job->output_len = job->count;
+    return KMS_OK;
+}
+
+/* At both levels from the token: a data key outlives the level of the key that seals it. */
+static kms_err data_key(struct kms_worker *w, struct kms_hsm_job *job)
+{
+    size_t sealed;
+    KMS_TRY(kms_token_random(w->token, job->output, job->count));
+    KMS_TRY(seal(w, &job->key, job->aad, kms_bytes_of(job->output, job->count), job->output + job->count,
+                 &sealed));
+    job->output_len = job->count + sealed;
+    return KMS_OK;
+}
+
+static kms_err data_key_sealed(struct kms_worker *w, struct kms_hsm_job *job)
+{
+    kms_err err = kms_token_random(w->token, w->scratch, job->count);
+    if (!kms_failed(err))
+        err =
+            seal(w, &job->key, job->aad, kms_bytes_of(w->scratch, job->count), job->output, &job->output_len);
+    kms_wipe(w->scratch, job->count);
+    return err;
+}
+
+static kms_err new_key(struct kms_worker *w, struct kms_hsm_job *job)
+{
+    const struct kms_hsm_status *can = &w->hello.status;
+    bool safe = kms_probe_has(can, "aes-key-wrap-pad") && kms_probe_has(can, "unwrap-template");
+    if (job->key.ref.level == KMS_LEVEL_HSM && !safe) return KMS_FAIL(UNSUPPORTED);
+    return kms_keyring_make(w->keyring, &job->key.ref, job->output, &job->output_len);
+}
+
+/* u32 root id, then the sealed key. */
+static kms_err new_store_key(struct kms_worker *w, struct kms_hsm_job *job)
+{
+    const struct kms_root *root = kms_roots_get(&w->roots, w->roots.newest);
+    struct kms_writer out = kms_writer_over(job->output, 4);
+    kms_put_u32(&out, w->roots.newest);
+    kms_err err = kms_token_random(w->token, w->scratch, 32);
+    if (!kms_failed(err))
+        err = kms_seal_key(w->token, root->seal, KMS_SEAL_STORE_KEY, job->aad, w->scratch, job->output + 4);
+    kms_wipe(w->scratch, 32);
+    KMS_TRY(err);
+    job->output_len = 4 + KMS_SEALED_KEY_BYTES;
+    return KMS_OK;
+}
+
+static kms_err open_store_key(struct kms_worker *w, struct kms_hsm_job *job)
+{
+    struct kms_reader in = kms_reader_over(job->input);
+    uint32_t root_id = kms_get_u32(&in);
+    const struct kms_root *root = kms_roots_get(&w->roots, root_id);
+    if (in.short_) return KMS_FAIL(CORRUPT);
+    if (root == NULL) return KMS_FAIL(ROOT_KEYS_MISSING);
+    struct kms_bytes sealed = {in.at, (size_t)(in.end - in.at)};
+    KMS_TRY(kms_unseal_key(w->token, root->seal, KMS_SEAL_STORE_KEY, job->aad, sealed, job->output));
+    job->output_len = 32;
+    return KMS_OK;
+}
+
+static kms_err status(struct kms_worker *w, struct kms_hsm_job *job)
+{
+    KMS_TRY(kms_token_self_test(w->token));
+    struct kms_writer out = kms_writer_over(job->output, KMS_HELLO_BYTES);
+    kms_hello_put(&out, &w->hello);
+    if (out.overflow) return KMS_FAIL(INTERNAL);
+    job->output_len = (size_t)(out.at - job->output);
+    return KMS_OK;
+}
+
+static kms_err (*const operations[KMS_HSM_OP_COUNT])(struct kms_worker *, struct kms_hsm_job *) = {
+    [KMS_HSM_ENCRYPT] = encrypt,
+    [KMS_HSM_DECRYPT] = decrypt,
+    [KMS_HSM_REENCRYPT] = reencrypt,
+    [KMS_HSM_DATA_KEY] = data_key,
+    [KMS_HSM_DATA_KEY_SEALED] = data_key_sealed,
+    [KMS_HSM_RANDOM] = random_bytes,
+    [KMS_HSM_NEW_KEY] = new_key,
+    [KMS_HSM_NEW_STORE_KEY] = new_store_key,
+    [KMS_HSM_OPEN_STORE_KEY] = open_store_key,
+    [KMS_HSM_STATUS] = status,
+};
+
+kms_err kms_ops_run(struct kms_worker *worker, struct kms_hsm_job *job)
+{
+    return operations[job->op](worker, job);
+}

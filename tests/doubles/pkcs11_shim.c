@@ -1,0 +1,67 @@
+/*
+ * A PKCS#11 module that is SoftHSM, except when the additional authenticated data of an AES-GCM encryption begins
+ * with a marker: "shim:crash" ends the process, "shim:hang" never returns, "shim:error" fails every time,
+ * "shim:once" fails the first time, "shim:slow" takes 5 ms as a network HSM does. Each C_Login leaves one byte in
+ * shim-logins beside the token's configuration.
+ */
+#include <dlfcn.h>
+#include <fcntl.h>
+#include <p11-kit/pkcs11.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+static CK_FUNCTION_LIST *real, shim;
+
+static bool marked(const CK_GCM_PARAMS *params, const char *marker)
+{
+    size_t len = strlen(marker);
+    return params->ulAADLen >= len && strncmp((const char *)params->pAAD, marker, len) == 0;
+}
+
+static CK_RV encrypt_init(CK_SESSION_HANDLE session, CK_MECHANISM *mechanism, CK_OBJECT_HANDLE key)
+{
+    static bool failed_once;
+    const CK_GCM_PARAMS *params = mechanism->pParameter;
+    if (mechanism->mechanism == CKM_AES_GCM && mechanism->ulParameterLen == sizeof *params) {
+        if (marked(params, "shim:crash")) _exit(99);
+        while (marked(params, "shim:hang")) nanosleep(&(struct timespec){.tv_sec = 1}, NULL);
+        if (marked(params, "shim:error")) return CKR_DEVICE_ERROR;
+        if (marked(params, "shim:once") && !failed_once) {
+            failed_once = true;
+            return CKR_BUFFER_TOO_SMALL;
+        }
+        if (marked(params, "shim:slow")) nanosleep(&(struct timespec){.tv_nsec = 5000000}, NULL);
+    }
+    return real->C_EncryptInit(session, mechanism, key);
+}
+
+static CK_RV login(CK_SESSION_HANDLE session, CK_USER_TYPE user, CK_UTF8CHAR *pin, CK_ULONG len)
+{
+    char path[400];
+    const char *conf = getenv("SOFTHSM2_CONF");
+    const char *slash = conf != NULL ? strrchr(conf, '/') : NULL;
+    snprintf(path, sizeof path, "%.*s/shim-logins", slash != NULL ? (int)(slash - conf) : 0,
+             conf != NULL ? conf : "");
+    int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+    if (fd < 0 || write(fd, "L", 1) != 1) return CKR_FUNCTION_FAILED;
+    close(fd);
+    return real->C_Login(session, user, pin, len);
+}
+
+CK_RV C_GetFunctionList(CK_FUNCTION_LIST **list)
+{
+    CK_C_GetFunctionList get = NULL;
+    void *handle = dlopen(KMS_SOFTHSM_MODULE, RTLD_NOW | RTLD_LOCAL);
+    void *symbol = handle != NULL ? dlsym(handle, "C_GetFunctionList") : NULL;
+    memcpy(&get, &symbol, sizeof get);
+    if (get == NULL || get(&real) != CKR_OK) return CKR_GENERAL_ERROR;
+    shim = *real;
+    shim.C_EncryptInit = encrypt_init;
+    shim.C_Login = login;
+    *list = &shim;
+    return CKR_OK;
+}
