@@ -47,7 +47,7 @@ kms_err kms_ciphertext_parse(struct kms_bytes blob, struct kms_ciphertext_header
         return invalid(why, "not made by this service");
     if (r.short_) return invalid(why, "shorter than its header of 25 bytes");
     if (version != KMS_CIPHERTEXT_VERSION)
-        return invalid(why, "a format version that this release does not know");
+        return invalid(why, "its format is newer than this release knows: upgrade");
     size_t known = sizeof overhead / sizeof overhead[0];
     if (header.algorithm >= known || overhead[header.algorithm] == 0)
         return invalid(why, "unknown algorithm");

@@ -48,7 +48,7 @@ kms_err kms_create_key_gather(struct kms_call *call)
     const char *json = request->policy[0] != '\0' ? request->policy : kms_policy_default(call);
     if (json == NULL) return KMS_FAIL(NO_MEMORY);
     call->policy_json = json;
-    KMS_TRY(kms_policy_accept(call, json, call->bypass_lockout, &call->access[0].policy));
+    KMS_TRY(kms_policy_parse(kms_bytes_text(json), &call->access[0].policy, &call->why));
     return request->alias_name[0] != '\0' ? gather_alias(call, request) : KMS_OK;
 }
 
@@ -83,6 +83,7 @@ static kms_err create(struct kms_call *call, const Kms__V1__CreateKeyRequest *re
     KMS_OWN_KEY key = NULL;
     KMS_OWN_CHANGES changes = {.count = 0};
     struct kms_alias alias = {.deleted = true};
+    KMS_TRY(kms_policy_accept(call, call->access[0].policy, call->bypass_lockout));
     if (request->alias_name[0] != '\0')
         KMS_TRY(kms_alias_check_new(call, request->alias_name, call->access[0].policy, NULL, &alias));
     KMS_TRY(new_key(call, request, &key));

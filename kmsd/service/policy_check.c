@@ -5,24 +5,17 @@
 #include <stdlib.h>
 #include <string.h>
 
-kms_err kms_policy_accept(struct kms_call *call, const char *json, bool bypass_lockout,
-                          kms_policy **ret_policy)
+kms_err kms_policy_accept(struct kms_call *call, const kms_policy *policy, bool bypass_lockout)
 {
-    KMS_OWN(kms_policy) policy = NULL;
-    KMS_TRY(kms_policy_parse(kms_bytes_text(json), &policy, &call->why));
-    kms_err separated = kms_policy_check_separation(policy, &call->why);
-    if (kms_failed(separated) &&
-        !(call->core->separation_warn && kms_is(separated, KMS_E_POLICY_NOT_SEPARATED)))
-        return separated;
-    if (kms_failed(separated))
-        call->noted =
-            kms_arena_print(&call->arena, "accepted under policy.separation=warn: %s", call->why.text);
-    call->why.text[0] = '\0';
-    if (!bypass_lockout)
-        KMS_TRY(kms_policy_check_lockout(policy, kms_bytes_text(call->identity->principal),
-                                         (struct kms_bytes){0}, &call->why));
-    *ret_policy = KMS_GIVE(policy);
-    return KMS_OK;
+    kms_err err = kms_policy_check_separation(policy, &call->why);
+    if (kms_is(err, KMS_E_POLICY_NOT_SEPARATED) && call->core->separation_warn) {
+        call->noted = kms_arena_print(&call->arena, "accepted under policy.separation=warn: %s", call->why.text);
+        call->why.text[0] = '\0';
+        err = KMS_OK;
+    }
+    KMS_TRY(err);
+    if (bypass_lockout) return KMS_OK;
+    return kms_policy_check_lockout(policy, kms_bytes_text(call->identity->principal), (struct kms_bytes){0}, &call->why);
 }
 
 char *kms_policy_default(struct kms_call *call)

@@ -134,7 +134,7 @@ class Service:
                     "workers": "2"},
             "keystore": {"path": "state/keystore.db"},
             "audit": {"dir": "audit", "segment": "1MiB"},
-            "limits": {"rate_per_principal": "0"},
+            "limits": {"rate_per_principal": "0", "refused_per_second": "100000"},
         }
         for section, values in sections.items():
             base.setdefault(section, {}).update(values)

@@ -30,7 +30,7 @@ CONTEXT = {"tenant": "t1", "purpose": "test"}
 def test_round_trip(app, key, size):
     plaintext = bytes(i % 251 for i in range(size))
     sealed = app.Encrypt(key_id=key, plaintext=plaintext, encryption_context=CONTEXT)
-    assert plaintext not in sealed.ciphertext_blob and sealed.key_version == 1
+    assert (size < 16 or plaintext not in sealed.ciphertext_blob) and sealed.key_version == 1
     opened = app.Decrypt(ciphertext_blob=sealed.ciphertext_blob, encryption_context=CONTEXT)
     assert opened.plaintext == plaintext
     assert opened.key_id == sealed.key_id == f"arn:aws:kms:us-east-1:000000000000:key/{key}"
@@ -161,7 +161,7 @@ def pair(name, value):
     ("empty name", pair(b"", b"1"), "name"),
     ("too many", b"".join(pair(b"n%d" % i, b"v") for i in range(65)), "64"),
     ("too long", pair(b"a", b"v" * 8200), "8192"),
-])
+], ids=lambda v: v if isinstance(v, str) and " " in v else "")
 def test_bad_context_on_the_wire(app, key, name, tail, word):
     path, _, _ = app.method("Encrypt")
     error = failure(app.raw, path, field(1, key.encode()) + field(2, b"x") + tail)
@@ -170,11 +170,11 @@ def test_bad_context_on_the_wire(app, key, name, tail, word):
 
 def test_unknown_fields_are_ignored(app, key):
     path, _, reply = app.method("Encrypt")
-    data = app.raw(path, field(1, key.encode()) + field(2, b"x") + field(99 & 15, b"later") + b"\xa0\x06\x01")
+    data = app.raw(path, field(1, key.encode()) + field(2, b"x") + field(15, b"later") + b"\xa0\x06\x01")
     assert reply.FromString(data).ciphertext_blob
 
 
-@pytest.mark.parametrize("data", [b"\x0a\xff", b"\x08", b"\xff" * 30, b"\x0b\x0b\x0b"])
+@pytest.mark.parametrize("data", [b"\x0a\xff", b"\x08", b"\xff" * 30, b"\x0b\x0b\x0b"], ids=["cut string", "cut varint", "endless varint", "groups"])
 def test_garbage_requests(app, data):
     path, _, _ = app.method("Encrypt")
     assert failure(app.raw, path, data).reason == "INVALID_ARGUMENT"
