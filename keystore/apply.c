@@ -7,8 +7,8 @@
 #include "keystore/change.h"
 
 enum {
-    PRUNE_ROWS =
-        8, /* looked at in each apply, which adds one: round after round, and no index on time is needed */
+    /* Looked at in each apply, which adds one: round after round, so that no index on time is needed. */
+    PRUNE_ROWS = 8,
     REQUEST_BODY_BYTES = 16,
 };
 static const uint64_t request_kept_us = UINT64_C(30) * 24 * 3600 * 1000000;

@@ -104,8 +104,8 @@ KMS_MUST_USE kms_err kms_keystore_load(kms_keystore *store, kms_row_visit *visit
 KMS_MUST_USE kms_err kms_keystore_verify(kms_keystore *store, struct kms_store_mark *ret_mark,
                                          struct kms_why *why);
 
-/* All changes or none, in one durable transaction that also stores request_id, which must be random
- * (kms_id_new). Erasing a key version also erases its budget. Errors: CONFLICT (a revision differs, the row
+/* All changes or none, in one durable transaction that also stores request_id: one apply for each
+ * request. Erasing a key version also erases its budget. Errors: CONFLICT (a revision differs, the row
  * exists or is gone), NOT_FOUND (to erase), ALREADY_EXISTS (this request id was applied before),
  * LIMIT_EXCEEDED (too long, too many), CORRUPT (a row to be replaced was edited), ROLLBACK_DETECTED (the
  * database went back under our hands). */

@@ -1,5 +1,5 @@
-# cmake -DSCRIPTS="a.sql;b.sql" -DOUT=file.c -P embed.cmake: the numbered migrations of one dialect as a C table. The number
-# of a script is the schema version that it leads to.
+# cmake -DSCRIPTS="a.sql;b.sql" -DOUT=file.c -P embed.cmake: the migrations of one dialect as a C table.
+# The number of a script is the schema version that it leads to.
 set(rows "")
 foreach(script ${SCRIPTS})
     get_filename_component(name ${script} NAME)

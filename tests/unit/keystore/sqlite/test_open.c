@@ -1,4 +1,4 @@
-/* What opening a SQLite keystore says about files that are missing, foreign, damaged, locked, read-only or newer. */
+/* What opening a SQLite keystore says about files: missing, foreign, damaged, locked, read-only or newer. */
 #include <fcntl.h>
 #include <signal.h>
 #include <sqlite3.h>
@@ -224,6 +224,58 @@ static void triggers_of_an_edited_file_do_not_run(void)
     KMS_ASSERT_OK(kms_keystore_verify(store, &mark, NULL));
 }
 
+/* Opens, unlocks and verifies; whatever is wrong must come back as an error. */
+static kms_err read_all(const char *path, struct kms_store_mark *ret_mark, struct kms_why *why)
+{
+    static const uint8_t key[32];
+    KMS_OWN(kms_keystore) store = NULL;
+    KMS_TRY(kms_keystore_open_sqlite(path, false, &store, why));
+    KMS_TRY(kms_keystore_unlock(store, kms_bytes_of(key, sizeof key)));
+    return kms_keystore_verify(store, ret_mark, why);
+}
+
+static void fill(const char *path)
+{
+    static const uint8_t key[32];
+    KMS_OWN(kms_keystore) store = NULL;
+    struct kms_store_mark mark;
+    KMS_ASSERT_OK_FATAL(kms_keystore_open_sqlite(path, true, &store, NULL));
+    KMS_ASSERT_OK_FATAL(kms_keystore_unlock(store, kms_bytes_of(key, sizeof key)));
+    for (uint8_t i = 1; i < 40; i++) {
+        char id[20];
+        struct kms_id request = {{i}};
+        snprintf(id, sizeof id, "key %u", i);
+        struct kms_change change = {
+            .table = KMS_TABLE_KEY, .id = id, .body = kms_bytes_text("some bytes of a body")};
+        KMS_ASSERT_OK_FATAL(kms_keystore_apply(store, &request, &change, 1, &mark, NULL));
+    }
+}
+
+static void flipped_bytes_are_found_or_do_no_harm(void)
+{
+    enum { FLIPS = 600 };
+    struct kms_store_mark whole, mark = {0};
+    KMS_OWN_BUF bytes = {0};
+    uint64_t random = 88172645463325252u; /* xorshift: the same flips each time */
+    unsigned found = 0;
+    fill(path_of("whole.db"));
+    KMS_ASSERT_OK_FATAL(read_all(path_of("whole.db"), &whole, NULL));
+    KMS_ASSERT_OK_FATAL(kms_read_file(path_of("whole.db"), 10 << 20, &bytes, NULL));
+    for (unsigned i = 0; i < FLIPS; i++) {
+        random ^= random << 13, random ^= random >> 7, random ^= random << 17;
+        uint8_t *at = &bytes.data[random % bytes.len], flip = (uint8_t)(1 + (random >> 32) % 255);
+        struct kms_why why = {""};
+        *at ^= flip;
+        write_file(path_of("flipped.db"), bytes.data, bytes.len);
+        *at ^= flip;
+        kms_err err = read_all(path_of("flipped.db"), &mark, &why);
+        bool same = memcmp(&mark, &whole, sizeof mark) == 0;
+        CU_ASSERT(kms_failed(err) ? why.text[0] != '\0' : same);
+        found += kms_failed(err);
+    }
+    CU_ASSERT(found > FLIPS / 20); /* the rest fell into unused space of the pages */
+}
+
 KMS_TEST_MAIN("keystore/sqlite/open", {"a new file is for its owner only", a_new_file_is_for_its_owner_only},
               {"what is missing is said", what_is_missing_is_said}, {"a path is a path", a_path_is_a_path},
               {"what is no keystore is left alone", what_is_no_keystore_is_left_alone},
@@ -231,4 +283,5 @@ KMS_TEST_MAIN("keystore/sqlite/open", {"a new file is for its owner only", a_new
               {"a newer schema is refused with both numbers", a_newer_schema_is_refused_with_both_numbers},
               {"a lock of another process is named", a_lock_of_another_process_is_named},
               {"what is read-only is said", what_is_read_only_is_said},
-              {"triggers of an edited file do not run", triggers_of_an_edited_file_do_not_run})
+              {"triggers of an edited file do not run", triggers_of_an_edited_file_do_not_run},
+              {"flipped bytes are found or do no harm", flipped_bytes_are_found_or_do_no_harm})
