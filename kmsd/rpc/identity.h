@@ -1,0 +1,35 @@
+/*
+ * Who is behind a call: the certificate of its TLS connection, or the peer that the kernel named when a Unix
+ * connection was accepted (peers.h). Fills identity, peer and source_ip of the call.
+ */
+#ifndef KMS_RPC_IDENTITY_H
+#define KMS_RPC_IDENTITY_H
+
+#include <grpc/grpc_security.h>
+
+#include "kmsd/authn/authn.h"
+#include "kmsd/rpc/peers.h"
+#include "kmsd/service/call.h"
+
+/* What certificates of live connections were found to mean, so that a call costs a comparison instead of a
+ * parse. One for each thread: not thread-safe. */
+typedef struct kms_certificates kms_certificates;
+
+/* Remembers about that many connections; more cost a parse again. */
+KMS_MUST_USE kms_err kms_certificates_new(kms_authn *authn, size_t connections,
+                                          kms_certificates **ret_certificates);
+void kms_certificates_free(kms_certificates *certificates); /* NULL is a no-op */
+/* context tells connections apart while they live; its address may return with another certificate. The
+ * caller owns a reference. UNAUTHENTICATED with the cause. */
+KMS_MUST_USE kms_err kms_certificates_find(kms_certificates *certificates, const void *context,
+                                           struct kms_bytes pem, kms_identity **ret_identity,
+                                           struct kms_why *why);
+
+/* UNAUTHENTICATED with the cause in call->why; peer and source_ip are filled either way. */
+KMS_MUST_USE kms_err kms_identify(kms_certificates *certificates, kms_peers *peers, grpc_call *grpc_call,
+                                  struct kms_call *call);
+
+/* gRPC's "ipv4:A:PORT" or "ipv6:%5BA%5D:PORT" to the address alone, "" when it is neither. */
+void kms_source_ip(const char *peer, char *text, size_t text_cap);
+
+#endif

@@ -1,0 +1,98 @@
+/* What the files of this room share: the server, its completion queues, and the slots that calls live in. */
+#ifndef KMS_RPC_INTERNAL_H
+#define KMS_RPC_INTERNAL_H
+
+#include <grpc/grpc.h>
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "kmsd/rpc/identity.h"
+#include "kmsd/rpc/listener.h"
+#include "kmsd/rpc/rpc.h"
+#include "kmsd/rpc/tls.h"
+
+enum {
+    KMS_RPC_HOT_SLOTS = 32,    /* waiting on each queue for a method of the crypto lane */
+    KMS_RPC_COLD_SLOTS = 2,    /* for one of the admin lane */
+    KMS_RPC_UNKNOWN_SLOTS = 4, /* for methods that there are not */
+    KMS_RPC_REFUSALS = 64, /* calls above the limit that are being answered at once; more wait inside gRPC */
+    KMS_RPC_BATCH = 64,    /* calls begun before the pipeline is told to send, even if more events wait */
+};
+
+/* What a completion queue gives back. First member of whatever it belongs to. */
+struct kms_tag {
+    void (*fire)(struct kms_tag *tag, bool ok);
+};
+
+struct kms_rpc_row {
+    const struct kms_method *method;
+    void *registered;
+    unsigned slots; /* to keep waiting on each queue */
+};
+
+/* Everything but the list of returned calls belongs to the queue's thread. */
+struct kms_queue {
+    struct kms_tag back_tag; /* "calls have come back" */
+    struct kms_rpc *rpc;
+    unsigned lane;
+    grpc_completion_queue *cq;
+    pthread_t thread;
+    bool running;
+    unsigned begun;         /* calls since the last flush */
+    unsigned *waiting;      /* slots by row */
+    struct kms_slot *idle;  /* slots not in use */
+    struct kms_slot *slots; /* all, to be freed */
+    struct kms_unknown *unknown;
+    kms_certificates *certificates;
+
+    pthread_mutex_t lock;
+    struct kms_call *back, **back_end; /* released by another thread, linked by next */
+    bool woken;                        /* back_tag is under way */
+};
+
+struct kms_rpc {
+    struct kms_tag drained_tag;
+    struct kms_rpc_options options;
+    struct kms_rpc_parts parts;
+    grpc_server *server;
+    kms_tls *tls;
+    kms_peers *peers;
+    kms_listener *listener;
+    int port;
+    struct kms_rpc_row *rows;
+    size_t row_count;
+    struct kms_queue *queues;
+    unsigned queue_count;
+    atomic_uint active;
+
+    pthread_mutex_t lock;
+    pthread_cond_t changed; /* monotonic clock */
+    bool go;                /* threads may begin; under lock, as what follows */
+    bool serving;           /* they ask gRPC for calls */
+    bool listening;         /* gRPC has to be told to stop */
+    bool stopping, drained, stopped;
+};
+
+/* queue.c */
+KMS_MUST_USE kms_err kms_queue_start(struct kms_rpc *rpc, unsigned lane);
+void kms_queue_stop(struct kms_queue *queue);  /* ends the thread; no call may be active */
+void kms_queue_clear(struct kms_queue *queue); /* frees what it has; after the server is gone */
+/* Gives calls back to their queues: THE place where replies leave, from whatever thread. */
+void kms_queue_release(struct kms_rpc *rpc, struct kms_call **calls, size_t count);
+
+void kms_queue_one_less(struct kms_queue *queue); /* an active call has ended */
+
+/* unknown.c */
+KMS_MUST_USE kms_err kms_unknown_new(struct kms_queue *queue);
+void kms_unknown_begin(struct kms_queue *queue);
+void kms_unknown_free(struct kms_queue *queue);
+
+/* slot.c */
+void kms_slot_fill(struct kms_queue *queue, size_t row); /* as many waiting as the row wants */
+void kms_slot_encode(struct kms_call *call);
+void kms_slot_reply(struct kms_call *call); /* on the thread of its queue */
+void kms_slots_free(struct kms_queue *queue);
+grpc_call *kms_slot_grpc_call(const struct kms_call *call);
+struct kms_queue *kms_slot_queue(const struct kms_call *call);
+
+#endif

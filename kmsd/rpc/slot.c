@@ -1,0 +1,336 @@
+/*
+ * The life of one call: waiting -> accepted -> identity -> decode -> pipeline -> encoded -> replied ->
+ * waiting. Everything but encode runs on the thread of the slot's queue.
+ */
+#include <grpc/byte_buffer.h>
+#include <grpc/byte_buffer_reader.h>
+#include <grpc/support/alloc.h>
+#include <grpc/support/time.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/secret.h"
+#include "kmsd/rpc/decode.h"
+#include "kmsd/rpc/internal.h"
+#include "kmsd/rpc/status.h"
+
+struct kms_slot {
+    struct kms_tag tag;
+    struct kms_queue *queue;
+    size_t row;
+    struct kms_slot *next_idle, *next_of_all;
+
+    grpc_call *grpc_call;
+    gpr_timespec deadline;
+    grpc_metadata_array metadata; /* its slices are grpc_call's */
+    grpc_byte_buffer *request;
+
+    /* The reply: a message, or a status that is not OK. */
+    grpc_byte_buffer *message;
+    int status;
+    grpc_slice status_text;
+    grpc_metadata trailer;
+    bool refused; /* status_text and trailer are set */
+    int cancelled;
+    struct kms_call call;
+};
+
+grpc_call *kms_slot_grpc_call(const struct kms_call *call)
+{
+    return ((const struct kms_slot *)call->transport)->grpc_call;
+}
+struct kms_queue *kms_slot_queue(const struct kms_call *call)
+{
+    return ((const struct kms_slot *)call->transport)->queue;
+}
+
+/* --- waiting --- */
+
+static void on_accepted(struct kms_tag *tag, bool ok);
+static void on_replied(struct kms_tag *tag, bool ok);
+
+static struct kms_slot *take_idle(struct kms_queue *queue)
+{
+    struct kms_slot *slot = queue->idle;
+    if (slot != NULL) {
+        queue->idle = slot->next_idle;
+        return slot;
+    }
+    slot = calloc(1, sizeof *slot);
+    if (slot == NULL) return NULL;
+    slot->queue = queue;
+    grpc_metadata_array_init(&slot->metadata);
+    slot->next_of_all = queue->slots;
+    queue->slots = slot;
+    return slot;
+}
+
+static void put_idle(struct kms_slot *slot)
+{
+    slot->next_idle = slot->queue->idle;
+    slot->queue->idle = slot;
+}
+
+void kms_slot_fill(struct kms_queue *queue, size_t row)
+{
+    struct kms_rpc *rpc = queue->rpc;
+    while (queue->waiting[row] < rpc->rows[row].slots) {
+        struct kms_slot *slot = take_idle(queue);
+        if (slot == NULL) return; /* tried again whenever a call of this row ends */
+        slot->tag.fire = on_accepted;
+        slot->row = row;
+        grpc_call_error err = grpc_server_request_registered_call(
+            rpc->server, rpc->rows[row].registered, &slot->grpc_call, &slot->deadline, &slot->metadata,
+            &slot->request, queue->cq, queue->cq, &slot->tag);
+        if (err != GRPC_CALL_OK) {
+            kms_log(KMS_LOG_ERROR, "rpc.request", "err=\"%s\"", grpc_call_error_to_string(err));
+            put_idle(slot);
+            return;
+        }
+        queue->waiting[row]++;
+    }
+}
+
+void kms_slots_free(struct kms_queue *queue)
+{
+    while (queue->slots != NULL) {
+        struct kms_slot *slot = queue->slots;
+        queue->slots = slot->next_of_all;
+        grpc_metadata_array_destroy(&slot->metadata);
+        free(slot);
+    }
+}
+
+/* --- accepted --- */
+
+/* Clients write these: cut to the room there is, and nothing but printable ASCII. */
+static void copy_text(grpc_slice value, char *text)
+{
+    size_t len = GRPC_SLICE_LENGTH(value);
+    if (len >= KMS_CALL_TEXT_BYTES) len = KMS_CALL_TEXT_BYTES - 1;
+    const uint8_t *from = GRPC_SLICE_START_PTR(value);
+    for (size_t i = 0; i < len; i++) text[i] = (char)(from[i] >= 0x20 && from[i] < 0x7f ? from[i] : '?');
+    text[len] = '\0';
+}
+
+static void read_metadata(const grpc_metadata_array *metadata, struct kms_call *call)
+{
+    for (size_t i = 0; i < metadata->count; i++) {
+        const grpc_metadata *m = &metadata->metadata[i];
+        if (grpc_slice_str_cmp(m->key, "user-agent") == 0) copy_text(m->value, call->client);
+        if (grpc_slice_str_cmp(m->key, "x-correlation-id") == 0) copy_text(m->value, call->correlation_id);
+    }
+}
+
+static uint64_t deadline_us(gpr_timespec deadline)
+{
+    if (gpr_time_cmp(deadline, gpr_inf_future(deadline.clock_type)) == 0) return 0;
+    gpr_timespec left = gpr_time_sub(deadline, gpr_now(deadline.clock_type));
+    uint64_t now = kms_monotonic_us();
+    return left.tv_sec < 0 ? now : now + (uint64_t)left.tv_sec * 1000000 + (uint64_t)left.tv_nsec / 1000;
+}
+
+/* gRPC's memory cannot be locked, but it need not keep the plaintext. */
+static void wipe(grpc_byte_buffer *buffer)
+{
+    grpc_byte_buffer_reader reader;
+    grpc_slice *slice;
+    if (!grpc_byte_buffer_reader_init(&reader, buffer)) return;
+    while (grpc_byte_buffer_reader_peek(&reader, &slice))
+        kms_wipe(GRPC_SLICE_START_PTR(*slice), GRPC_SLICE_LENGTH(*slice));
+    grpc_byte_buffer_reader_destroy(&reader);
+}
+
+/* The request in one piece: as it lies there, or collected in the arena. */
+static kms_err request_bytes(grpc_byte_buffer *buffer, kms_arena *arena, struct kms_bytes *ret_bytes)
+{
+    grpc_byte_buffer_reader reader;
+    grpc_slice *slice;
+    size_t len = grpc_byte_buffer_length(buffer), at = 0;
+    if (!grpc_byte_buffer_reader_init(&reader, buffer)) return KMS_FAIL(INVALID_ARGUMENT);
+    uint8_t *whole = NULL;
+    kms_err err = KMS_OK;
+    struct kms_bytes bytes = {0};
+    while (!kms_failed(err) && grpc_byte_buffer_reader_peek(&reader, &slice)) {
+        bytes = kms_bytes_of(GRPC_SLICE_START_PTR(*slice), GRPC_SLICE_LENGTH(*slice));
+        if (bytes.len == len) break;
+        if (whole == NULL) whole = kms_arena_alloc(arena, len);
+        if (whole == NULL || bytes.len > len - at) {
+            err = KMS_FAIL(NO_MEMORY);
+            break;
+        }
+        kms_copy(whole + at, bytes.ptr, bytes.len);
+        at += bytes.len;
+    }
+    grpc_byte_buffer_reader_destroy(&reader);
+    if (!kms_failed(err)) *ret_bytes = whole != NULL ? kms_bytes_of(whole, at) : bytes;
+    return err;
+}
+
+static kms_err decode(struct kms_slot *slot, struct kms_call *call)
+{
+    if (slot->request == NULL) {
+        kms_why_set(&call->why, "the call carries no request, or one that is too long");
+        return KMS_FAIL(INVALID_ARGUMENT);
+    }
+    struct kms_bytes wire;
+    KMS_TRY(request_bytes(slot->request, &call->arena, &wire));
+    return kms_decode(kms_method_codec(call->method)->input, wire, &call->arena, &call->request, &call->why);
+}
+
+static void begin(struct kms_slot *slot, bool too_many)
+{
+    struct kms_queue *queue = slot->queue;
+    struct kms_rpc *rpc = queue->rpc;
+    struct kms_call *call = &slot->call;
+    *call = (struct kms_call){.method = rpc->rows[slot->row].method, .transport = slot};
+    kms_arena_init(&call->arena, rpc->options.arena_bytes);
+    call->started_us = kms_now_us();
+    call->deadline_us = deadline_us(slot->deadline);
+    read_metadata(&slot->metadata, call);
+    call->err = kms_identify(queue->certificates, rpc->peers, slot->grpc_call, call);
+    if (!kms_failed(call->err) && too_many) {
+        kms_why_set(&call->why, "%u calls are active already", rpc->options.calls);
+        call->err = KMS_FAIL(LIMIT_EXCEEDED);
+    }
+    if (!kms_failed(call->err)) call->err = decode(slot, call);
+    if (slot->request != NULL) {
+        wipe(slot->request);
+        grpc_byte_buffer_destroy(slot->request);
+        slot->request = NULL;
+    }
+    queue->begun++;
+    kms_pipeline_begin(rpc->parts.pipeline, queue->lane, call);
+}
+
+static void on_accepted(struct kms_tag *tag, bool ok)
+{
+    struct kms_slot *slot = (struct kms_slot *)tag;
+    struct kms_queue *queue = slot->queue;
+    struct kms_rpc *rpc = queue->rpc;
+    queue->waiting[slot->row]--;
+    if (!ok) { /* the server is shutting down */
+        put_idle(slot);
+        return;
+    }
+    unsigned active = atomic_fetch_add(&rpc->active, 1) + 1;
+    /* With many more than are allowed, this row gets its slots back when they end. */
+    if (active <= rpc->options.calls + KMS_RPC_REFUSALS) kms_slot_fill(queue, slot->row);
+    begin(slot, active > rpc->options.calls);
+}
+
+/* --- encoded --- */
+
+static void drop_reply(struct kms_slot *slot)
+{
+    if (slot->message != NULL) grpc_byte_buffer_destroy(slot->message);
+    slot->message = NULL;
+    if (slot->refused) {
+        grpc_slice_unref(slot->status_text);
+        grpc_slice_unref(slot->trailer.value);
+    }
+    slot->refused = false;
+    slot->status = GRPC_STATUS_OK;
+}
+
+/* Replies of the crypto lane may hold plaintext: locked memory, which gRPC gives back, to be wiped, after its
+ * last use. */
+static bool reply_slice(const struct kms_call *call, size_t len, grpc_slice *ret_slice)
+{
+    if (len == 0) {
+        *ret_slice = grpc_empty_slice();
+    } else if (call->method->lane == KMS_LANE_CRYPTO) {
+        void *p = kms_locked_alloc(len);
+        if (p == NULL) return false;
+        *ret_slice = grpc_slice_new_with_len(p, len, kms_locked_free);
+    } else {
+        *ret_slice = grpc_slice_malloc(len);
+    }
+    return true;
+}
+
+static kms_err encode_message(struct kms_slot *slot)
+{
+    const struct kms_call *call = &slot->call;
+    grpc_slice slice;
+    if (call->reply == NULL) return KMS_FAIL(INTERNAL);
+    if (!reply_slice(call, protobuf_c_message_get_packed_size(call->reply), &slice))
+        return KMS_FAIL(NO_MEMORY);
+    protobuf_c_message_pack(call->reply, GRPC_SLICE_START_PTR(slice));
+    slot->message = grpc_raw_byte_buffer_create(&slice, 1);
+    grpc_slice_unref(slice);
+    return KMS_OK;
+}
+
+static void encode_status(struct kms_slot *slot)
+{
+    static const struct kms_id none;
+    const struct kms_call *call = &slot->call;
+    struct kms_status status;
+    kms_status_make(call->err, &call->why, kms_id_equal(&call->request_id, &none) ? NULL : &call->request_id,
+                    &status);
+    slot->status = status.code;
+    slot->status_text = grpc_slice_from_copied_string(status.message);
+    slot->trailer = (grpc_metadata){
+        .key = grpc_slice_from_static_string(KMS_STATUS_TRAILER),
+        .value = grpc_slice_from_copied_buffer((const char *)status.details, status.details_len),
+    };
+    slot->refused = true;
+}
+
+void kms_slot_encode(struct kms_call *call)
+{
+    struct kms_slot *slot = call->transport;
+    drop_reply(slot);
+    if (!kms_failed(call->err)) call->err = encode_message(slot);
+    if (kms_failed(call->err)) encode_status(slot);
+}
+
+/* --- replied --- */
+
+static void end(struct kms_slot *slot)
+{
+    struct kms_queue *queue = slot->queue;
+    drop_reply(slot);
+    kms_call_end(&slot->call);
+    grpc_call_unref(slot->grpc_call);
+    slot->grpc_call = NULL;
+    put_idle(slot);
+    kms_slot_fill(queue, slot->row);
+    kms_queue_one_less(queue);
+}
+
+static void on_replied(struct kms_tag *tag, bool ok)
+{
+    (void)ok; /* the client has gone: nothing that could be done about it */
+    end((struct kms_slot *)tag);
+}
+
+/* One batch: splitting it costs 10 to 20 % of a call. */
+void kms_slot_reply(struct kms_call *call)
+{
+    struct kms_slot *slot = call->transport;
+    grpc_op ops[4] = {{.op = GRPC_OP_SEND_INITIAL_METADATA}};
+    size_t count = 1;
+    if (slot->message != NULL) {
+        ops[count] = (grpc_op){.op = GRPC_OP_SEND_MESSAGE};
+        ops[count++].data.send_message.send_message = slot->message;
+    }
+    ops[count] = (grpc_op){.op = GRPC_OP_SEND_STATUS_FROM_SERVER};
+    ops[count].data.send_status_from_server.status = (grpc_status_code)slot->status;
+    if (slot->refused) {
+        ops[count].data.send_status_from_server.status_details = &slot->status_text;
+        ops[count].data.send_status_from_server.trailing_metadata = &slot->trailer;
+        ops[count].data.send_status_from_server.trailing_metadata_count = 1;
+    }
+    count++;
+    ops[count] = (grpc_op){.op = GRPC_OP_RECV_CLOSE_ON_SERVER};
+    ops[count++].data.recv_close_on_server.cancelled = &slot->cancelled;
+    slot->tag.fire = on_replied;
+    grpc_call_error err = grpc_call_start_batch(slot->grpc_call, ops, count, &slot->tag, NULL);
+    if (err == GRPC_CALL_OK) return;
+    kms_log(KMS_LOG_ERROR, "rpc.reply", "err=\"%s\"", grpc_call_error_to_string(err));
+    end(slot);
+}

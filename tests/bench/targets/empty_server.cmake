@@ -1,0 +1,1 @@
+kms_bench(kmsd-empty SOURCES empty_server.c LINK kms-rpc kms-authn kms-rpc)

@@ -1,0 +1,117 @@
+/* Addresses, remembered certificates, and the table of Unix peers. */
+#include "kmsd/rpc/identity.h"
+
+#include <stdio.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "tests/harness/suite.h"
+#include "world.h"
+
+static void test_source_ip(void)
+{
+    static const struct {
+        const char *peer, *address;
+    } cases[] = {
+        {"ipv4:127.0.0.1:40512", "127.0.0.1"},
+        {"ipv6:%5B::1%5D:40512", "::1"},
+        {"ipv6:[2001:db8::7]:443", "2001:db8::7"},
+        {"ipv6:%5Bfe80::1%25eth0%5D:1", "fe80::1"},
+        {"ipv6:%5B::ffff:10.1.2.3%5D:1", "10.1.2.3"},
+        {"ipv4:300.0.0.1:1", ""},
+        {"ipv4:127.0.0.1", ""},
+        {"ipv6:%5B::1", ""},
+        {"unix:/run/x", ""},
+        {"", ""},
+    };
+    for (size_t i = 0; i < KMS_COUNT(cases); i++) {
+        char text[48];
+        kms_source_ip(cases[i].peer, text, sizeof text);
+        CU_ASSERT_STRING_EQUAL(text, cases[i].address);
+    }
+}
+
+static kms_err find(kms_certificates *c, const void *context, const char *pem, char *principal)
+{
+    kms_identity *identity = NULL;
+    struct kms_why why;
+    kms_err err = kms_certificates_find(c, context, kms_bytes_text(pem), &identity, &why);
+    snprintf(principal, KMS_PRINCIPAL_BYTES, "%s", kms_failed(err) ? why.text : identity->principal);
+    kms_identity_unref(identity);
+    return err;
+}
+
+static void test_certificates(void)
+{
+    KMS_OWN_BUF client = {0}, server = {0};
+    CU_ASSERT_FATAL(world_certificates());
+    KMS_ASSERT_OK_FATAL(kms_read_file(world_path("client.pem"), 65536, &client, NULL));
+    KMS_ASSERT_OK_FATAL(kms_read_file(world_path("server.pem"), 65536, &server, NULL));
+    struct kms_authn authn = {false};
+    kms_certificates *c = NULL;
+    char name[KMS_PRINCIPAL_BYTES];
+    static const char contexts[5000];
+    KMS_ASSERT_OK_FATAL(kms_certificates_new(&authn, 8, &c));
+    for (int i = 0; i < 3; i++) {
+        KMS_ASSERT_OK(find(c, &contexts[0], (const char *)client.data, name));
+        CU_ASSERT_STRING_EQUAL(name, "cn:client");
+    }
+    CU_ASSERT_EQUAL(authn.certificates_parsed, 1);
+    /* the address comes back with another connection */
+    KMS_ASSERT_OK(find(c, &contexts[0], (const char *)server.data, name));
+    CU_ASSERT_STRING_EQUAL(name, "cn:localhost");
+    CU_ASSERT_EQUAL(authn.certificates_parsed, 2);
+    /* refusals are remembered with their words */
+    for (int i = 0; i < 2; i++) {
+        KMS_ASSERT_CODE(find(c, &contexts[1], "nonsense", name), UNAUTHENTICATED);
+        CU_ASSERT_STRING_EQUAL(name, "nobody we know");
+    }
+    CU_ASSERT_EQUAL(authn.certificates_parsed, 3);
+    /* more connections than places */
+    for (size_t i = 0; i < sizeof contexts; i++)
+        KMS_ASSERT_OK(find(c, &contexts[i], (const char *)client.data, name));
+    kms_certificates_free(c);
+}
+
+static void test_peers(void)
+{
+    struct kms_unix_mapping mine = {.uid = geteuid(), .principal = "me"};
+    struct kms_unix_socket door = {.path = "/x", .principal = "", .uids = &mine, .uid_count = 1};
+    struct kms_unix_socket closed = {.path = "/y", .principal = ""};
+    struct kms_authn authn = {false};
+    kms_peers *peers = NULL;
+    int a[2], b[2], c[2];
+    KMS_ASSERT_OK_FATAL(kms_peers_new(&authn, 2, &peers));
+    CU_ASSERT_FATAL(socketpair(AF_UNIX, SOCK_STREAM, 0, a) == 0 &&
+                    socketpair(AF_UNIX, SOCK_STREAM, 0, b) == 0);
+    KMS_ASSERT_OK(kms_peers_add(peers, a[0], &door));
+    KMS_ASSERT_OK(kms_peers_add(peers, b[0], &closed));
+    struct kms_call call = {.err = KMS_OK};
+    KMS_ASSERT_OK(kms_peers_find(peers, a[0], &call));
+    CU_ASSERT_STRING_EQUAL(call.identity->principal, "me");
+    char want[128];
+    snprintf(want, sizeof want, "unix:uid=%u,pid=%d", geteuid(), getpid());
+    CU_ASSERT_STRING_EQUAL(call.peer, want);
+    kms_identity_drop(&call.identity);
+    KMS_ASSERT_CODE(kms_peers_find(peers, b[0], &call), UNAUTHENTICATED);
+    CU_ASSERT_STRING_EQUAL(call.peer, want);
+    CU_ASSERT_PTR_NOT_NULL(strstr(call.why.text, "is not mapped"));
+    KMS_ASSERT_CODE(kms_peers_find(peers, 4000, &call), UNAUTHENTICATED);
+    KMS_ASSERT_CODE(kms_peers_find(peers, -1, &call), UNAUTHENTICATED);
+    /* full, until one is closed; its number comes back with somebody else */
+    CU_ASSERT_FATAL(socketpair(AF_UNIX, SOCK_STREAM, 0, c) == 0);
+    KMS_ASSERT_CODE(kms_peers_add(peers, c[0], &door), LIMIT_EXCEEDED);
+    close(a[0]);
+    KMS_ASSERT_OK(kms_peers_add(peers, c[0], &door));
+    CU_ASSERT_EQUAL_FATAL(dup2(b[0], c[0]), c[0]);
+    KMS_ASSERT_OK(kms_peers_add(peers, c[0], &closed));
+    KMS_ASSERT_CODE(kms_peers_find(peers, c[0], &call), UNAUTHENTICATED);
+    KMS_ASSERT_CODE(kms_peers_add(peers, STDERR_FILENO, &door), IO);
+    kms_peers_free(peers);
+    for (int i = 0; i < 2; i++) close(b[i]), close(c[i]);
+    close(a[1]);
+}
+
+KMS_TEST_MAIN("rpc/identity", {"gRPC's peer to an address", test_source_ip},
+              {"a certificate is parsed once a connection", test_certificates},
+              {"Unix peers by descriptor", test_peers})

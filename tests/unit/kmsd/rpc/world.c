@@ -1,0 +1,312 @@
+/* The doubles and the certificates. */
+#include "world.h"
+
+#include <openssl/pem.h>
+#include <openssl/x509.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "kms/v1/crypto.pb-c.h"
+#include "kms/v1/keys.pb-c.h"
+#include "tests/harness/suite.h"
+
+const struct kms_method world_methods[] = {
+    {.service = &kms__v1__crypto_service__descriptor, .rpc = "Encrypt", .lane = KMS_LANE_CRYPTO},
+    {.service = &kms__v1__crypto_service__descriptor, .rpc = "Decrypt", .lane = KMS_LANE_CRYPTO},
+    {.service = &kms__v1__key_service__descriptor, .rpc = "DescribeKey", .lane = KMS_LANE_ADMIN},
+};
+const size_t world_method_count = KMS_COUNT(world_methods);
+
+const ProtobufCMethodDescriptor *kms_method_codec(const struct kms_method *method)
+{
+    return protobuf_c_service_descriptor_get_method_by_name(method->service, method->rpc);
+}
+
+void kms_method_path(const struct kms_method *method, char path[KMS_METHOD_PATH_BYTES])
+{
+    snprintf(path, KMS_METHOD_PATH_BYTES, "/%s/%s", method->service->name, method->rpc);
+}
+
+/* --- authn --- */
+
+static kms_identity *identity_new(const char *prefix, const char *name)
+{
+    kms_identity *identity = calloc(1, sizeof *identity);
+    identity->refs = 1;
+    snprintf(identity->principal, sizeof identity->principal, "%s%s", prefix, name);
+    return identity;
+}
+
+kms_identity *kms_identity_ref(kms_identity *identity)
+{
+    __atomic_add_fetch(&identity->refs, 1, __ATOMIC_RELAXED);
+    return identity;
+}
+
+void kms_identity_drop(kms_identity **identity)
+{
+    kms_identity_unref(*identity);
+    *identity = NULL;
+}
+
+void kms_identity_unref(kms_identity *identity)
+{
+    if (identity != NULL && __atomic_sub_fetch(&identity->refs, 1, __ATOMIC_ACQ_REL) == 0) free(identity);
+}
+
+kms_err kms_identity_of_certificate(kms_authn *authn, struct kms_bytes pem, kms_identity **ret_identity,
+                                    struct kms_why *why)
+{
+    __atomic_add_fetch(&authn->certificates_parsed, 1, __ATOMIC_RELAXED);
+    BIO *bio = BIO_new_mem_buf(pem.ptr, (int)pem.len);
+    X509 *certificate = PEM_read_bio_X509(bio, NULL, NULL, NULL);
+    BIO_free(bio);
+    char name[128] = "";
+    if (certificate != NULL)
+        X509_NAME_get_text_by_NID(X509_get_subject_name(certificate), NID_commonName, name, sizeof name);
+    X509_free(certificate);
+    if (name[0] == '\0' || authn->refuse) {
+        kms_why_set(why, "nobody we know");
+        return KMS_FAIL(UNAUTHENTICATED);
+    }
+    *ret_identity = identity_new("cn:", name);
+    return KMS_OK;
+}
+
+kms_err kms_identity_of_peer(kms_authn *authn, const struct kms_unix_socket *socket, uint64_t uid,
+                             kms_identity **ret_identity, struct kms_why *why)
+{
+    const char *principal = socket->principal;
+    for (size_t i = 0; i < socket->uid_count; i++)
+        if (socket->uids[i].uid == uid) principal = socket->uids[i].principal;
+    if (principal[0] == '\0' || authn->refuse) {
+        kms_why_set(why, "uid %llu is not mapped", (unsigned long long)uid);
+        return KMS_FAIL(UNAUTHENTICATED);
+    }
+    *ret_identity = identity_new("", principal);
+    return KMS_OK;
+}
+
+/* --- pipeline --- */
+
+static void look(struct kms_pipeline *pipeline, const struct kms_call *call)
+{
+    struct seen *s = &pipeline->last;
+    *s = (struct seen){
+        .err = call->err.code, .decoded = call->request != NULL, .has_deadline = call->deadline_us != 0};
+    if (s->has_deadline) s->deadline_in_us = call->deadline_us - kms_monotonic_us();
+    snprintf(s->why, sizeof s->why, "%s", call->why.text);
+    snprintf(s->principal, sizeof s->principal, "%s",
+             call->identity != NULL ? call->identity->principal : "");
+    snprintf(s->peer, sizeof s->peer, "%s", call->peer);
+    snprintf(s->source_ip, sizeof s->source_ip, "%s", call->source_ip);
+    snprintf(s->client, sizeof s->client, "%s", call->client);
+    snprintf(s->correlation_id, sizeof s->correlation_id, "%s", call->correlation_id);
+    if (kms_failed(call->err) && call->arena.total > 0) pipeline->refused_arenas++;
+}
+
+static kms_err echo(struct kms_call *call)
+{
+    if (call->method != &world_methods[0]) return KMS_FAIL(UNSUPPORTED);
+    const Kms__V1__EncryptRequest *request = (const void *)call->request;
+    if (strcmp(request->key_id, "fail") == 0) {
+        kms_why_set(&call->why, "it is off");
+        return KMS_FAIL(KEY_DISABLED);
+    }
+    Kms__V1__EncryptResponse *reply = kms_call_alloc(call, sizeof *reply);
+    if (reply == NULL) return KMS_FAIL(NO_MEMORY);
+    kms__v1__encrypt_response__init(reply);
+    reply->ciphertext_blob = request->plaintext;
+    reply->key_id = request->key_id;
+    call->reply = &reply->base;
+    return KMS_OK;
+}
+
+static void answer(struct kms_pipeline *pipeline, struct kms_call *call)
+{
+    call->request_id.bytes[0] = 7;
+    if (!kms_failed(call->err)) call->err = echo(call);
+    pipeline->transport.encode(pipeline->transport.self, call);
+    if (!pipeline->commit_fails) return;
+    call->err = KMS_FAIL(AUDIT_UNAVAILABLE);
+    kms_why_set(&call->why, "disk /secret/path is full");
+    pipeline->transport.encode(pipeline->transport.self, call);
+}
+
+static void finish(struct kms_pipeline *pipeline, struct kms_call *calls)
+{
+    struct kms_call *batch[64];
+    while (calls != NULL) {
+        size_t count = 0;
+        for (; calls != NULL && count < KMS_COUNT(batch); count++) {
+            batch[count] = calls;
+            calls = calls->next;
+            answer(pipeline, batch[count]);
+        }
+        pthread_mutex_lock(&pipeline->lock);
+        pipeline->released += count;
+        pthread_mutex_unlock(&pipeline->lock);
+        pipeline->transport.release(pipeline->transport.self, batch, count);
+    }
+}
+
+static void *run(void *self)
+{
+    struct kms_pipeline *pipeline = self;
+    pthread_mutex_lock(&pipeline->lock);
+    while (!pipeline->stopping) {
+        struct kms_call *calls = pipeline->held ? NULL : pipeline->calls;
+        if (calls == NULL) {
+            pthread_cond_wait(&pipeline->changed, &pipeline->lock);
+            continue;
+        }
+        pipeline->calls = NULL;
+        pthread_mutex_unlock(&pipeline->lock);
+        finish(pipeline, calls);
+        pthread_mutex_lock(&pipeline->lock);
+    }
+    pthread_mutex_unlock(&pipeline->lock);
+    return NULL;
+}
+
+void pipeline_open(struct kms_pipeline *pipeline)
+{
+    *pipeline = (struct kms_pipeline){.held = false};
+    pthread_mutex_init(&pipeline->lock, NULL);
+    pthread_cond_init(&pipeline->changed, NULL);
+    pthread_create(&pipeline->thread, NULL, run, pipeline);
+}
+
+void pipeline_close(struct kms_pipeline *pipeline)
+{
+    pthread_mutex_lock(&pipeline->lock);
+    pipeline->stopping = true;
+    pthread_cond_broadcast(&pipeline->changed);
+    pthread_mutex_unlock(&pipeline->lock);
+    pthread_join(pipeline->thread, NULL);
+    pthread_cond_destroy(&pipeline->changed);
+    pthread_mutex_destroy(&pipeline->lock);
+}
+
+void pipeline_hold(struct kms_pipeline *pipeline, bool held)
+{
+    pthread_mutex_lock(&pipeline->lock);
+    pipeline->held = held;
+    pthread_cond_broadcast(&pipeline->changed);
+    pthread_mutex_unlock(&pipeline->lock);
+}
+
+void pipeline_wait_begun(struct kms_pipeline *pipeline, size_t count)
+{
+    pthread_mutex_lock(&pipeline->lock);
+    while (pipeline->begun < count) pthread_cond_wait(&pipeline->changed, &pipeline->lock);
+    pthread_mutex_unlock(&pipeline->lock);
+}
+
+struct seen pipeline_last(struct kms_pipeline *pipeline)
+{
+    pthread_mutex_lock(&pipeline->lock);
+    struct seen last = pipeline->last;
+    pthread_mutex_unlock(&pipeline->lock);
+    return last;
+}
+
+void kms_pipeline_set_transport(kms_pipeline *pipeline, const struct kms_transport *transport)
+{
+    pipeline->transport = *transport;
+}
+
+void kms_pipeline_begin(kms_pipeline *pipeline, unsigned lane, struct kms_call *call)
+{
+    (void)lane;
+    pthread_mutex_lock(&pipeline->lock);
+    look(pipeline, call);
+    pipeline->begun++;
+    if (!pipeline->direct) {
+        call->next = pipeline->calls;
+        pipeline->calls = call;
+    }
+    pthread_cond_broadcast(&pipeline->changed);
+    pthread_mutex_unlock(&pipeline->lock);
+    call->next = pipeline->direct ? NULL : call->next;
+    if (pipeline->direct) finish(pipeline, call);
+}
+
+void kms_pipeline_flush(kms_pipeline *pipeline, unsigned lane)
+{
+    (void)lane;
+    pthread_mutex_lock(&pipeline->lock);
+    pipeline->flushed++;
+    pthread_mutex_unlock(&pipeline->lock);
+}
+
+void kms_call_end(struct kms_call *call)
+{
+    kms_identity_unref(call->identity);
+    kms_arena_wipe(&call->arena);
+}
+
+/* --- certificates --- */
+
+const char *world_path(const char *name)
+{
+    static char paths[64][512];
+    char path[512];
+    size_t at = 0;
+    snprintf(path, sizeof path, "%s/%s", kms_temp_dir(), name);
+    while (paths[at][0] != '\0' && strcmp(paths[at], path) != 0) at++;
+    CU_ASSERT_FATAL(at + 1 < KMS_COUNT(paths));
+    memcpy(paths[at], path, sizeof path);
+    return paths[at];
+}
+
+bool world_certificates(void)
+{
+    static const char script[] =
+        "cd \"$WORLD\" && umask 077 && exec 2>/dev/null && "
+        "ca() { openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=$1 "
+        "-keyout $1.key "
+        "-out $1.pem; } && "
+        "leaf() { openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=$2 -keyout $1.key "
+        "-out $1.csr "
+        "&& printf 'subjectAltName=DNS:localhost' > ext && "
+        "openssl x509 -req -in $1.csr -CA $3.pem -CAkey $3.key -CAcreateserial -days 2 -extfile ext -out "
+        "$1.pem; } && "
+        "ca ca && ca foreign && leaf server localhost ca && leaf other other ca && leaf client client ca && "
+        "leaf stranger stranger foreign && "
+        "openssl x509 -req -in server.csr -CA ca.pem -CAkey ca.key -days -1 -out expired.pem";
+    return setenv("WORLD", kms_temp_dir(), 1) == 0 && system(script) == 0;
+}
+
+void world_copy(const char *from, const char *to)
+{
+    char command[1200];
+    snprintf(command, sizeof command, "cp '%s' '%s'", world_path(from), world_path(to));
+    CU_ASSERT_EQUAL_FATAL(system(command), 0);
+}
+
+struct kms_rpc_options world_options(void)
+{
+    return (struct kms_rpc_options){.address = "127.0.0.1:0",
+                                    .certificate = world_path("server.pem"),
+                                    .key = world_path("server.key"),
+                                    .client_ca = world_path("ca.pem"),
+                                    .threads = 2,
+                                    .calls = 2000,
+                                    .connections = 64,
+                                    .streams_per_connection = 1000,
+                                    .message_bytes = 70000,
+                                    .grpc_memory_bytes = 64 << 20,
+                                    .arena_bytes = 256 << 10,
+                                    .drain_ms = 30000};
+}
+
+kms_err world_start(struct kms_rpc_options *options, kms_authn *authn, kms_pipeline *pipeline,
+                    kms_rpc **ret_rpc, struct kms_why *why)
+{
+    struct kms_rpc_parts parts = {
+        .methods = world_methods, .method_count = world_method_count, .authn = authn, .pipeline = pipeline};
+    return kms_rpc_start(options, &parts, ret_rpc, why);
+}

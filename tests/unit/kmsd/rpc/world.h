@@ -1,0 +1,88 @@
+/*
+ * What the tests of the transport stand on: a pipeline and an authn that are doubles, certificates, and a
+ * gRPC client. The pipeline echoes: Encrypt answers its plaintext as ciphertext_blob; a key_id "fail" answers
+ * KEY_DISABLED.
+ */
+#ifndef KMS_TESTS_RPC_WORLD_H
+#define KMS_TESTS_RPC_WORLD_H
+
+#include <grpc/grpc.h>
+#include <pthread.h>
+
+#include "kmsd/rpc/rpc.h"
+
+/* What the pipeline saw of the last call. */
+struct seen {
+    enum kms_code err;
+    char why[KMS_WHY_BYTES], principal[KMS_PRINCIPAL_BYTES], peer[KMS_CALL_TEXT_BYTES], source_ip[48];
+    char client[KMS_CALL_TEXT_BYTES], correlation_id[KMS_CALL_TEXT_BYTES];
+    bool decoded, has_deadline;
+    uint64_t deadline_in_us;
+};
+
+struct kms_pipeline {
+    struct kms_transport transport;
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    pthread_t thread;
+    struct kms_call *calls;                    /* begun, newest first */
+    bool held, stopping, commit_fails, direct; /* direct: answers inside begin, without the thread */
+    size_t begun, released, ended, flushed, refused_arenas;
+    struct seen last;
+};
+
+void pipeline_open(struct kms_pipeline *pipeline);
+void pipeline_close(struct kms_pipeline *pipeline);
+void pipeline_hold(struct kms_pipeline *pipeline, bool held); /* while held nothing is answered */
+void pipeline_wait_begun(struct kms_pipeline *pipeline, size_t count);
+struct seen pipeline_last(struct kms_pipeline *pipeline);
+
+struct kms_authn {
+    bool refuse; /* everybody */
+    unsigned certificates_parsed;
+};
+
+extern const struct kms_method world_methods[];
+extern const size_t world_method_count; /* Encrypt, Decrypt, DescribeKey */
+
+/* ca.pem, server.pem, server.key, other.pem, other.key (another server's), client.pem, client.key,
+ * stranger.pem, stranger.key (of another CA), expired.pem (server.key's) in kms_temp_dir(). False: openssl
+ * failed. */
+bool world_certificates(void);
+const char *world_path(const char *name); /* in kms_temp_dir(); at most 63 names */
+void world_copy(const char *from, const char *to);
+
+/* A server on 127.0.0.1 with a free port. */
+struct kms_rpc_options world_options(void);
+kms_err world_start(struct kms_rpc_options *options, kms_authn *authn, kms_pipeline *pipeline,
+                    kms_rpc **ret_rpc, struct kms_why *why);
+
+/* --- the client --- */
+
+/* certificate NULL: shows none. */
+grpc_channel *client_tls(int port, const char *certificate, const char *key);
+grpc_channel *client_unix(const char *path);
+
+struct reply {
+    grpc_status_code status;
+    char message[1024], reason[64], domain[32], detail_message[1024], metadata_key[32];
+    int detail_code;
+    size_t details;
+    uint8_t data[70000]; /* of a message */
+    size_t data_len;
+};
+
+/* One call and its answer. */
+void client_call(grpc_channel *channel, const char *method, struct kms_bytes request,
+                 struct reply *ret_reply);
+/* Encrypt of plaintext; on OK data is the ciphertext_blob. */
+void client_encrypt(grpc_channel *channel, const char *key_id, struct kms_bytes plaintext,
+                    struct reply *ret_reply);
+
+/* Many Encrypts that are under way at once, evenly on the channels. */
+struct crowd;
+struct crowd *crowd_start(grpc_channel **channels, size_t channel_count, size_t calls);
+/* Ends them all; counts by status. */
+void crowd_finish(struct crowd *crowd, size_t counts[17]);
+
+#endif
