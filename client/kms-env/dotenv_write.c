@@ -52,12 +52,16 @@ static kms_err put_header_first(struct output *out, struct kms_bytes header)
     return put(out, line_end(document));
 }
 
-/* `NAME="a"#b` is a comment only because of the quotes: what replaces them needs a blank behind it. */
+/* `NAME="a"#b` has a comment only because of the quotes: without them, a space has to stand before it. */
 static kms_err put_value(struct output *out, struct kms_bytes old, struct kms_bytes new)
 {
+    const uint8_t *end = text_end(out->document);
     KMS_TRY(replace(out, old, new));
-    if (out->at < text_end(out->document) && *out->at == '#') return put(out, kms_bytes_text(" "));
-    return KMS_OK;
+    const uint8_t *behind = out->at;
+    while (behind < end && scan_blank(*behind)) behind++;
+    if (behind == end || *behind != '#' || (behind > out->at && behind[-1] == ' ')) return KMS_OK;
+    KMS_TRY(put_until(out, behind));
+    return put(out, kms_bytes_text(" "));
 }
 
 kms_err kms_dotenv_write(const kms_dotenv *document, const struct kms_bytes *values, struct kms_bytes header,

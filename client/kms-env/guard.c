@@ -14,7 +14,7 @@ static const char *const guarded[] = {
 
 static const char *const settings[] = {
     "KMS_ENDPOINT", "KMS_CA",          "KMS_CERT",    "KMS_KEY",
-    "KMS_KEY_FILE", "KMS_SERVER_NAME", "KMS_CONTEXT", "KMS_CONTEXTS",
+    "KMS_KEY_FILE", "KMS_SERVER_NAME", "KMS_CONTEXT", "KMSCTL_CONFIG",
 };
 
 static const char *const secret_words[] = {"PASSWORD", "SECRET", "TOKEN", "KEY", "DSN"};

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/ciphertext.h"
+#include "client/kms-env/connection.h"
 
 /* One connection carries all of them; beyond this many at a time the service gains nothing. */
 enum { IN_FLIGHT = 64 };
@@ -29,19 +29,12 @@ static kms_err of_error(const struct kms_error *error, struct kms_why *why)
 kms_err kms_env_service_open(const struct kms_env_settings *settings, kms_env_service **ret_service,
                              struct kms_why *why)
 {
-    struct kms_client_options options = {.endpoint = settings->endpoint,
-                                         .ca_file = settings->ca_file,
-                                         .cert_file = settings->cert_file,
-                                         .key_file = settings->key_file,
-                                         .server_name = settings->server_name};
+    KMS_OWN_CONNECTION connection = {0};
     struct kms_error error;
-    if (settings->endpoint == NULL) {
-        kms_why_set(why, "which kmsd? --endpoint, KMS_ENDPOINT or --context");
-        return KMS_FAIL(CONFIG_INVALID);
-    }
+    KMS_TRY(kms_env_connection_find(settings, &connection, why));
     KMS_OWN(kms_env_service) service = calloc(1, sizeof *service);
     if (service == NULL) return KMS_FAIL(NO_MEMORY);
-    if (!kms_client_open(&options, &service->client, &error)) return of_error(&error, why);
+    if (!kms_client_open(&connection.options, &service->client, &error)) return of_error(&error, why);
     *ret_service = KMS_GIVE(service);
     return KMS_OK;
 }

@@ -1,4 +1,4 @@
-/* The service as kms-env needs it: the one file that knows libkms. Not thread-safe. */
+/* The service as kms-env needs it; besides connection.h, nothing knows libkms. Not thread-safe. */
 #ifndef KMS_CLIENT_KMS_ENV_SERVICE_H
 #define KMS_CLIENT_KMS_ENV_SERVICE_H
 
@@ -7,7 +7,7 @@
 
 typedef struct kms_env_service kms_env_service;
 
-/* Errors: CONFIG_INVALID (why names what is missing), NO_MEMORY. The connection is made by the first call. */
+/* Errors: those of kms_env_connection_find and kms_client_open. The connection is made by the first call. */
 KMS_MUST_USE kms_err kms_env_service_open(const struct kms_env_settings *settings,
                                           kms_env_service **ret_service, struct kms_why *why);
 void kms_env_service_close(kms_env_service *service); /* NULL is a no-op */

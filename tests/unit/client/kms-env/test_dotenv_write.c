@@ -31,7 +31,7 @@ static void values_are_replaced_in_place(void)
         {KMS_DOTENV_COMPOSE, "A=1", "A=@"},
         {KMS_DOTENV_COMPOSE, "# c\n\n  export A = 'x y'  # d\n\nB=2 # e\nC\n",
          "# c\n\n  export A = @  # d\n\nB=@ # e\nC\n"},
-        {KMS_DOTENV_COMPOSE, "A=\"x\"#y\nB=''#z\n", "A=@ #y\nB=@ #z\n"},
+        {KMS_DOTENV_COMPOSE, "A=\"x\"#y\nB=''#z\nC=''\t#u\nD='' #v\n", "A=@ #y\nB=@ #z\nC=@\t #u\nD=@ #v\n"},
         {KMS_DOTENV_COMPOSE, "A=\"one\ntwo\"\r\nB=3\r\n", "A=@\r\nB=@\r\n"},
         {KMS_DOTENV_COMPOSE,
          "\xef\xbb\xbf"

@@ -14,7 +14,8 @@ static int run(const char *command, char *output, size_t size)
     KMS_OWN_BUF line = {0};
     KMS_ASSERT_OK_FATAL(kms_buf_print(&line,
                                       "cd %s && K=" KMS_ENV_PROGRAM
-                                      " && unset KMS_ENDPOINT KMS_CONTEXT KMS_ENV_APP && exec 2>&1 && %s",
+                                      " && unset KMS_ENDPOINT KMS_CONTEXT KMS_ENV_APP && export "
+                                      "KMSCTL_CONFIG=$PWD/contexts.yaml && exec 2>&1 && %s",
                                       kms_temp_dir(), command));
     fflush(NULL);
     FILE *pipe = popen((const char *)line.data, "re");
@@ -139,6 +140,20 @@ static void an_encryption_that_fails_changes_nothing(void)
     check(rows, KMS_COUNT(rows));
 }
 
+static void contexts_of_kmsctl_are_used(void)
+{
+    static const struct row rows[] = {
+        {"printf 'A=1\\n' > c.env; $K encrypt --key k --in c.env --context prod", 125, "no context \"prod\""},
+        {"printf 'current_context: prod\\ncontexts:\\n- name: prod\\n  endpoint: \"kms.example:1\"\\n' > "
+         "contexts.yaml; "
+         "$K encrypt --key k --in c.env",
+         125, "ca"}, /* libkms: mutual TLS needs a CA */
+        {"KMS_CONTEXT=test $K encrypt --key k --in c.env", 125, "no context \"test\"; there is: prod"},
+        {"printf 'contexts: 7\\n' > contexts.yaml; $K encrypt --key k --in c.env", 125, "contexts.yaml"},
+    };
+    check(rows, KMS_COUNT(rows));
+}
+
 static void help_and_version(void)
 {
     static const struct row rows[] = {
@@ -154,4 +169,5 @@ KMS_TEST_MAIN("client/kms-env/main",
               {"failures have their statuses", failures_have_their_statuses},
               {"secrets do not show", secrets_do_not_show},
               {"an encryption that fails changes nothing", an_encryption_that_fails_changes_nothing},
+              {"contexts of kmsctl are used", contexts_of_kmsctl_are_used},
               {"help and version", help_and_version})

@@ -1,0 +1,63 @@
+# bash completion for kms-env(1)
+
+_kms_env()
+{
+    local cur prev words cword
+    _init_completion -n = || return
+
+    local connection="--endpoint --ca --cert --key-file --server-name --context"
+    local values="--app --key --only --dialect"
+    local i command="" first=0
+    for ((i = 1; i < cword; i++)); do
+        case ${words[i]} in
+        encrypt | run | check)
+            command=${words[i]}
+            first=$((i + 1))
+            break
+            ;;
+        esac
+    done
+    if [[ -z $command ]]; then
+        COMPREPLY=($(compgen -W "encrypt run check --help --version" -- "$cur"))
+        return
+    fi
+
+    # behind -- stands a program with arguments of its own
+    if [[ $command == run ]]; then
+        for ((i = first; i < cword; i++)); do
+            if [[ ${words[i]} == -- ]]; then
+                _command_offset $((i + 1))
+                return
+            fi
+        done
+    fi
+
+    case $prev in
+    --env-file | -e | --in | --out | --ca | --cert | --key-file)
+        _filedir
+        return
+        ;;
+    --dialect)
+        COMPREPLY=($(compgen -W "dotenv docker systemd" -- "$cur"))
+        return
+        ;;
+    --output | -o)
+        COMPREPLY=($(compgen -W "text json" -- "$cur"))
+        return
+        ;;
+    --app | --key | -k | --only | --endpoint | --server-name | --context)
+        return
+        ;;
+    esac
+
+    case $command in
+    encrypt) COMPREPLY=($(compgen -W "$values $connection --in --out --in-place --help" -- "$cur")) ;;
+    run)
+        COMPREPLY=($(compgen -W "$values $connection --env-file --output --pristine --no-overwrite --allow-missing
+            --unsafe-names --keep-settings --dry-run --help --" -- "$cur"))
+        ;;
+    check) COMPREPLY=($(compgen -W "$values $connection --env-file --output --strict --online --help" -- "$cur")) ;;
+    esac
+}
+
+complete -F _kms_env kms-env
