@@ -68,7 +68,7 @@ static void put_word(struct kms_audit_json *json, enum field field, const char *
 static void put_number(struct kms_audit_json *json, enum field field, uint64_t number)
 {
     key(json, field);
-    kms_audit_json_number(json, number);
+    kms_audit_json_number(json, number < INT64_MAX ? number : INT64_MAX); /* what JSON readers can hold */
 }
 
 static void put_id(struct kms_audit_json *json, enum field field, const struct kms_id *id)

@@ -51,8 +51,17 @@ static void set_mark(struct kms_audit_state *state, uint64_t revision, const uin
     kms_copy(state->digest, digest, KMS_DIGEST_BYTES);
 }
 
+/* What could not be read back is refused here. */
+static bool readable_back(const struct kms_audit_event *event)
+{
+    static const struct kms_id none;
+    if (event->kind == KMS_AUDIT_ATTEMPT && kms_id_equal(&event->request_id, &none)) return false;
+    return !event->has_mark || event->store_revision <= INT64_MAX;
+}
+
 kms_err kms_audit_state_apply(struct kms_audit_state *state, const struct kms_audit_event *event)
 {
+    if (!readable_back(event)) return KMS_FAIL(INVALID_ARGUMENT);
     if (event->kind == KMS_AUDIT_ATTEMPT) KMS_TRY(open_attempt(state, &event->request_id, event->operation));
     if (event->kind == KMS_AUDIT_OUTCOME || event->kind == KMS_AUDIT_RECOVERY)
         close_attempt(state, &event->request_id);
@@ -100,7 +109,7 @@ kms_err kms_audit_state_read(struct kms_audit_state *state, struct kms_bytes lin
     bool closes = kms_bytes_equal(record->kind, kms_bytes_text("outcome")) ||
                   kms_bytes_equal(record->kind, kms_bytes_text("recovery"));
     if (!attempt && !closes && !ends_in_mark(record)) return KMS_OK;
-    OWN_JSON json = json_loadb((const char *)line.ptr, line.len, JSON_REJECT_DUPLICATES, NULL);
+    OWN_JSON json = json_loadb((const char *)line.ptr, line.len, JSON_ALLOW_NUL, NULL);
     struct kms_id id;
     bool has_id = get_id(json, &id);
     if (json == NULL || (attempt && !has_id) || !read_mark(state, json)) return KMS_FAIL(CORRUPT);
@@ -154,7 +163,7 @@ static bool read_open(struct kms_audit_state *state, const json_t *list)
 bool kms_audit_opening_read(struct kms_bytes line, struct kms_audit_opening *ret_opening,
                             struct kms_audit_state *state)
 {
-    OWN_JSON json = json_loadb((const char *)line.ptr, line.len, JSON_REJECT_DUPLICATES, NULL);
+    OWN_JSON json = json_loadb((const char *)line.ptr, line.len, JSON_ALLOW_NUL, NULL);
     const json_t *segment = json_object_get(json, "segment");
     struct kms_audit_opening opening;
     if (!read_file_number(json_object_get(segment, "number"), &opening.number) ||

@@ -142,8 +142,7 @@ static kms_err check_line(struct verify *v, size_t index, struct kms_bytes line)
     return KMS_OK;
 }
 
-/* No more lines in this file. next: the file that goes on from it, NULL when there is none or its first
- * record is damaged. */
+/* No more lines in this file. next: as next_of says. */
 static kms_err check_end(struct verify *v, bool last, const struct kms_audit_segment *next,
                          enum kms_audit_step step)
 {
@@ -168,11 +167,18 @@ static kms_err check_end(struct verify *v, bool last, const struct kms_audit_seg
     return KMS_OK;
 }
 
+/* The file that goes on from this one; NULL: none, or what it says of that cannot be relied on. */
+static const struct kms_audit_segment *next_of(const struct verify *v, size_t index)
+{
+    if (index + 1 == v->segments.count) return NULL;
+    const struct kms_audit_segment *next = &v->segments.list[index + 1];
+    return next->readable && next->opening.after == v->segments.list[index].number ? next : NULL;
+}
+
 static kms_err check_file(struct verify *v, size_t index)
 {
     bool last = index + 1 == v->segments.count;
-    const struct kms_audit_segment *next =
-        last || !v->segments.list[index + 1].readable ? NULL : &v->segments.list[index + 1];
+    const struct kms_audit_segment *next = next_of(v, index);
     kms_audit_segment_name(v->instance, v->segments.list[index].number, v->name);
     KMS_TRY(kms_audit_scan_file(&v->scan, v->dir_fd, v->name, v->why));
     for (;;) {
