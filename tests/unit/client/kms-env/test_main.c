@@ -74,7 +74,8 @@ static void failures_have_their_statuses(void)
 {
     static const struct row rows[] = {
         {"$K run -- /nonexistent/program", 127, "kms-env: /nonexistent/program: No such file"},
-        {"$K run -- no-such-program-anywhere", 127, "kms-env: no-such-program-anywhere: No such file"},
+        {"PATH=/bin:/usr/bin $K run -- no-such-program-anywhere", 127,
+         "kms-env: no-such-program-anywhere: No such file"},
         {"$K run -- /etc/passwd", 126, "kms-env: /etc/passwd: Permission denied"},
         {"$K run -- .", 126, "Permission denied"},
         {"$K run", 125, "which program?"},
