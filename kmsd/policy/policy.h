@@ -1,7 +1,8 @@
 /*
- * The policy engine: AWS's key policy grammar, compiled once when a document is written, decided in about a
- * microsecond. A compiled document is immutable and reference-counted; decide is a pure function, thread-safe.
- * Semantics: AWS IAM user guide, "Policy evaluation logic" and "IAM JSON policy elements reference".
+ * The policy engine: AWS's key policy grammar, compiled once when a document is written, decided in less
+ * than a microsecond. A compiled document is immutable and reference-counted; decide is a pure function,
+ * thread-safe. Semantics: AWS IAM user guide, "Policy evaluation logic" and "IAM JSON policy elements
+ * reference".
  */
 #ifndef KMS_POLICY_POLICY_H
 #define KMS_POLICY_POLICY_H
@@ -20,9 +21,9 @@ const char *kms_action_name(enum kms_action action);
 enum kms_action_class kms_action_class_of(enum kms_action action);
 
 enum {
-    KMS_POLICY_BYTES = 32768,   /* longest document (AWS's limit) */
+    KMS_POLICY_BYTES = 32768, /* longest document (AWS's limit) */
     KMS_POLICY_STATEMENTS = 512,
-    KMS_CONTEXT_PAIRS = 64,     /* longest encryption context */
+    KMS_CONTEXT_PAIRS = 64, /* longest encryption context */
 };
 
 struct kms_pair {
@@ -33,14 +34,15 @@ struct kms_pair {
 struct kms_access_request {
     struct kms_bytes principal;
     enum kms_action action;
-    struct kms_bytes resource; /* ARN of the key; empty for service actions */
+    struct kms_bytes resource;      /* ARN of the key; empty for service actions */
     const struct kms_pair *context; /* encryption context, sorted by name */
     size_t context_count;
-    struct kms_bytes request_alias;    /* kms:RequestAlias: "alias/NAME" when the caller used one */
-    struct kms_bytes key_spec, key_usage, key_origin, encryption_algorithm; /* "SYMMETRIC_DEFAULT", "ENCRYPT_DECRYPT", "AWS_KMS" */
-    struct kms_bytes source_ip;        /* text; absent on a Unix socket */
-    uint64_t now_us;                   /* aws:CurrentTime, aws:EpochTime */
-    bool secure_transport;             /* aws:SecureTransport */
+    struct kms_bytes request_alias; /* kms:RequestAlias: "alias/NAME" when the caller used one */
+    struct kms_bytes key_spec, key_usage, key_origin; /* "SYMMETRIC_DEFAULT", "ENCRYPT_DECRYPT", "AWS_KMS" */
+    struct kms_bytes encryption_algorithm;            /* "SYMMETRIC_DEFAULT" */
+    struct kms_bytes source_ip;                       /* text; absent on a Unix socket */
+    uint64_t now_us;                                  /* aws:CurrentTime, aws:EpochTime */
+    bool secure_transport;                            /* aws:SecureTransport */
     bool reencrypt_on_same_key_known, reencrypt_on_same_key;
     bool bypass_lockout_known, bypass_lockout; /* kms:BypassPolicyLockoutSafetyCheck */
 };
@@ -54,29 +56,45 @@ struct kms_decision {
 
 typedef struct kms_policy kms_policy;
 
-/* Compiles a key policy. Errors: MALFORMED_POLICY (why: place and cause, as "Statement 2 (AppUsage): unknown operator
- * 'StringEqual'"), NO_MEMORY. The caller owns a reference. */
+/*
+ * Compiles a key policy. Errors: MALFORMED_POLICY (why: place and cause, as "Statement 2 (AppUsage):
+ * unknown operator 'StringEqual', did you mean StringEquals?"), NO_MEMORY. The caller owns a reference.
+ *
+ * Stricter than AWS where a document would silently mean something else than it says: an action, condition
+ * key or element that does not exist, a Sid that stands there twice, a statement that could never apply, a
+ * Resource that is neither "*" nor the ARN of a key, a policy variable other than "${*}", "${?}" and "${$}"
+ * are refused. A principal is the opaque name of one caller: the root or number of an account delegates
+ * nothing.
+ */
 KMS_MUST_USE kms_err kms_policy_parse(struct kms_bytes json, kms_policy **ret_policy, struct kms_why *why);
-/* The service policy: same grammar; grants only CreateKey, ListKeys, ListAliases, GenerateRandom, GetStatus. Any other
- * action that an Allow statement could match is refused (MALFORMED_POLICY). */
-KMS_MUST_USE kms_err kms_policy_parse_service(struct kms_bytes json, kms_policy **ret_policy, struct kms_why *why);
+/* The service policy: same grammar; grants only CreateKey, ListKeys, ListAliases, GenerateRandom, GetStatus.
+ * Any other action that an Allow statement could match, and a Resource other than "*", is refused
+ * (MALFORMED_POLICY). */
+KMS_MUST_USE kms_err kms_policy_parse_service(struct kms_bytes json, kms_policy **ret_policy,
+                                              struct kms_why *why);
 kms_policy *kms_policy_ref(kms_policy *policy);
 void kms_policy_unref(kms_policy *policy); /* NULL is a no-op */
 void kms_policy_drop(kms_policy **policy);
 
-/* Deny wins, then Allow, else implicit deny; a NULL policy denies implicitly. */
+/* Deny wins, then Allow, else implicit deny; a NULL policy or an empty principal denies implicitly. */
 struct kms_decision kms_policy_decide(const kms_policy *policy, const struct kms_access_request *request);
 
-/* Separation: does the document alone give one principal administration and usage? Conservative: an Allow counts
- * whatever its conditions, "*", NotPrincipal and NotAction expand to all, and only an unconditional Deny subtracts.
- * POLICY_NOT_SEPARATED; why names the principal and both statements. */
+/* Separation: does the document alone give one principal administration and usage? Conservative: an
+ * Allow counts whatever its conditions and resources, "*", NotPrincipal and NotAction expand to all, and
+ * only a Deny without conditions and with Resource "*" subtracts. POLICY_NOT_SEPARATED; why names the
+ * principal and both statements. */
 KMS_MUST_USE kms_err kms_policy_check_separation(const kms_policy *policy, struct kms_why *why);
-/* Lock-out: may this principal call kms:PutKeyPolicy under the document, whatever the time and the address?
+/* Lock-out: may this principal call kms:PutKeyPolicy on the key with this ARN under the document,
+ * whatever the time, the address and the key's properties, over TLS, without alias and bypass?
  * POLICY_LOCKOUT otherwise. */
-KMS_MUST_USE kms_err kms_policy_check_lockout(const kms_policy *policy, struct kms_bytes principal, struct kms_bytes resource,
-                                              struct kms_why *why);
-/* Is everybody who may use keys under `inner` also allowed the same by `outer`? For moving an alias; conservative as
- * separation is. APPROVAL_NEEDED; why names a principal and action that would be new. */
-KMS_MUST_USE kms_err kms_policy_check_users_within(const kms_policy *inner, const kms_policy *outer, struct kms_why *why);
+KMS_MUST_USE kms_err kms_policy_check_lockout(const kms_policy *policy, struct kms_bytes principal,
+                                              struct kms_bytes resource, struct kms_why *why);
+/* Is everybody who may use keys under `inner` also allowed the same by `outer`, whichever keys they
+ * belong to? For moving an alias from a key with `outer` to one with `inner`. Conservative: `inner` is
+ * read as separation reads it, and an Allow of `outer` counts only with Resource "*" and conditions that
+ * stand in the `inner` one too. NULL has no users. APPROVAL_NEEDED; why names a principal and action
+ * that would be new. */
+KMS_MUST_USE kms_err kms_policy_check_users_within(const kms_policy *inner, const kms_policy *outer,
+                                                   struct kms_why *why);
 
 #endif

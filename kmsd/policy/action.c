@@ -1,0 +1,59 @@
+/* The actions of action.def: names, classes, and which of them a pattern names. */
+#include "kmsd/policy/compiled.h"
+#include "kmsd/policy/match.h"
+
+static const struct {
+    const char *name;
+    enum kms_action_class class;
+} rows[KMS_ACT_COUNT] = {
+#define KMS_ACTION(symbol, n, c) [KMS_ACT_##symbol] = {.name = (n), .class = KMS_CLASS_##c},
+#include "kmsd/policy/action.def"
+#undef KMS_ACTION
+};
+
+const char *kms_action_name(enum kms_action action)
+{
+    return action < KMS_ACT_COUNT ? rows[action].name : NULL;
+}
+
+enum kms_action_class kms_action_class_of(enum kms_action action)
+{
+    return rows[action].class;
+}
+
+uint64_t kms_action_class_bits(enum kms_action_class class)
+{
+    uint64_t bits = 0;
+    for (enum kms_action action = 0; action < KMS_ACT_COUNT; action++)
+        if (rows[action].class == class) bits |= kms_action_bit(action);
+    return bits;
+}
+
+enum { PATTERN_MOST_BYTES = 128 }; /* more than twice the longest name */
+
+static struct kms_bytes lowered(struct kms_bytes text, bool wildcards, uint8_t to[PATTERN_MOST_BYTES])
+{
+    for (size_t i = 0; i < text.len; i++) {
+        uint8_t c = text.ptr[i];
+        if (wildcards && c == '*')
+            to[i] = KMS_ANY_RUN;
+        else if (wildcards && c == '?')
+            to[i] = KMS_ANY_ONE;
+        else
+            to[i] = c >= 'A' && c <= 'Z' ? (uint8_t)(c + ('a' - 'A')) : c;
+    }
+    return kms_bytes_of(to, text.len);
+}
+
+uint64_t kms_action_pattern_bits(struct kms_bytes pattern)
+{
+    uint8_t pattern_lowered[PATTERN_MOST_BYTES], name_lowered[PATTERN_MOST_BYTES];
+    uint64_t bits = 0;
+    if (pattern.len > PATTERN_MOST_BYTES) return 0;
+    pattern = lowered(pattern, true, pattern_lowered);
+    for (enum kms_action action = 0; action < KMS_ACT_COUNT; action++) {
+        struct kms_bytes name = lowered(kms_bytes_text(rows[action].name), false, name_lowered);
+        if (kms_pattern_match(pattern, name)) bits |= kms_action_bit(action);
+    }
+    return bits;
+}

@@ -1,0 +1,58 @@
+/*
+ * Between the files that turn JSON into a compiled document. Each parse function returns MALFORMED_POLICY
+ * with the place and the cause in why, or NO_MEMORY; what it made belongs to the policy's pool either way.
+ */
+#ifndef KMS_POLICY_COMPILE_H
+#define KMS_POLICY_COMPILE_H
+
+#include <jansson.h>
+
+#include "kmsd/policy/compiled.h"
+#include "kmsd/policy/complain.h"
+
+struct kms_compile {
+    struct kms_policy *policy;
+    struct kms_why *why;
+    size_t number;         /* of the statement at hand, from 1; 0: the document itself */
+    struct kms_bytes sid;  /* its Sid, if any */
+    bool variables;        /* Version 2012-10-17: "${...}" means something */
+    size_t floating_bytes; /* so far: KMS_POLICY_FLOATING_BYTES */
+};
+
+enum {
+    /*
+     * Pattern bytes behind the first '*' of each value, over the whole document. Matching costs at most this
+     * times the length of what is matched (8 KiB of encryption context): about 10 ms at the very worst,
+     * instead of half a second.
+     */
+    KMS_POLICY_FLOATING_BYTES = 1024,
+    KMS_PRINCIPAL_BYTES = 2048, /* longest principal that a document can name */
+};
+
+/* MALFORMED_POLICY; why: "Statement 2 (AppUsage): " and the words. */
+__attribute__((format(printf, 2, 3))) kms_err kms_complain(const struct kms_compile *compile,
+                                                           const char *format, ...);
+
+struct kms_bytes kms_json_text(const json_t *string); /* borrowed */
+/* A single value stands for an array of one (policy grammar). */
+size_t kms_json_list_len(json_t *list);
+json_t *kms_json_list_at(json_t *list, size_t index); /* borrowed */
+
+/* Resolves "${*}", "${?}" and "${$}" and, if asked, turns wildcards into those of match.h; a copy in the
+ * pool. */
+KMS_MUST_USE kms_err kms_compile_text(struct kms_compile *compile, struct kms_bytes text, bool wildcards,
+                                      struct kms_bytes *ret_text);
+/* The same for an ARN with wildcards: six parts. */
+KMS_MUST_USE kms_err kms_compile_arn(struct kms_compile *compile, struct kms_bytes text,
+                                     struct kms_bytes *ret_arn);
+
+KMS_MUST_USE kms_err kms_compile_statement(struct kms_compile *compile, json_t *json,
+                                           struct kms_statement *ret_statement);
+KMS_MUST_USE kms_err kms_compile_principals(struct kms_compile *compile, const char *element, json_t *json,
+                                            struct kms_statement *statement);
+KMS_MUST_USE kms_err kms_compile_conditions(struct kms_compile *compile, json_t *json,
+                                            struct kms_statement *statement);
+KMS_MUST_USE kms_err kms_compile_value(struct kms_compile *compile, enum kms_operator operator_id,
+                                       json_t *json, struct kms_value *ret_value);
+
+#endif

@@ -1,0 +1,129 @@
+/*
+ * A compiled document as the files of this room see it. Nothing here changes after kms_policy_parse, so
+ * everything that reads it is thread-safe.
+ */
+#ifndef KMS_POLICY_COMPILED_H
+#define KMS_POLICY_COMPILED_H
+
+#include <stdatomic.h>
+
+#include "kmsd/policy/policy.h"
+#include "kmsd/policy/pool.h"
+#include "kmsd/policy/value.h"
+
+enum kms_condition_key {
+#define KMS_CONDITION_KEY(symbol, name, takes) KMS_CONDITION_ON_##symbol,
+#include "kmsd/policy/condition_key.def"
+#undef KMS_CONDITION_KEY
+    KMS_CONDITION_KEY_COUNT
+};
+
+enum kms_operator {
+#define KMS_OPERATOR(symbol, name, family, relation, negated) KMS_OPERATOR_##symbol,
+#include "kmsd/policy/operator.def"
+#undef KMS_OPERATOR
+    KMS_OPERATOR_COUNT
+};
+
+/* How the values of an operator are read. */
+enum kms_family {
+    KMS_FAMILY_TEXT,
+    KMS_FAMILY_NUMBER,
+    KMS_FAMILY_DATE,
+    KMS_FAMILY_FLAG,
+    KMS_FAMILY_ADDRESS,
+    KMS_FAMILY_ARN,
+    KMS_FAMILY_ABSENCE, /* Null */
+};
+
+enum kms_relation {
+    KMS_RELATION_EQUAL,
+    KMS_RELATION_EQUAL_FOLDED,
+    KMS_RELATION_LIKE,
+    KMS_RELATION_LESS,
+    KMS_RELATION_LESS_EQUAL,
+    KMS_RELATION_GREATER,
+    KMS_RELATION_GREATER_EQUAL,
+};
+
+struct kms_operator_row {
+    const char *name;
+    enum kms_family family;
+    enum kms_relation relation;
+    bool negated;
+};
+extern const struct kms_operator_row kms_operator_rows[KMS_OPERATOR_COUNT];
+
+/* One value that the document gives, read once: which member holds follows from the operator's family. */
+struct kms_value {
+    union {
+        struct kms_bytes text;      /* TEXT, ARN: a pattern (match.h) under LIKE */
+        int64_t number;             /* NUMBER, DATE: millionths; FLAG, ABSENCE: 0 or 1 */
+        struct kms_network network; /* ADDRESS */
+    };
+};
+
+enum kms_quantifier { KMS_ONE_VALUE, KMS_FOR_ALL_VALUES, KMS_FOR_ANY_VALUE };
+
+struct kms_condition {
+    uint8_t operator_id; /* enum kms_operator */
+    uint8_t key;         /* enum kms_condition_key */
+    uint8_t quantifier;  /* enum kms_quantifier */
+    bool if_exists;
+    uint16_t value_count;
+    struct kms_bytes name; /* of the pair, after kms:EncryptionContext: */
+    const struct kms_value *values;
+};
+
+struct kms_principal {
+    uint64_t hash; /* kms_principal_hash(name) */
+    struct kms_bytes name;
+};
+
+/* Fits one cache line; the first two members settle most statements of a decision. */
+struct kms_statement {
+    uint64_t actions;          /* bit per kms_action; NotAction is complemented already */
+    uint64_t principal_filter; /* bit hash >> 58 of each name: a zero bit means that it is not there */
+    const struct kms_principal *principals; /* by hash */
+    const struct kms_bytes *resources;      /* patterns of ARNs */
+    const struct kms_condition *conditions;
+    const char *name; /* Sid or "#N" */
+    uint16_t principal_count, resource_count, condition_count;
+    bool deny, any_principal, not_principal, not_action, any_resource, not_resource;
+};
+_Static_assert(sizeof(struct kms_statement) <= 64, "one cache line");
+_Static_assert(KMS_ACT_COUNT < 64, "actions are bits of one word");
+
+struct kms_policy {
+    atomic_uint references;
+    uint16_t statement_count, deny_count;
+    struct kms_statement *statements; /* every Deny, then every Allow, each in the order of the document */
+    struct kms_pool pool;             /* owns all of it but this struct */
+};
+
+/* A request on its way through the statements; what is dear to compute is computed once. */
+struct kms_evaluation {
+    const struct kms_access_request *request;
+    uint64_t principal_hash;
+    bool address_read, address_valid;
+    struct kms_network address;
+};
+
+static inline uint64_t kms_action_bit(enum kms_action action)
+{
+    return UINT64_C(1) << action;
+}
+#define KMS_ALL_ACTIONS ((UINT64_C(1) << KMS_ACT_COUNT) - 1)
+uint64_t kms_action_class_bits(enum kms_action_class class);
+/* The actions that a pattern like "kms:Generate*" names, in any case; 0 when none. */
+uint64_t kms_action_pattern_bits(struct kms_bytes pattern);
+
+uint64_t kms_principal_hash(struct kms_bytes name);
+/* Does the statement name this principal in Principal or NotPrincipal? */
+bool kms_statement_names(const struct kms_statement *statement, struct kms_bytes name, uint64_t hash);
+/* Does its Principal element apply to this one? {NULL, 0} with hash 0 is somebody whom no document names. */
+bool kms_statement_covers(const struct kms_statement *statement, struct kms_bytes name, uint64_t hash);
+bool kms_statement_resource_matches(const struct kms_statement *statement, struct kms_bytes resource);
+bool kms_condition_holds(const struct kms_condition *condition, struct kms_evaluation *evaluation);
+
+#endif

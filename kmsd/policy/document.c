@@ -1,0 +1,180 @@
+/* From the text of a document to a compiled policy. */
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/text.h"
+#include "kmsd/policy/compile.h"
+
+#define OWN_JSON __attribute__((cleanup(json_drop))) json_t *
+
+static void json_drop(json_t **json)
+{
+    json_decref(*json);
+}
+
+kms_err kms_complain(const struct kms_compile *compile, const char *format, ...)
+{
+    char words[KMS_WHY_BYTES];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(words, sizeof words, format, args);
+    va_end(args);
+    if (compile->number == 0)
+        kms_why_set(compile->why, "%s", words);
+    else if (compile->sid.len == 0)
+        kms_why_set(compile->why, "Statement %zu: %s", compile->number, words);
+    else
+        kms_why_set(compile->why, "Statement %zu (%s): %s", compile->number,
+                    kms_show_short(compile->sid).text, words);
+    return KMS_FAIL(MALFORMED_POLICY);
+}
+
+struct kms_bytes kms_json_text(const json_t *string)
+{
+    return kms_bytes_of(json_string_value(string), json_string_length(string));
+}
+
+size_t kms_json_list_len(json_t *list)
+{
+    if (list == NULL) return 0;
+    return json_is_array(list) ? json_array_size(list) : 1;
+}
+
+json_t *kms_json_list_at(json_t *list, size_t index)
+{
+    return json_is_array(list) ? json_array_get(list, index) : list;
+}
+
+/* Printable ASCII, Latin-1 supplement, tab, line feed, carriage return (AWS's rule for key policies). */
+static kms_err check_text(const struct kms_compile *compile, struct kms_bytes json)
+{
+    if (json.len == 0) return kms_complain(compile, "the document is empty");
+    if (json.len > KMS_POLICY_BYTES)
+        return kms_complain(compile, "the document is longer than %d bytes", KMS_POLICY_BYTES);
+    if (!kms_utf8_valid(json)) return kms_complain(compile, "the document is not UTF-8, or has a NUL");
+    for (size_t at = 0, line = 1; at < json.len; at++) {
+        uint8_t c = json.ptr[at];
+        if (c == '\n') line++;
+        bool ascii = (c >= 0x20 && c < 0x7f) || c == '\t' || c == '\n' || c == '\r';
+        bool latin =
+            (c & 0xc0) == 0x80 || kms_text_printable(kms_bytes_of(json.ptr + at, at + 1 < json.len ? 2 : 1));
+        if (!ascii && !latin)
+            return kms_complain(compile, "line %zu: a character outside of printable ASCII and Latin-1",
+                                line);
+    }
+    return KMS_OK;
+}
+
+static kms_err load(const struct kms_compile *compile, struct kms_bytes text, json_t **ret_json)
+{
+    json_error_t error;
+    json_t *json = json_loadb((const char *)text.ptr, text.len, JSON_REJECT_DUPLICATES, &error);
+    if (json == NULL && json_error_code(&error) == json_error_out_of_memory) return KMS_FAIL(NO_MEMORY);
+    if (json == NULL)
+        return kms_complain(compile, "line %d, column %d: %s", error.line, error.column,
+                            kms_show(kms_bytes_text(error.text)).text);
+    *ret_json = json;
+    return KMS_OK;
+}
+
+/* Version decides what "${...}" means; Id is for its writer. */
+static kms_err check_top(struct kms_compile *compile, json_t *json)
+{
+    static const char *const known[] = {"Version", "Id", "Statement"};
+    const char *name;
+    json_t *value;
+    if (!json_is_object(json)) return kms_complain(compile, "the document must be a JSON object");
+    json_object_foreach(json, name, value)
+    {
+        if (strcmp(name, "Version") != 0 && strcmp(name, "Id") != 0 && strcmp(name, "Statement") != 0)
+            return kms_complain(compile, "unknown element '%s'%s", kms_show(kms_bytes_text(name)).text,
+                                kms_similar(kms_bytes_text(name), known, 3).text);
+    }
+    json_t *id = json_object_get(json, "Id"), *version = json_object_get(json, "Version");
+    if (id != NULL && !json_is_string(id)) return kms_complain(compile, "Id must be a string");
+    const char *date = json_is_string(version) ? json_string_value(version) : "";
+    compile->variables = strcmp(date, "2012-10-17") == 0;
+    if (version != NULL && !compile->variables && strcmp(date, "2008-10-17") != 0)
+        return kms_complain(compile, "Version must be \"2012-10-17\" or \"2008-10-17\"");
+    return KMS_OK;
+}
+
+static bool says_deny(json_t *statement)
+{
+    const char *effect = json_string_value(json_object_get(statement, "Effect"));
+    return effect != NULL && strcmp(effect, "Deny") == 0;
+}
+
+/* Sids name statements in decisions, so no two may share one. */
+static kms_err check_sid_once(const struct kms_compile *compile, const char *name, size_t denies,
+                              size_t allows)
+{
+    const struct kms_policy *policy = compile->policy;
+    for (size_t i = 0; i < denies; i++)
+        if (strcmp(policy->statements[i].name, name) == 0)
+            return kms_complain(compile, "another statement has the same Sid");
+    for (size_t i = 0; i < allows; i++)
+        if (strcmp(policy->statements[policy->deny_count + i].name, name) == 0)
+            return kms_complain(compile, "another statement has the same Sid");
+    return KMS_OK;
+}
+
+static kms_err compile_statements(struct kms_compile *compile, json_t *list)
+{
+    struct kms_policy *policy = compile->policy;
+    size_t count = kms_json_list_len(list), denies = 0, allows = 0;
+    if (count == 0) return kms_complain(compile, "Statement is missing or empty");
+    if (count > KMS_POLICY_STATEMENTS)
+        return kms_complain(compile, "more than %d statements", KMS_POLICY_STATEMENTS);
+    policy->statements = kms_pool_alloc(&policy->pool, count * sizeof *policy->statements);
+    if (policy->statements == NULL) return KMS_FAIL(NO_MEMORY);
+    for (size_t i = 0; i < count; i++) policy->deny_count += says_deny(kms_json_list_at(list, i));
+    for (size_t i = 0; i < count; i++) {
+        struct kms_statement statement;
+        compile->number = i + 1;
+        compile->sid = kms_bytes_of(NULL, 0);
+        KMS_TRY(kms_compile_statement(compile, kms_json_list_at(list, i), &statement));
+        KMS_TRY(check_sid_once(compile, statement.name, denies, allows));
+        policy->statements[statement.deny ? denies++ : policy->deny_count + allows++] = statement;
+    }
+    policy->statement_count = (uint16_t)count;
+    return KMS_OK;
+}
+
+kms_err kms_policy_parse(struct kms_bytes json, kms_policy **ret_policy, struct kms_why *why)
+{
+    struct kms_compile compile = {.why = why};
+    KMS_OWN(kms_policy) policy = calloc(1, sizeof *policy);
+    OWN_JSON document = NULL;
+    if (policy == NULL) return KMS_FAIL(NO_MEMORY);
+    atomic_init(&policy->references, 1);
+    compile.policy = policy;
+    KMS_TRY(check_text(&compile, json));
+    KMS_TRY(load(&compile, json, &document));
+    KMS_TRY(check_top(&compile, document));
+    KMS_TRY(compile_statements(&compile, json_object_get(document, "Statement")));
+    *ret_policy = KMS_GIVE(policy);
+    return KMS_OK;
+}
+
+kms_policy *kms_policy_ref(kms_policy *policy)
+{
+    if (policy != NULL) atomic_fetch_add_explicit(&policy->references, 1, memory_order_relaxed);
+    return policy;
+}
+
+void kms_policy_unref(kms_policy *policy)
+{
+    if (policy == NULL || atomic_fetch_sub_explicit(&policy->references, 1, memory_order_acq_rel) != 1)
+        return;
+    kms_pool_free(&policy->pool);
+    free(policy);
+}
+
+void kms_policy_drop(kms_policy **policy)
+{
+    kms_policy_unref(*policy);
+    *policy = NULL;
+}

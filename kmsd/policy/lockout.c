@@ -1,0 +1,76 @@
+/* Would somebody still be able to call kms:PutKeyPolicy under a document? */
+#include "kmsd/policy/compiled.h"
+#include "kmsd/policy/complain.h"
+
+enum truth { NEVER, MAYBE, ALWAYS };
+
+/* What the caller cannot choose, and what is not known of the key here. The rest of the request is: no alias,
+ * no bypass, no encryption context, over TLS. */
+static bool beyond_control(enum kms_condition_key key)
+{
+    switch (key) {
+    case KMS_CONDITION_ON_CURRENT_TIME:
+    case KMS_CONDITION_ON_EPOCH_TIME:
+    case KMS_CONDITION_ON_SOURCE_IP:
+    case KMS_CONDITION_ON_KEY_SPEC:
+    case KMS_CONDITION_ON_KEY_USAGE:
+    case KMS_CONDITION_ON_KEY_ORIGIN:
+        return true;
+    default:
+        return false;
+    }
+}
+
+static enum truth applies(const struct kms_statement *statement, struct kms_evaluation *evaluation)
+{
+    const struct kms_access_request *request = evaluation->request;
+    enum truth truth = ALWAYS;
+    if ((statement->actions & kms_action_bit(request->action)) == 0) return NEVER;
+    if (!kms_statement_covers(statement, request->principal, evaluation->principal_hash)) return NEVER;
+    if (!kms_statement_resource_matches(statement, request->resource)) return NEVER;
+    for (size_t i = 0; i < statement->condition_count; i++) {
+        if (beyond_control(statement->conditions[i].key))
+            truth = MAYBE;
+        else if (!kms_condition_holds(&statement->conditions[i], evaluation))
+            return NEVER;
+    }
+    return truth;
+}
+
+static kms_err refuse(struct kms_bytes principal, const char *cause, const char *statement,
+                      struct kms_why *why)
+{
+    kms_why_set(why,
+                "principal \"%s\" could not call kms:PutKeyPolicy afterwards: %s%s%s; allow it, or set "
+                "bypass_policy_lockout_safety_check",
+                kms_show(principal).text, cause, statement == NULL ? "" : " ",
+                statement == NULL ? "" : kms_show(kms_bytes_text(statement)).text);
+    return KMS_FAIL(POLICY_LOCKOUT);
+}
+
+kms_err kms_policy_check_lockout(const kms_policy *policy, struct kms_bytes principal,
+                                 struct kms_bytes resource, struct kms_why *why)
+{
+    const struct kms_access_request request = {.principal = principal,
+                                               .action = KMS_ACT_PUT_KEY_POLICY,
+                                               .resource = resource,
+                                               .secure_transport = true,
+                                               .bypass_lockout_known = true};
+    struct kms_evaluation evaluation = {.request = &request, .principal_hash = kms_principal_hash(principal)};
+    const char *sometimes = NULL;
+    for (size_t i = 0; policy != NULL && principal.len > 0 && i < policy->statement_count; i++) {
+        const struct kms_statement *statement =
+            &policy->statements[i]; /* every Deny stands before every Allow */
+        enum truth truth = applies(statement, &evaluation);
+        if (truth == NEVER) continue;
+        if (statement->deny)
+            return refuse(principal,
+                          truth == ALWAYS ? "it is denied by statement" : "it may be denied by statement",
+                          statement->name, why);
+        if (truth == ALWAYS) return KMS_OK;
+        if (sometimes == NULL) sometimes = statement->name;
+    }
+    if (sometimes != NULL)
+        return refuse(principal, "it depends on time, address or key in statement", sometimes, why);
+    return refuse(principal, "no statement allows it", NULL, why);
+}

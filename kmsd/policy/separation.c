@@ -1,0 +1,220 @@
+/*
+ * What a document could give to whom, whatever a request looks like: separation of administration from usage,
+ * and whether one document's users are among another's.
+ *
+ * An Allow is taken at its widest: conditions and resources are put aside, NotPrincipal is everybody,
+ * NotAction every action. A Deny is taken at its narrowest: it counts only when nothing but principal and
+ * action decides it.
+ */
+#include "kmsd/policy/compiled.h"
+#include "kmsd/policy/complain.h"
+#include "kmsd/policy/match.h"
+
+/* Somebody: a principal that a document names, or anybody else ({NULL, 0}). */
+struct somebody {
+    struct kms_bytes name;
+    uint64_t hash;
+};
+
+static struct kms_shown show_somebody(const struct somebody *who)
+{
+    return who->name.ptr != NULL ? kms_show(who->name) : kms_show(kms_bytes_text("*"));
+}
+
+static bool covers(const struct kms_statement *statement, const struct somebody *who)
+{
+    return kms_statement_covers(statement, who->name, who->hash);
+}
+
+static const struct kms_statement *denies_of(const kms_policy *policy, const struct kms_statement **ret_end)
+{
+    *ret_end = policy->statements + policy->deny_count;
+    return policy->statements;
+}
+
+static const struct kms_statement *allows_of(const kms_policy *policy, const struct kms_statement **ret_end)
+{
+    *ret_end = policy->statements + policy->statement_count;
+    return policy->statements + policy->deny_count;
+}
+
+/* The actions that an Allow could give to somebody. */
+static uint64_t widest(const struct kms_statement *allow, const struct somebody *who)
+{
+    bool anybody = allow->any_principal || allow->not_principal;
+    if (!anybody && !covers(allow, who)) return 0;
+    return allow->not_action ? KMS_ALL_ACTIONS : allow->actions;
+}
+
+/* The actions that somebody can never have. */
+static uint64_t always_denied(const kms_policy *policy, const struct somebody *who)
+{
+    uint64_t denied = 0;
+    const struct kms_statement *end, *deny = denies_of(policy, &end);
+    for (; deny < end; deny++)
+        if (deny->condition_count == 0 && deny->any_resource && covers(deny, who)) denied |= deny->actions;
+    return denied;
+}
+
+/* The first Allow that could give somebody one of the wanted actions, and the action most telling. */
+static const struct kms_statement *first_allow(const kms_policy *policy, const struct somebody *who,
+                                               uint64_t wanted, enum kms_action *ret_action)
+{
+    const uint64_t put_policy = kms_action_bit(KMS_ACT_PUT_KEY_POLICY);
+    const struct kms_statement *end, *allow = allows_of(policy, &end);
+    for (; allow < end; allow++) {
+        uint64_t given = widest(allow, who) & wanted;
+        if (given == 0) continue;
+        if ((given & put_policy) != 0) given = put_policy;
+        *ret_action = (enum kms_action)__builtin_ctzll(given);
+        return allow;
+    }
+    return NULL;
+}
+
+/* Why the statement counts although it does not name the principal or the action. */
+static const char *reach(const struct kms_statement *allow)
+{
+    if (allow->not_principal) return ", NotPrincipal counting as everybody";
+    if (allow->any_principal) return " to everybody";
+    return allow->not_action ? ", NotAction counting as every action" : "";
+}
+
+static kms_err separate(const kms_policy *policy, const struct somebody *who, struct kms_why *why)
+{
+    enum kms_action admin_action, usage_action;
+    uint64_t possible = ~always_denied(policy, who);
+    const struct kms_statement *admin =
+        first_allow(policy, who, kms_action_class_bits(KMS_CLASS_ADMIN) & possible, &admin_action);
+    const struct kms_statement *usage =
+        first_allow(policy, who, kms_action_class_bits(KMS_CLASS_USAGE) & possible, &usage_action);
+    if (admin == NULL || usage == NULL) return KMS_OK;
+    kms_why_set(
+        why,
+        "principal \"%s\": statement \"%s\" allows %s (administration)%s and statement \"%s\" allows %s "
+        "(usage)%s; give them to different principals or remove one",
+        show_somebody(who).text, kms_show_short(kms_bytes_text(admin->name)).text,
+        kms_action_name(admin_action), reach(admin), kms_show_short(kms_bytes_text(usage->name)).text,
+        kms_action_name(usage_action), reach(usage));
+    return KMS_FAIL(POLICY_NOT_SEPARATED);
+}
+
+kms_err kms_policy_check_separation(const kms_policy *policy, struct kms_why *why)
+{
+    for (size_t i = 0; policy != NULL && i < policy->statement_count; i++) {
+        const struct kms_statement *statement = &policy->statements[i];
+        for (size_t j = 0; j < statement->principal_count; j++) {
+            const struct kms_principal *principal = &statement->principals[j];
+            KMS_TRY(separate(policy, &(struct somebody){principal->name, principal->hash}, why));
+        }
+    }
+    if (policy == NULL) return KMS_OK;
+    return separate(policy, &(struct somebody){kms_bytes_of(NULL, 0), 0}, why);
+}
+
+static bool same_value(enum kms_family family, const struct kms_value *a, const struct kms_value *b)
+{
+    if (family == KMS_FAMILY_TEXT || family == KMS_FAMILY_ARN) return kms_bytes_equal(a->text, b->text);
+    if (family != KMS_FAMILY_ADDRESS) return a->number == b->number;
+    return a->network.len == b->network.len && a->network.prefix_bits == b->network.prefix_bits &&
+           kms_network_contains(&a->network, &b->network);
+}
+
+static bool same_condition(const struct kms_condition *a, const struct kms_condition *b)
+{
+    if (a->operator_id != b->operator_id || a->key != b->key || a->quantifier != b->quantifier) return false;
+    if (a->if_exists != b->if_exists || a->value_count != b->value_count) return false;
+    if (!kms_folded_equal(a->name, b->name)) return false;
+    enum kms_family family = kms_operator_rows[a->operator_id].family;
+    for (size_t i = 0; i < a->value_count; i++)
+        if (!same_value(family, &a->values[i], &b->values[i])) return false;
+    return true;
+}
+
+/* What differs between two keys, whoever asks. */
+static bool about_the_key(enum kms_condition_key key)
+{
+    return key == KMS_CONDITION_ON_KEY_SPEC || key == KMS_CONDITION_ON_KEY_USAGE ||
+           key == KMS_CONDITION_ON_KEY_ORIGIN || key == KMS_CONDITION_ON_ENCRYPTION_ALGORITHM ||
+           key == KMS_CONDITION_ON_REENCRYPT_ON_SAME_KEY;
+}
+
+/* Do the conditions of `weaker`, on one key, hold whenever those of `stronger`, on another key, do? True only
+ * when each of them stands in `stronger` too. */
+static bool implied(const struct kms_statement *weaker, const struct kms_statement *stronger)
+{
+    if (!weaker->any_resource) return false;
+    for (size_t i = 0; i < weaker->condition_count; i++) {
+        bool found = false;
+        for (size_t j = 0; j < stronger->condition_count && !found; j++)
+            found = same_condition(&weaker->conditions[i], &stronger->conditions[j]);
+        if (!found || about_the_key(weaker->conditions[i].key)) return false;
+    }
+    return true;
+}
+
+/* The actions that `outer` could deny somebody where `inner` does not. */
+static uint64_t denied_more(const kms_policy *inner, const kms_policy *outer, const struct somebody *who)
+{
+    uint64_t denied = 0;
+    const struct kms_statement *outer_end, *inner_end, *deny = denies_of(outer, &outer_end);
+    for (; deny < outer_end; deny++) {
+        if (!covers(deny, who)) continue;
+        uint64_t more = deny->actions;
+        for (const struct kms_statement *other = denies_of(inner, &inner_end); other < inner_end; other++)
+            if (covers(other, who) && implied(other, deny)) more &= ~other->actions;
+        denied |= more;
+    }
+    return denied;
+}
+
+/* The actions that `outer` surely gives somebody whenever the conditions of `allow` hold, denials aside. */
+static uint64_t surely_allowed(const kms_policy *outer, const struct somebody *who,
+                               const struct kms_statement *allow)
+{
+    uint64_t allowed = 0;
+    const struct kms_statement *end, *other = allows_of(outer, &end);
+    for (; other < end; other++)
+        if (covers(other, who) && implied(other, allow)) allowed |= other->actions;
+    return allowed;
+}
+
+static kms_err somebody_within(const kms_policy *inner, const kms_policy *outer, const struct somebody *who,
+                               struct kms_why *why)
+{
+    const struct kms_statement *end, *allow = allows_of(inner, &end);
+    uint64_t possible = kms_action_class_bits(KMS_CLASS_USAGE) & ~always_denied(inner, who);
+    uint64_t refused = denied_more(inner, outer, who);
+    for (; allow < end; allow++) {
+        uint64_t given = widest(allow, who) & possible;
+        if (given != 0) given &= ~(surely_allowed(outer, who, allow) & ~refused);
+        if (given == 0) continue;
+        kms_why_set(why, "principal \"%s\" would newly be allowed %s, by statement \"%s\"%s",
+                    show_somebody(who).text, kms_action_name((enum kms_action)__builtin_ctzll(given)),
+                    kms_show_short(kms_bytes_text(allow->name)).text, reach(allow));
+        return KMS_FAIL(APPROVAL_NEEDED);
+    }
+    return KMS_OK;
+}
+
+static kms_err named_within(const kms_policy *inner, const kms_policy *outer, const kms_policy *names,
+                            struct kms_why *why)
+{
+    for (size_t i = 0; i < names->statement_count; i++)
+        for (size_t j = 0; j < names->statements[i].principal_count; j++) {
+            const struct kms_principal *principal = &names->statements[i].principals[j];
+            KMS_TRY(somebody_within(inner, outer, &(struct somebody){principal->name, principal->hash}, why));
+        }
+    return KMS_OK;
+}
+
+kms_err kms_policy_check_users_within(const kms_policy *inner, const kms_policy *outer, struct kms_why *why)
+{
+    static struct kms_statement none;
+    static const kms_policy nobody = {.statements = &none}; /* of which it has 0 */
+    if (inner == NULL) return KMS_OK;
+    if (outer == NULL) outer = &nobody;
+    KMS_TRY(named_within(inner, outer, inner, why));
+    KMS_TRY(named_within(inner, outer, outer, why));
+    return somebody_within(inner, outer, &(struct somebody){kms_bytes_of(NULL, 0), 0}, why);
+}
