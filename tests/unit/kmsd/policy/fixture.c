@@ -1,0 +1,122 @@
+/* Documents and requests in short notation. */
+#include "tests/unit/kmsd/policy/fixture.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+struct kms_bytes quoted(const char *json)
+{
+    static char text[KMS_POLICY_BYTES * 2];
+    size_t len = strlen(json);
+    if (len >= sizeof text) abort();
+    for (size_t i = 0; i <= len; i++) text[i] = json[i] == '\'' ? '"' : json[i];
+    return kms_bytes_of(text, len);
+}
+
+kms_err parse(const char *json, kms_policy **ret_policy, struct kms_why *why)
+{
+    return kms_policy_parse(quoted(json), ret_policy, why);
+}
+
+kms_policy *parsed(const char *json)
+{
+    kms_policy *policy = NULL;
+    struct kms_why why = {""};
+    kms_err err = parse(json, &policy, &why);
+    if (kms_failed(err)) {
+        fprintf(stderr, "\n%s: %s\n%s\n", kms_err_reason(err), why.text, json);
+        exit(2);
+    }
+    return policy;
+}
+
+bool says(const struct kms_why *why, const char *words)
+{
+    if (strstr(why->text, words) != NULL) return true;
+    fprintf(stderr, "\nsays: %s\nnot:  %s\n", why->text, words);
+    return false;
+}
+
+enum kms_action action_called(const char *name)
+{
+    enum kms_action action = 0;
+    while (action < KMS_ACT_COUNT && strcmp(kms_action_name(action), name) != 0) action++;
+    return action;
+}
+
+static uint64_t time_us(const char *text)
+{
+    struct tm tm = {0};
+    if (strptime(text, "%Y-%m-%dT%H:%M:%SZ", &tm) == NULL) abort();
+    return (uint64_t)timegm(&tm) * 1000000;
+}
+
+static bool set_text(struct kms_access_request *request, const char *name, const char *value)
+{
+    const struct {
+        const char *name;
+        struct kms_bytes *to;
+    } rows[] = {
+        {"who", &request->principal},       {"resource", &request->resource},
+        {"alias", &request->request_alias}, {"spec", &request->key_spec},
+        {"usage", &request->key_usage},     {"origin", &request->key_origin},
+        {"ip", &request->source_ip},        {"algorithm", &request->encryption_algorithm},
+    };
+    for (size_t i = 0; i < KMS_COUNT(rows); i++)
+        if (strcmp(name, rows[i].name) == 0) {
+            *rows[i].to = kms_bytes_text(value);
+            return true;
+        }
+    return false;
+}
+
+static void set(struct asked *asked, const char *name, const char *value)
+{
+    struct kms_access_request *request = &asked->request;
+    bool yes = strcmp(value, "1") == 0;
+    if (set_text(request, name, value)) return;
+    if (strncmp(name, "ctx:", 4) == 0)
+        asked->pairs[request->context_count++] =
+            (struct kms_pair){kms_bytes_text(name + 4), kms_bytes_text(value)};
+    else if (strcmp(name, "action") == 0)
+        request->action = action_called(value);
+    else if (strcmp(name, "time") == 0)
+        request->now_us = time_us(value);
+    else if (strcmp(name, "tls") == 0)
+        request->secure_transport = yes;
+    else if (strcmp(name, "same") == 0)
+        request->reencrypt_on_same_key_known = true, request->reencrypt_on_same_key = yes;
+    else if (strcmp(name, "bypass") == 0)
+        request->bypass_lockout_known = true, request->bypass_lockout = yes;
+    else {
+        fprintf(stderr, "no such field of a request: %s\n", name);
+        exit(2);
+    }
+}
+
+void ask(const char *line, struct asked *ret_asked)
+{
+    char *rest = ret_asked->text, *field;
+    ret_asked->request = (struct kms_access_request){.principal = kms_bytes_text(APP),
+                                                     .action = KMS_ACT_DECRYPT,
+                                                     .resource = kms_bytes_text(KEY_A),
+                                                     .context = ret_asked->pairs,
+                                                     .now_us = time_us(PERIOD),
+                                                     .secure_transport = true};
+    snprintf(ret_asked->text, sizeof ret_asked->text, "%s", line);
+    while ((field = strsep(&rest, "|")) != NULL) {
+        char *value = strchr(field, '=');
+        if (value == NULL) continue;
+        *value = '\0';
+        set(ret_asked, field, value + 1);
+    }
+}
+
+struct kms_decision decided(const kms_policy *policy, const char *line)
+{
+    struct asked asked;
+    ask(line, &asked);
+    return kms_policy_decide(policy, &asked.request);
+}

@@ -1,0 +1,233 @@
+/* Builds random documents of the grammar and random requests. */
+#include "tests/unit/kmsd/policy/generate.h"
+
+#include <ctype.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define PICK(array) ((array)[generate_below(sizeof(array) / sizeof(array)[0])])
+
+static uint64_t state;
+
+void generate_seed(uint64_t seed)
+{
+    state = seed * 2 + 1;
+}
+
+unsigned generate_below(unsigned bound) /* xorshift64* */
+{
+    state ^= state >> 12;
+    state ^= state << 25;
+    state ^= state >> 27;
+    return (unsigned)(state * UINT64_C(0x2545f4914f6cdd1d) >> 33) % bound;
+}
+
+static bool chance(unsigned percent)
+{
+    return generate_below(100) < percent;
+}
+
+static const char *const principals[] = {"p",    "q", "arn:aws:iam::1:role/app", "arn:aws:iam::1:role/admin",
+                                         "cn:x", "P", "spiffe://corp/app"};
+static const char *const aliases[] = {"alias/a", "alias/b", "alias/app-1", "alias/*", "ALIAS/A", ""};
+static const char *const alias_values[] = {"alias/a",    "alias/*", "alias/app-?", "*",
+                                           "alias/${*}", "?lias/b", "Alias/A"};
+static const char *const keys[] = {"arn:aws:kms:local:1:key/a", "arn:aws:kms:local:1:key/b"};
+static const char *const numbers[] = {"5", "10", "-1.5", "1795348800", "0.25", "1795348799"};
+static const char *const dates[] = {"2026-11-22T12:00:00Z", "2027-01-01T00:00:00Z", "1795348800",
+                                    "1999-12-31T23:59:59Z"};
+static const char *const addresses[] = {"10.0.0.1", "10.1.2.3", "192.168.0.9", "2001:db8::1", "fe80::7"};
+static const char *const blocks[] = {"10.0.0.0/8", "10.0.0.0/31", "192.168.0.9", "2001:db8::/32",
+                                     "::/0",       "0.0.0.0/0",   "10.1.2.0/25"};
+static const char *const arns[] = {"arn:aws:iam::1:role/*", "arn:*:iam:*:?:role/a*",
+                                   "arn:aws:iam::2:role/app", "arn:aws:iam::1:role/app"};
+static const char *const flags[] = {"true", "false"};
+static const char *const names[] = {"App", "APP", "tier", "n"};
+static const char *const context_values[] = {
+    "a", "A", "b", "5", "10", "true", "arn:aws:iam::1:role/app", "alias/a", "10.0.0.1", ""};
+static const char *const patterns[] = {"a", "b", "*", "a*", "?", "", "5"};
+
+const char *generate_principal(void)
+{
+    return chance(10) ? "stranger" : PICK(principals);
+}
+
+/* What goes together: operators, keys, values. */
+#define TABLE(array) (array), sizeof(array) / sizeof(array)[0]
+static const char *const text_operators[] = {
+    "StringEquals", "StringNotEquals", "StringEqualsIgnoreCase", "StringNotEqualsIgnoreCase",
+    "StringLike",   "StringNotLike"};
+static const char *const number_operators[] = {"NumericEquals",      "NumericNotEquals",
+                                               "NumericLessThan",    "NumericLessThanEquals",
+                                               "NumericGreaterThan", "NumericGreaterThanEquals"};
+static const char *const date_operators[] = {"DateEquals",      "DateNotEquals",
+                                             "DateLessThan",    "DateLessThanEquals",
+                                             "DateGreaterThan", "DateGreaterThanEquals"};
+static const char *const arn_operators[] = {"ArnEquals", "ArnNotEquals", "ArnLike", "ArnNotLike"};
+static const char *const address_operators[] = {"IpAddress", "NotIpAddress"};
+static const char *const flag_operators[] = {"Bool"};
+static const char *const null_operators[] = {"Null"};
+static const char *const alias_keys[] = {"kms:RequestAlias", "kms:EncryptionContext:App"};
+static const char *const text_keys[] = {"kms:EncryptionContext:App", "kms:EncryptionContext:tier",
+                                        "kms:KeySpec", "kms:KeyUsage"};
+static const char *const who_keys[] = {"aws:PrincipalArn", "kms:EncryptionContext:App"};
+static const char *const number_keys[] = {"aws:EpochTime", "kms:EncryptionContext:n"};
+static const char *const date_keys[] = {"aws:CurrentTime", "aws:EpochTime"};
+static const char *const address_keys[] = {"aws:SourceIp", "kms:EncryptionContext:n"};
+static const char *const flag_keys[] = {"aws:SecureTransport", "kms:ReEncryptOnSameKey",
+                                        "kms:BypassPolicyLockoutSafetyCheck", "kms:EncryptionContext:App"};
+static const char *const list_keys[] = {"kms:EncryptionContextKeys"};
+static const char *const null_keys[] = {
+    "kms:RequestAlias", "kms:EncryptionContextKeys", "kms:EncryptionContext:App", "kms:GrantIsForAWSResource",
+    "aws:SourceIp",     "aws:SecureTransport"};
+static const struct family {
+    const char *const *operators;
+    size_t operator_count;
+    const char *const *keys;
+    size_t key_count;
+    const char *const *values;
+    size_t value_count;
+} families[] = {
+    {TABLE(text_operators), TABLE(alias_keys), TABLE(alias_values)},
+    {TABLE(text_operators), TABLE(text_keys), TABLE(patterns)},
+    {TABLE(text_operators), TABLE(who_keys), TABLE(principals)},
+    {TABLE(text_operators), TABLE(list_keys), TABLE(names)},
+    {TABLE(number_operators), TABLE(number_keys), TABLE(numbers)},
+    {TABLE(date_operators), TABLE(date_keys), TABLE(dates)},
+    {TABLE(arn_operators), TABLE(who_keys), TABLE(arns)},
+    {TABLE(address_operators), TABLE(address_keys), TABLE(blocks)},
+    {TABLE(flag_operators), TABLE(flag_keys), TABLE(flags)},
+    {TABLE(null_operators), TABLE(null_keys), TABLE(flags)},
+};
+
+static json_t *some_of(const char *const *values, size_t count)
+{
+    if (chance(60)) return json_string(values[generate_below((unsigned)count)]);
+    json_t *list = json_array();
+    for (unsigned i = 0, n = 1 + generate_below(3); i < n; i++)
+        json_array_append_new(list, json_string(values[generate_below((unsigned)count)]));
+    return list;
+}
+
+static void add_condition(json_t *conditions, bool upper)
+{
+    const struct family *family = &PICK(families);
+    const char *operator= family->operators[generate_below((unsigned)family->operator_count)];
+    const char *key = family->keys[generate_below((unsigned)family->key_count)], *set = "";
+    char name[80], key_name[80];
+    bool null = strcmp(operator, "Null") == 0, list = strcmp(key, "kms:EncryptionContextKeys") == 0;
+    bool context = strncmp(key, "kms:EncryptionContext:", 22) == 0;
+    if (!null && (list || chance(15))) set = context || chance(50) ? "ForAnyValue:" : "ForAllValues:";
+    snprintf(name, sizeof name, "%s%s%s", set, operator, !null && chance(20) ? "IfExists" : "");
+    for (size_t i = 0; i <= strlen(key); i++)
+        key_name[i] = upper ? (char)toupper((unsigned char)key[i]) : key[i];
+    json_t *block = json_object_get(conditions, name);
+    if (block == NULL) json_object_set_new(conditions, name, block = json_object());
+    json_object_set_new(block, key_name, some_of(family->values, family->value_count));
+}
+
+static json_t *generate_who(bool calm)
+{
+    if (chance(calm ? 5 : 20)) return json_string("*");
+    json_t *names_json = some_of(principals, sizeof principals / sizeof *principals);
+    if (!calm && chance(5)) names_json = (json_decref(names_json), json_string("*"));
+    return json_pack("{s:o}", "AWS", names_json);
+}
+
+static void add_who(json_t *statement, bool calm)
+{
+    json_t *who = generate_who(calm), *names_json = json_object_get(who, "AWS");
+    const char *only = json_string_value(names_json);
+    bool not_who = chance(12);
+    if (not_who && (only == NULL || strcmp(only, "*") == 0)) { /* a "*" among the names would leave nobody */
+        json_decref(who);
+        who = json_pack("{s:s}", "AWS", PICK(principals));
+    }
+    json_object_set_new(statement, not_who ? "NotPrincipal" : "Principal", who);
+}
+
+static void add_actions(json_t *statement, bool calm, bool deny)
+{
+    static const char *const any[] = {"*",           "kms:*",         "kms:Put*",    "kms:*crypt*",
+                                      "KMS:Decrypt", "kms:Generate*", "kms:??crypt", "kms:PutKeyPolicy",
+                                      "kms:Create*", "kms:*Key",      "kms:Sign",    "kms:Encrypt"};
+    static const char *const admin[] = {"kms:Put*", "kms:PutKeyPolicy", "kms:Create*",
+                                        "kms:ScheduleKeyDeletion"};
+    static const char *const usage[] = {"kms:Decrypt", "kms:*crypt", "kms:Generate*", "kms:Sign"};
+    if (chance(12))
+        json_object_set_new(statement, "NotAction", json_string(chance(50) ? "kms:Put*" : "kms:*crypt*"));
+    else if (!calm || deny)
+        json_object_set_new(statement, "Action", some_of(TABLE(any)));
+    else
+        json_object_set_new(statement, "Action", chance(50) ? some_of(TABLE(admin)) : some_of(TABLE(usage)));
+}
+
+static void add_resources(json_t *statement)
+{
+    static const char *const resources[] = {"*", "arn:aws:kms:local:1:key/a", "arn:*:kms:*:*:key/*",
+                                            "arn:aws:kms:local:2:key/a"};
+    if (chance(5))
+        json_object_set_new(statement, "NotResource", json_string(keys[0]));
+    else
+        json_object_set_new(statement, "Resource", chance(60) ? json_string("*") : some_of(TABLE(resources)));
+}
+
+json_t *generate_statement(bool calm)
+{
+    json_t *statement = json_object();
+    bool deny = chance(calm ? 15 : 35);
+    json_object_set_new(statement, "Effect", json_string(deny ? "Deny" : "Allow"));
+    add_who(statement, calm);
+    add_actions(statement, calm, deny);
+    add_resources(statement);
+    if (chance(calm ? 30 : 60)) {
+        json_t *conditions = json_object();
+        bool upper = chance(20);
+        for (unsigned i = 0, n = 1 + generate_below(3); i < n; i++) add_condition(conditions, upper);
+        json_object_set_new(statement, "Condition", conditions);
+    }
+    return statement;
+}
+
+json_t *generate_document(bool calm)
+{
+    json_t *list = json_array();
+    for (unsigned i = 0, n = 1 + generate_below(calm ? 3 : 6); i < n; i++)
+        json_array_append_new(list, generate_statement(calm));
+    return json_pack("{s:s, s:o}", "Version", "2012-10-17", "Statement", list);
+}
+
+static struct kms_bytes perhaps(const char *text)
+{
+    return chance(50) ? kms_bytes_text(text) : kms_bytes_of(NULL, 0);
+}
+
+void generate_surroundings(struct kms_access_request *request)
+{
+    static const uint64_t times[] = {1795348800, 1795348799, 1798761600, 5, 10, 4102444800};
+    request->source_ip = perhaps(PICK(addresses));
+    request->now_us = PICK(times) * 1000000;
+    request->key_spec = perhaps(PICK(context_values));
+    request->key_usage = perhaps(PICK(context_values));
+}
+
+void generate_request(struct generated *ret_generated)
+{
+    struct kms_access_request *request = &ret_generated->request;
+    *request = (struct kms_access_request){.principal = kms_bytes_text(generate_principal()),
+                                           .action = generate_below(KMS_ACT_COUNT),
+                                           .resource = kms_bytes_text(PICK(keys)),
+                                           .context = ret_generated->pairs,
+                                           .request_alias = perhaps(PICK(aliases)),
+                                           .secure_transport = chance(80),
+                                           .reencrypt_on_same_key_known = chance(50),
+                                           .reencrypt_on_same_key = chance(50),
+                                           .bypass_lockout_known = chance(50),
+                                           .bypass_lockout = chance(50)};
+    generate_surroundings(request);
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (chance(40))
+            ret_generated->pairs[request->context_count++] =
+                (struct kms_pair){kms_bytes_text(names[i]), kms_bytes_text(PICK(context_values))};
+}

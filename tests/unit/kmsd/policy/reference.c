@@ -1,0 +1,261 @@
+/* Evaluates a document by walking its JSON, with the C library's fnmatch, strptime, strtod and inet_pton. */
+#include "tests/unit/kmsd/policy/reference.h"
+
+#include <arpa/inet.h>
+#include <fnmatch.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <time.h>
+
+enum { VALUES_MOST = 70, TEXT_MOST = 256 };
+
+struct values {
+    size_t count;
+    char text[VALUES_MOST][TEXT_MOST];
+};
+
+static void add(struct values *values, struct kms_bytes text)
+{
+    if (text.ptr == NULL) return;
+    if (values->count == VALUES_MOST || text.len >= TEXT_MOST) abort();
+    snprintf(values->text[values->count++], TEXT_MOST, "%.*s", (int)text.len, (const char *)text.ptr);
+}
+
+static void list_of(json_t *json, struct values *values)
+{
+    values->count = 0;
+    size_t count = json_is_array(json) ? json_array_size(json) : 1;
+    for (size_t i = 0; i < count; i++) {
+        json_t *item = json_is_array(json) ? json_array_get(json, i) : json;
+        add(values, kms_bytes_of(json_string_value(item), json_string_length(item)));
+    }
+}
+
+static bool lists(json_t *json, const char *text)
+{
+    struct values values;
+    list_of(json, &values);
+    for (size_t i = 0; i < values.count; i++)
+        if (strcmp(values.text[i], text) == 0) return true;
+    return false;
+}
+
+static bool principal_matches(json_t *statement, const char *principal)
+{
+    json_t *yes = json_object_get(statement, "Principal"), *no = json_object_get(statement, "NotPrincipal");
+    json_t *names = yes != NULL ? yes : no;
+    if (json_is_object(names)) names = json_object_get(names, "AWS");
+    bool listed = lists(names, "*") || lists(names, principal);
+    return yes != NULL ? listed : !listed;
+}
+
+static bool action_matches(json_t *statement, const char *action)
+{
+    json_t *yes = json_object_get(statement, "Action"), *no = json_object_get(statement, "NotAction");
+    struct values patterns;
+    bool listed = false;
+    list_of(yes != NULL ? yes : no, &patterns);
+    for (size_t i = 0; i < patterns.count; i++)
+        if (fnmatch(patterns.text[i], action, FNM_CASEFOLD | FNM_NOESCAPE) == 0) listed = true;
+    return yes != NULL ? listed : !listed;
+}
+
+static void replace_star(const char *text, const char *by, char to[2 * TEXT_MOST])
+{
+    for (; *text != '\0'; text++) {
+        bool star = strncmp(text, "${*}", 4) == 0;
+        if (star) text += 3;
+        to += sprintf(to, "%.*s", star ? (int)strlen(by) : 1, star ? by : text);
+    }
+    *to = '\0';
+}
+
+static bool like(const char *pattern, const char *text)
+{
+    char glob[2 * TEXT_MOST];
+    replace_star(pattern, "[*]", glob); /* a literal star, said to fnmatch */
+    return fnmatch(glob, text, FNM_NOESCAPE) == 0;
+}
+
+static bool arn_like(const char *pattern, const char *text)
+{
+    for (int part = 0; part < 5; part++) {
+        char one[TEXT_MOST], other[TEXT_MOST];
+        const char *end = strchr(pattern, ':'), *text_end = strchr(text, ':');
+        if (end == NULL || text_end == NULL) return false;
+        snprintf(one, sizeof one, "%.*s", (int)(end - pattern), pattern);
+        snprintf(other, sizeof other, "%.*s", (int)(text_end - text), text);
+        if (!like(one, other)) return false;
+        pattern = end + 1;
+        text = text_end + 1;
+    }
+    return like(pattern, text);
+}
+
+static bool resource_matches(json_t *statement, const char *resource)
+{
+    json_t *yes = json_object_get(statement, "Resource"), *no = json_object_get(statement, "NotResource");
+    struct values patterns;
+    bool listed = false;
+    list_of(yes != NULL ? yes : no, &patterns);
+    for (size_t i = 0; i < patterns.count; i++)
+        if (strcmp(patterns.text[i], "*") == 0 || arn_like(patterns.text[i], resource)) listed = true;
+    return yes != NULL ? listed : !listed;
+}
+
+static bool number_of(const char *text, double *ret_number)
+{
+    char *end;
+    *ret_number = strtod(text, &end);
+    return *text != '\0' && *end == '\0' && strspn(text, "+-.0123456789") == strlen(text);
+}
+
+static bool date_of(const char *text, double *ret_seconds)
+{
+    struct tm tm = {0};
+    const char *end = strptime(text, "%Y-%m-%dT%H:%M:%SZ", &tm);
+    if (end == NULL || *end != '\0') return number_of(text, ret_seconds);
+    *ret_seconds = (double)timegm(&tm);
+    return true;
+}
+
+static bool in_block(const char *block, const char *address)
+{
+    unsigned char want[16], have[16];
+    char copy[TEXT_MOST], *slash;
+    snprintf(copy, sizeof copy, "%s", block);
+    if ((slash = strchr(copy, '/')) != NULL) *slash = '\0';
+    int family = strchr(copy, ':') != NULL ? AF_INET6 : AF_INET;
+    int bits = slash != NULL ? atoi(slash + 1) : family == AF_INET ? 32 : 128;
+    if (inet_pton(family, copy, want) != 1 || inet_pton(family, address, have) != 1) return false;
+    for (int i = 0; i < bits; i++)
+        if (((want[i / 8] ^ have[i / 8]) & 0x80 >> i % 8) != 0) return false;
+    return true;
+}
+
+/* "StringNotLike" is asked as "StringLike". */
+static bool matches(const char *operator, const char * wanted, const char *actual)
+{
+    double a, w;
+    char plain[2 * TEXT_MOST];
+    replace_star(wanted, "*", plain);
+    if (strncmp(operator, "String", 6) == 0) {
+        if (strstr(operator, "Like") != NULL) return like(wanted, actual);
+        return strstr(operator, "IgnoreCase") != NULL ? strcasecmp(plain, actual) == 0
+                                                      : strcmp(plain, actual) == 0;
+    }
+    if (strncmp(operator, "Arn", 3) == 0) return arn_like(wanted, actual);
+    if (strncmp(operator, "Bool", 4) == 0) return strcasecmp(wanted, actual) == 0;
+    if (strstr(operator, "IpAddress") != NULL) return in_block(wanted, actual);
+    bool numeric = strncmp(operator, "Numeric", 7) == 0;
+    if (!(numeric ? number_of(wanted, &w) && number_of(actual, &a)
+                  : date_of(wanted, &w) && date_of(actual, &a)))
+        return false;
+    if (strstr(operator, "LessThanEquals") != NULL) return a <= w;
+    if (strstr(operator, "LessThan") != NULL) return a < w;
+    if (strstr(operator, "GreaterThanEquals") != NULL) return a >= w;
+    return strstr(operator, "GreaterThan") != NULL ? a > w : a == w;
+}
+
+static void flag(struct values *values, bool known, bool value)
+{
+    if (known) add(values, kms_bytes_text(value ? "true" : "false"));
+}
+
+static void actual_values(const char *key, const struct kms_access_request *r, struct values *values)
+{
+    const struct {
+        const char *key;
+        struct kms_bytes value;
+    } texts[] = {{"kms:RequestAlias", r->request_alias},
+                 {"kms:KeySpec", r->key_spec},
+                 {"aws:SourceIp", r->source_ip},
+                 {"kms:KeyUsage", r->key_usage},
+                 {"aws:PrincipalArn", r->principal}};
+    char number[32];
+    values->count = 0;
+    snprintf(number, sizeof number, "%llu", (unsigned long long)(r->now_us / 1000000));
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+        if (strcasecmp(key, texts[i].key) == 0) add(values, texts[i].value);
+    for (size_t i = 0; i < r->context_count; i++) {
+        char name[TEXT_MOST];
+        snprintf(name, sizeof name, "kms:EncryptionContext:%.*s", (int)r->context[i].name.len,
+                 (const char *)r->context[i].name.ptr);
+        if (strcasecmp(key, name) == 0) add(values, r->context[i].value);
+        if (strcasecmp(key, "kms:EncryptionContextKeys") == 0) add(values, r->context[i].name);
+    }
+    if (strcasecmp(key, "aws:CurrentTime") == 0 || strcasecmp(key, "aws:EpochTime") == 0)
+        add(values, kms_bytes_text(number));
+    if (strcasecmp(key, "aws:SecureTransport") == 0) flag(values, true, r->secure_transport);
+    if (strcasecmp(key, "kms:ReEncryptOnSameKey") == 0)
+        flag(values, r->reencrypt_on_same_key_known, r->reencrypt_on_same_key);
+    if (strcasecmp(key, "kms:BypassPolicyLockoutSafetyCheck") == 0)
+        flag(values, r->bypass_lockout_known, r->bypass_lockout);
+}
+
+/* One value of the request against all of the document, NOR when negated. */
+static bool value_satisfies(const char *operator, bool negated, const struct values *wanted,
+                            const char *actual)
+{
+    bool any = false;
+    for (size_t i = 0; i < wanted->count; i++)
+        if (matches(operator, wanted->text[i], actual)) any = true;
+    return negated ? !any : any;
+}
+
+static bool holds(const char *name, const char *key, json_t *json, const struct kms_access_request *request)
+{
+    struct values wanted, actual;
+    list_of(json, &wanted);
+    actual_values(key, request, &actual);
+    bool all = strncmp(name, "ForAllValues:", 13) == 0, any = strncmp(name, "ForAnyValue:", 12) == 0;
+    const char *operator= all ? name + 13 : any ? name + 12 : name;
+    bool if_exists = strstr(operator, "IfExists") != NULL, negated = strstr(operator, "Not") != NULL;
+    if (strcmp(operator, "Null") == 0) return lists(json, actual.count == 0 ? "true" : "false");
+    if (actual.count == 0) {
+        if (if_exists || all) return true;
+        return any ? false : negated;
+    }
+    size_t satisfied = 0;
+    for (size_t i = 0; i < actual.count; i++)
+        satisfied += value_satisfies(operator, negated, &wanted, actual.text[i]);
+    if (all) return satisfied == actual.count;
+    if (any) return satisfied > 0;
+    return negated ? satisfied == actual.count : satisfied > 0;
+}
+
+static bool conditions_hold(json_t *conditions, const struct kms_access_request *request)
+{
+    const char *operator, * key;
+    json_t *block, *values;
+    bool all = true;
+    json_object_foreach(conditions, operator, block)
+        json_object_foreach(block, key, values) if (!holds(operator, key, values, request)) all = false;
+    return all;
+}
+
+enum kms_effect reference_decide(json_t *document, const struct kms_access_request *request)
+{
+    char principal[TEXT_MOST], resource[TEXT_MOST];
+    json_t *list = json_object_get(document, "Statement"), *statement;
+    size_t i;
+    bool allowed = false, denied = false;
+    snprintf(principal, sizeof principal, "%.*s", (int)request->principal.len,
+             (const char *)request->principal.ptr);
+    snprintf(resource, sizeof resource, "%.*s", (int)request->resource.len,
+             (const char *)request->resource.ptr);
+    json_array_foreach(list, i, statement)
+    {
+        if (!principal_matches(statement, principal)) continue;
+        if (!action_matches(statement, kms_action_name(request->action))) continue;
+        if (!resource_matches(statement, resource)) continue;
+        if (!conditions_hold(json_object_get(statement, "Condition"), request)) continue;
+        if (strcmp(json_string_value(json_object_get(statement, "Effect")), "Deny") == 0)
+            denied = true;
+        else
+            allowed = true;
+    }
+    return denied ? KMS_DENY_EXPLICIT : allowed ? KMS_ALLOW : KMS_DENY_IMPLICIT;
+}

@@ -1,0 +1,193 @@
+/* Conditions: every operator with present, missing, several and negated values. */
+#include <stdio.h>
+
+#include "tests/unit/kmsd/policy/fixture.h"
+
+static const struct {
+    const char *condition, *request;
+    bool holds;
+} rows[] = {
+    /* text */
+    {"{'StringEquals':{'kms:RequestAlias':'alias/a'}}", "alias=alias/a", true},
+    {"{'StringEquals':{'kms:RequestAlias':'alias/a'}}", "alias=alias/A", false},
+    {"{'StringEquals':{'kms:RequestAlias':'alias/a'}}", "", false},
+    {"{'StringEquals':{'kms:RequestAlias':['alias/b','alias/a']}}", "alias=alias/a", true},
+    {"{'StringEquals':{'kms:RequestAlias':'alias/*'}}", "alias=alias/a", false},
+    {"{'StringEquals':{'kms:RequestAlias':'alias/*'}}", "alias=alias/*", true},
+    {"{'StringEquals':{'kms:RequestAlias':'a${*}${$}'}}", "alias=a*$", true},
+    {"{'StringEquals':{'kms:RequestAlias':''}}", "alias=", true},
+    {"{'StringEqualsIfExists':{'kms:RequestAlias':'alias/a'}}", "", true},
+    {"{'StringEqualsIfExists':{'kms:RequestAlias':'alias/a'}}", "alias=alias/b", false},
+    {"{'StringNotEquals':{'kms:RequestAlias':'alias/a'}}", "alias=alias/a", false},
+    {"{'StringNotEquals':{'kms:RequestAlias':'alias/a'}}", "alias=alias/b", true},
+    {"{'StringNotEquals':{'kms:RequestAlias':'alias/a'}}", "", true},
+    {"{'StringNotEquals':{'kms:RequestAlias':['alias/a','alias/b']}}", "alias=alias/b", false}, /* NOR */
+    {"{'StringNotEquals':{'kms:RequestAlias':['alias/a','alias/b']}}", "alias=alias/c", true},
+    {"{'StringNotEqualsIfExists':{'kms:RequestAlias':'alias/a'}}", "", true},
+    {"{'StringEqualsIgnoreCase':{'kms:RequestAlias':'ALIAS/a'}}", "alias=alias/A", true},
+    {"{'StringEqualsIgnoreCase':{'kms:RequestAlias':'ALIAS/a'}}", "alias=alias/b", false},
+    {"{'StringNotEqualsIgnoreCase':{'kms:RequestAlias':'ALIAS/a'}}", "alias=alias/A", false},
+    {"{'StringNotEqualsIgnoreCase':{'kms:RequestAlias':'ALIAS/a'}}", "", true},
+    {"{'StringLike':{'kms:RequestAlias':'alias/app-*'}}", "alias=alias/app-1/x", true},
+    {"{'StringLike':{'kms:RequestAlias':'alias/app-*'}}", "alias=alias/App-1", false},
+    {"{'StringLike':{'kms:RequestAlias':'alias/app-?'}}", "alias=alias/app-12", false},
+    {"{'StringLike':{'kms:RequestAlias':'alias/${*}'}}", "alias=alias/x", false},
+    {"{'StringLike':{'kms:RequestAlias':'alias/${*}'}}", "alias=alias/*", true},
+    {"{'StringLike':{'kms:RequestAlias':'*'}}", "", false},
+    {"{'StringNotLike':{'kms:RequestAlias':'alias/app-*'}}", "alias=alias/app-1", false},
+    {"{'StringNotLike':{'kms:RequestAlias':['alias/x','alias/app-*']}}", "alias=alias/y", true},
+    {"{'StringNotLike':{'kms:RequestAlias':'*'}}", "", true},
+    {"{'StringEquals':{'kms:KeySpec':'SYMMETRIC_DEFAULT','kms:KeyUsage':'ENCRYPT_DECRYPT'}}",
+     "spec=SYMMETRIC_DEFAULT|usage=ENCRYPT_DECRYPT", true},
+    {"{'StringEquals':{'kms:KeySpec':'SYMMETRIC_DEFAULT','kms:KeyUsage':'SIGN_VERIFY'}}",
+     "spec=SYMMETRIC_DEFAULT|usage=ENCRYPT_DECRYPT", false}, /* all keys */
+    {"{'StringEquals':{'kms:KeyOrigin':'AWS_KMS'},'StringLike':{'kms:EncryptionAlgorithm':'SYM*'}}",
+     "origin=AWS_KMS|algorithm=SYMMETRIC_DEFAULT", true},
+    {"{'StringEquals':{'kms:KeyOrigin':'AWS_KMS'},'StringLike':{'kms:EncryptionAlgorithm':'RSA*'}}",
+     "origin=AWS_KMS|algorithm=SYMMETRIC_DEFAULT", false}, /* all operators */
+    {"{'StringEquals':{'AWS:principalARN':'" APP "'}}", "", true},
+    {"{'StringLike':{'aws:PrincipalArn':'spiffe://corp/*'}}", "who=spiffe://corp/app", true},
+    /* encryption context */
+    {"{'StringEquals':{'kms:EncryptionContext:App':'a'}}", "ctx:App=a|ctx:Other=b", true},
+    {"{'StringEquals':{'kms:EncryptionContext:App':'a'}}", "ctx:App=A", false},
+    {"{'StringEquals':{'KMS:encryptioncontext:APP':'a'}}", "ctx:App=a", true}, /* key names in any case */
+    {"{'StringEquals':{'kms:EncryptionContext:App':'a'}}", "ctx:Application=a", false},
+    {"{'StringEquals':{'kms:EncryptionContext:App':'a'}}", "", false},
+    {"{'StringNotEquals':{'kms:EncryptionContext:App':'a'}}", "ctx:Other=a", true},
+    {"{'StringEquals':{'kms:EncryptionContext:App':'a'}}", "ctx:APP=x|ctx:App=a", true},
+    {"{'StringNotEquals':{'kms:EncryptionContext:App':'a'}}", "ctx:APP=x|ctx:App=a", false},
+    {"{'StringEquals':{'kms:EncryptionContext:App':''}}", "ctx:App=", true},
+    {"{'StringEquals':{'kms:EncryptionContext:aws:s3:arn':'x'}}", "ctx:aws:s3:arn=x", true},
+    {"{'NumericLessThan':{'kms:EncryptionContext:n':'10'}}", "ctx:n=9.5", true},
+    {"{'NumericLessThan':{'kms:EncryptionContext:n':'10'}}", "ctx:n=10", false},
+    {"{'NumericLessThan':{'kms:EncryptionContext:n':'10'}}", "ctx:n=nine", false},
+    {"{'NumericNotEquals':{'kms:EncryptionContext:n':'10'}}", "ctx:n=nine", true},
+    {"{'Bool':{'kms:EncryptionContext:b':true}}", "ctx:b=TRUE", true},
+    {"{'Bool':{'kms:EncryptionContext:b':true}}", "ctx:b=1", false},
+    {"{'DateGreaterThan':{'kms:EncryptionContext:d':'2026-01-01'}}", "ctx:d=2026-01-02", true},
+    {"{'DateGreaterThan':{'kms:EncryptionContext:d':'2026-01-01'}}", "ctx:d=soon", false},
+    {"{'IpAddress':{'kms:EncryptionContext:ip':'10.0.0.0/8'}}", "ctx:ip=10.1.1.1", true},
+    {"{'ArnLike':{'kms:EncryptionContext:arn':'arn:aws:logs:*:1:group/*'}}",
+     "ctx:arn=arn:aws:logs:eu:1:group/x", true},
+    /* numbers and dates */
+    {"{'NumericEquals':{'aws:EpochTime':1795348800}}", "", true},
+    {"{'NumericEquals':{'aws:EpochTime':'1795348801'}}", "", false},
+    {"{'NumericNotEquals':{'aws:EpochTime':['1','2']}}", "", true},
+    {"{'NumericNotEquals':{'aws:EpochTime':['1','1795348800']}}", "", false},
+    {"{'NumericLessThanEquals':{'aws:EpochTime':1795348800}}", "", true},
+    {"{'NumericLessThan':{'aws:EpochTime':1795348800}}", "", false},
+    {"{'NumericGreaterThan':{'aws:EpochTime':1795348799.5}}", "", true},
+    {"{'NumericGreaterThanEquals':{'aws:EpochTime':[9999999999,1]}}", "", true},
+    {"{'DateEquals':{'aws:CurrentTime':'" PERIOD "'}}", "", true},
+    {"{'DateEquals':{'aws:EpochTime':'2026-11-22T13:00:00+01:00'}}", "", true},
+    {"{'DateNotEquals':{'aws:CurrentTime':'" PERIOD "'}}", "", false},
+    {"{'DateLessThan':{'aws:CurrentTime':'2027-01-01T00:00:00Z'}}", "", true},
+    {"{'DateLessThan':{'aws:CurrentTime':'2027-01-01T00:00:00Z'}}", "time=2027-01-01T00:00:00Z", false},
+    {"{'DateLessThanEquals':{'aws:CurrentTime':'2027-01-01T00:00:00Z'}}", "time=2027-01-01T00:00:00Z", true},
+    {"{'DateGreaterThan':{'aws:CurrentTime':'2026'},'DateLessThan':{'aws:CurrentTime':'2027'}}", "", true},
+    {"{'DateGreaterThanEquals':{'aws:CurrentTime':'1795348801'}}", "", false},
+    /* flags */
+    {"{'Bool':{'aws:SecureTransport':'true'}}", "", true},
+    {"{'Bool':{'aws:SecureTransport':'true'}}", "tls=0", false},
+    {"{'Bool':{'aws:SecureTransport':'false'}}", "tls=0", true},
+    {"{'Bool':{'kms:ReEncryptOnSameKey':'true'}}", "same=1", true},
+    {"{'Bool':{'kms:ReEncryptOnSameKey':'false'}}", "", false},
+    {"{'BoolIfExists':{'kms:ReEncryptOnSameKey':'false'}}", "", true},
+    {"{'BoolIfExists':{'kms:ReEncryptOnSameKey':'false'}}", "same=1", false},
+    {"{'Bool':{'kms:BypassPolicyLockoutSafetyCheck':'true'}}", "bypass=1", true},
+    {"{'Bool':{'kms:BypassPolicyLockoutSafetyCheck':'true'}}", "bypass=0", false},
+    {"{'Bool':{'kms:GrantIsForAWSResource':'true'}}", "", false},
+    {"{'Null':{'kms:GrantIsForAWSResource':'true'}}", "", true},
+    /* addresses */
+    {"{'IpAddress':{'aws:SourceIp':'10.0.0.0/8'}}", "ip=10.2.3.4", true},
+    {"{'IpAddress':{'aws:SourceIp':['192.168.0.0/16','10.0.0.0/8']}}", "ip=10.2.3.4", true},
+    {"{'IpAddress':{'aws:SourceIp':'10.0.0.0/8'}}", "ip=::ffff:10.2.3.4", true},
+    {"{'IpAddress':{'aws:SourceIp':'10.0.0.0/8'}}", "", false}, /* a Unix socket */
+    {"{'IpAddress':{'aws:SourceIp':'10.0.0.0/8'}}", "ip=garbage", false},
+    {"{'IpAddressIfExists':{'aws:SourceIp':'10.0.0.0/8'}}", "", true},
+    {"{'IpAddress':{'aws:SourceIp':'2001:db8::/32'}}", "ip=2001:db8::7", true},
+    {"{'IpAddress':{'aws:SourceIp':'2001:db8::/32'}}", "ip=2001:db9::7", false},
+    {"{'NotIpAddress':{'aws:SourceIp':'10.0.0.0/8'}}", "ip=11.0.0.1", true},
+    {"{'NotIpAddress':{'aws:SourceIp':['10.0.0.0/8','11.0.0.0/8']}}", "ip=11.0.0.1", false},
+    {"{'NotIpAddress':{'aws:SourceIp':'10.0.0.0/8'}}", "", true},
+    {"{'IpAddress':{'aws:SourceIp':'10.0.0.0/8'},'NotIpAddress':{'aws:SourceIp':'10.1.0.0/16'}}",
+     "ip=10.2.0.1", true},
+    {"{'IpAddress':{'aws:SourceIp':'10.0.0.0/8'},'NotIpAddress':{'aws:SourceIp':'10.1.0.0/16'}}",
+     "ip=10.1.0.1", false},
+    /* ARNs */
+    {"{'ArnEquals':{'aws:PrincipalArn':'arn:aws:iam::123456789:role/*'}}", "", true},
+    {"{'ArnLike':{'aws:PrincipalArn':'arn:aws:iam::*:role/app-role'}}", "", true},
+    {"{'ArnLike':{'aws:PrincipalArn':'arn:aws:iam::12345*:role/admin'}}", "", false},
+    {"{'ArnLike':{'aws:PrincipalArn':'arn:aws:*:*:*:*'}}", "who=cn:app", false},
+    {"{'ArnNotEquals':{'aws:PrincipalArn':'arn:aws:iam::1:role/*'}}", "", true},
+    {"{'ArnNotLike':{'aws:PrincipalArn':['arn:aws:iam::1:role/*','" APP "']}}", "", false},
+    {"{'ArnNotLike':{'aws:PrincipalArn':'" APP "'}}", "who=cn:app", true},
+    /* Null */
+    {"{'Null':{'kms:RequestAlias':'true'}}", "", true},
+    {"{'Null':{'kms:RequestAlias':'true'}}", "alias=alias/a", false},
+    {"{'Null':{'kms:RequestAlias':'false'}}", "alias=alias/a", true},
+    {"{'Null':{'kms:RequestAlias':['true','false']}}", "", true},
+    {"{'Null':{'kms:EncryptionContext:App':false}}", "ctx:app=", true},
+    {"{'Null':{'kms:EncryptionContextKeys':'false'}}", "", false},
+    {"{'Null':{'kms:EncryptionContextKeys':'false'}}", "ctx:a=b", true},
+    /* sets of values */
+    {"{'ForAllValues:StringEquals':{'kms:EncryptionContextKeys':['a','b']}}", "ctx:a=1|ctx:b=2", true},
+    {"{'ForAllValues:StringEquals':{'kms:EncryptionContextKeys':['a','b']}}", "ctx:a=1", true},
+    {"{'ForAllValues:StringEquals':{'kms:EncryptionContextKeys':['a','b']}}", "ctx:a=1|ctx:c=2", false},
+    {"{'ForAllValues:StringEquals':{'kms:EncryptionContextKeys':['a','b']}}", "", true},
+    {"{'ForAllValues:StringEquals':{'kms:EncryptionContextKeys':'App'}}", "ctx:app=1",
+     false}, /* names as values */
+    {"{'ForAllValues:StringNotEquals':{'kms:EncryptionContextKeys':['a','b']}}", "ctx:c=1|ctx:d=2", true},
+    {"{'ForAllValues:StringNotEquals':{'kms:EncryptionContextKeys':['a','b']}}", "ctx:b=1|ctx:c=2", false},
+    {"{'ForAllValues:StringNotEquals':{'kms:EncryptionContextKeys':['a','b']}}", "", true},
+    {"{'ForAnyValue:StringEquals':{'kms:EncryptionContextKeys':['a','b']}}", "ctx:b=1|ctx:c=2", true},
+    {"{'ForAnyValue:StringEquals':{'kms:EncryptionContextKeys':['a','b']}}", "ctx:c=1", false},
+    {"{'ForAnyValue:StringEquals':{'kms:EncryptionContextKeys':['a','b']}}", "", false},
+    {"{'ForAnyValue:StringNotEquals':{'kms:EncryptionContextKeys':['a','b']}}", "ctx:b=1|ctx:c=2", true},
+    {"{'ForAnyValue:StringNotEquals':{'kms:EncryptionContextKeys':['a','b']}}", "ctx:a=1|ctx:b=2", false},
+    {"{'ForAnyValue:StringNotEquals':{'kms:EncryptionContextKeys':['a','b']}}", "", false},
+    {"{'ForAnyValue:StringLike':{'kms:EncryptionContextKeys':'app-*'}}", "ctx:app-1=x", true},
+    {"{'ForAnyValue:StringEqualsIfExists':{'kms:EncryptionContextKeys':'a'}}", "", true},
+    {"{'ForAnyValue:StringEqualsIfExists':{'kms:EncryptionContextKeys':'a'}}", "ctx:b=1", false},
+    {"{'ForAnyValue:StringEquals':{'kms:EncryptionContext:App':'a'}}", "ctx:App=a", true},
+    {"{'ForAnyValue:StringEquals':{'kms:EncryptionContext:App':'a'}}", "", false},
+    {"{'ForAllValues:StringEquals':{'kms:RequestAlias':'alias/a'}}", "", true},
+    {"{'ForAllValues:StringEquals':{'kms:RequestAlias':'alias/a'}}", "alias=alias/b", false},
+    /* exactly this pair and no other */
+    {"{'StringEquals':{'kms:EncryptionContext:App':'a'},'ForAllValues:StringEquals':{'kms:"
+     "EncryptionContextKeys':'App'}}",
+     "ctx:App=a", true},
+    {"{'StringEquals':{'kms:EncryptionContext:App':'a'},'ForAllValues:StringEquals':{'kms:"
+     "EncryptionContextKeys':'App'}}",
+     "ctx:App=a|ctx:Other=b", false},
+};
+
+static void holds(void)
+{
+    for (size_t i = 0; i < KMS_COUNT(rows); i++) {
+        char document[1024];
+        snprintf(document, sizeof document,
+                 "{'Version':'2012-10-17','Statement':{'Effect':'Allow','Principal':'*','Action':'*','"
+                 "Resource':'*',"
+                 "'Condition':%s}}",
+                 rows[i].condition);
+        kms_policy *policy = parsed(document);
+        bool allowed = decided(policy, rows[i].request).effect == KMS_ALLOW;
+        CU_ASSERT_EQUAL(allowed, rows[i].holds);
+        if (allowed != rows[i].holds) fprintf(stderr, "\n%s with %s\n", rows[i].condition, rows[i].request);
+        kms_policy_drop(&policy);
+    }
+}
+
+static void old_version(void)
+{
+    kms_policy *policy =
+        parsed("{'Version':'2008-10-17','Statement':{'Effect':'Allow','Principal':'*','Action':'*',"
+               "'Resource':'*','Condition':{'StringLike':{'kms:RequestAlias':'${*}'}}}}");
+    CU_ASSERT_EQUAL(decided(policy, "alias=${x}").effect, KMS_ALLOW);
+    CU_ASSERT_EQUAL(decided(policy, "alias=*").effect, KMS_DENY_IMPLICIT);
+    kms_policy_drop(&policy);
+}
+
+KMS_TEST_MAIN("policy condition", {"holds as AWS says", holds},
+              {"before 2012 variables are literals", old_version})

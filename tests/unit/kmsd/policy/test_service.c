@@ -1,0 +1,60 @@
+/* The service policy grants only what concerns no single key. */
+#include <stdio.h>
+
+#include "tests/unit/kmsd/policy/fixture.h"
+
+#define BODY(effect, action) "'Sid':'S','Effect':'" effect "','Principal':{'AWS':'" ADMIN "'}," action
+
+static const struct {
+    const char *statement;
+    const char *words; /* NULL: accepted */
+} rows[] = {
+    {BODY("Allow", "'Action':['kms:CreateKey','kms:ListKeys','kms:ListAliases','kms:GenerateRandom','kms:"
+                   "GetStatus']") ",'Resource':'*'",
+     NULL},
+    {BODY("Allow", "'Action':'kms:GenerateR*'") ",'Resource':'*'", NULL},
+    {BODY("Deny", "'Action':'kms:*'") ",'Resource':'*'", NULL},
+    {BODY("Allow", "'Action':'kms:*'") ",'Resource':'*'", "statement \"S\" allows kms:EnableKey"},
+    {BODY("Allow", "'Action':'*'") ",'Resource':'*'", "statement \"S\" allows"},
+    {BODY("Allow", "'Action':'kms:Create*'") ",'Resource':'*'", "statement \"S\" allows kms:CreateAlias"},
+    {BODY("Allow", "'Action':'kms:List*'") ",'Resource':'*'", "allows kms:ListGrants"},
+    {BODY("Allow", "'Action':['kms:CreateKey','KMS:DECRYPT']") ",'Resource':'*'", "allows kms:Decrypt"},
+    {BODY("Allow", "'NotAction':'kms:Decrypt'") ",'Resource':'*'", "statement \"S\" allows"},
+    {BODY("Allow",
+          "'Action':'kms:Decrypt'") ",'Resource':'*','Condition':{'Bool':{'aws:SecureTransport':'false'}}",
+     "allows kms:Decrypt"},
+    {BODY("Allow", "'Action':'kms:CreateKey'") ",'Resource':'" KEY_A "'",
+     "statement \"S\": in the service policy Resource"},
+    {BODY("Allow", "'Action':'kms:CreateKey'") ",'NotResource':'" KEY_A "'", "Resource must be \"*\""},
+    {BODY("Allow", "'Action':'kms:CreateKey'"), "Statement 1 (S): Resource is missing"},
+};
+
+static void grants(void)
+{
+    for (size_t i = 0; i < KMS_COUNT(rows); i++) {
+        char document[1024];
+        kms_policy *policy = NULL;
+        struct kms_why why = {""};
+        snprintf(document, sizeof document, "{'Statement':[{%s}]}", rows[i].statement);
+        kms_err err = kms_policy_parse_service(quoted(document), &policy, &why);
+        CU_ASSERT_TRUE(rows[i].words == NULL
+                           ? !kms_failed(err)
+                           : kms_is(err, KMS_E_MALFORMED_POLICY) && says(&why, rows[i].words));
+        CU_ASSERT_EQUAL(policy == NULL, rows[i].words != NULL);
+        kms_policy_drop(&policy);
+    }
+}
+
+static void decides(void)
+{
+    kms_policy *policy = NULL;
+    KMS_ASSERT_OK_FATAL(kms_policy_parse_service(
+        quoted("{'Statement':{" BODY("Allow", "'Action':'kms:CreateKey','Resource':'*'") "}}"), &policy,
+        NULL));
+    CU_ASSERT_EQUAL(decided(policy, "who=" ADMIN "|action=kms:CreateKey|resource=").effect, KMS_ALLOW);
+    CU_ASSERT_EQUAL(decided(policy, "who=" ADMIN "|action=kms:ListKeys|resource=").effect, KMS_DENY_IMPLICIT);
+    kms_policy_drop(&policy);
+}
+
+KMS_TEST_MAIN("policy service", {"grants five actions and no other", grants},
+              {"decides without a resource", decides})
