@@ -1,0 +1,81 @@
+/* Fuzzes the policy engine: parse, decide some requests, and hold every check to what it promises. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/text.h"
+#include "kmsd/policy/policy.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
+
+static const struct kms_pair context[] = {
+    {{(const uint8_t *)"App", 3}, {(const uint8_t *)"a", 1}},
+    {{(const uint8_t *)"n", 1}, {(const uint8_t *)"10", 2}},
+};
+
+static struct kms_access_request request_of(const char *principal, enum kms_action action, bool full)
+{
+    struct kms_access_request request = {.principal = kms_bytes_text(principal),
+                                         .action = action,
+                                         .now_us = UINT64_C(1795348800000000),
+                                         .secure_transport = full};
+    if (!full) return request;
+    request.resource = kms_bytes_text("arn:aws:kms:local:1:key/a");
+    request.context = context;
+    request.context_count = 2;
+    request.request_alias = kms_bytes_text("alias/a");
+    request.key_spec = kms_bytes_text("SYMMETRIC_DEFAULT");
+    request.source_ip = kms_bytes_text("10.0.0.1");
+    request.bypass_lockout_known = true;
+    return request;
+}
+
+static void decide_all(const kms_policy *policy, bool separated)
+{
+    static const char *const principals[] = {"p", "arn:aws:iam::1:role/app", "stranger"};
+    for (size_t i = 0; i < sizeof principals / sizeof *principals; i++) {
+        bool allowed[KMS_CLASS_READ + 1] = {false};
+        for (enum kms_action action = 0; action < KMS_ACT_COUNT; action++)
+            for (int full = 0; full < 2; full++) {
+                struct kms_access_request request = request_of(principals[i], action, full != 0);
+                struct kms_decision decision = kms_policy_decide(policy, &request);
+                if ((decision.statement == NULL) != (decision.effect == KMS_DENY_IMPLICIT)) abort();
+                if (decision.effect == KMS_ALLOW) allowed[kms_action_class_of(action)] = true;
+            }
+        if (separated && allowed[KMS_CLASS_ADMIN] && allowed[KMS_CLASS_USAGE]) abort();
+    }
+}
+
+static void check_words(kms_err err, const struct kms_why *why)
+{
+    size_t len = strnlen(why->text, sizeof why->text);
+    if (!kms_failed(err)) return;
+    if (len == sizeof why->text || (len == 0 && !kms_is(err, KMS_E_NO_MEMORY))) abort();
+    for (size_t i = 0; i < len; i++)
+        if ((unsigned char)why->text[i] < 0x20) abort();
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
+{
+    struct kms_why why = {""};
+    KMS_OWN(kms_policy) policy = NULL;
+    KMS_OWN(kms_policy) service = NULL;
+    kms_err err = kms_policy_parse_service(kms_bytes_of(data, len), &service, &why);
+    check_words(err, &why);
+    err = kms_policy_parse(kms_bytes_of(data, len), &policy, &why);
+    check_words(err, &why);
+    if (kms_failed(err) != (policy == NULL) || (policy == NULL && service != NULL)) abort();
+    if (policy == NULL) return 0;
+    kms_err separated = kms_policy_check_separation(policy, &why);
+    check_words(separated, &why);
+    decide_all(policy, !kms_failed(separated));
+    err = kms_policy_check_lockout(policy, kms_bytes_text("p"), kms_bytes_text("arn:aws:kms:local:1:key/a"),
+                                   &why);
+    check_words(err, &why);
+    struct kms_access_request put = request_of("p", KMS_ACT_PUT_KEY_POLICY, false);
+    put.resource = kms_bytes_text("arn:aws:kms:local:1:key/a");
+    put.secure_transport = put.bypass_lockout_known = true;
+    if (!kms_failed(err) && kms_policy_decide(policy, &put).effect != KMS_ALLOW) abort();
+    check_words(kms_policy_check_users_within(policy, policy, &why), &why);
+    check_words(kms_policy_check_users_within(policy, NULL, &why), &why);
+    return 0;
+}

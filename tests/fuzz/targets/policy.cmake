@@ -1,0 +1,1 @@
+kms_fuzz(fuzz-policy SOURCES fuzz_policy.c LINK kms-policy)
