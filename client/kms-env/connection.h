@@ -5,7 +5,7 @@
 #include <kms/client.h>
 
 #include "client/kms-env/settings.h"
-#include "client/kmsctl/contexts.h"
+#include "client/lib/contexts.h"
 
 typedef struct kms_env_connection {
     struct kms_client_options options; /* borrows from the settings and from contexts */

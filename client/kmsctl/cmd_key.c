@@ -1,0 +1,109 @@
+/* kmsctl key: create, list, describe, enable, disable, rotate. */
+#include <string.h>
+
+#include "base/id.h"
+#include "client/kmsctl/commands.h"
+#include "client/kmsctl/describe.h"
+#include "client/kmsctl/input.h"
+#include "client/kmsctl/output.h"
+#include "client/kmsctl/pages.h"
+#include "client/kmsctl/policy_document.h"
+
+/* The token makes the call safe to repeat. */
+static bool new_token(struct ctl *ctl, char token[KMS_ID_TEXT])
+{
+    struct kms_id id;
+    kms_err err = kms_id_new(&id);
+    if (kms_failed(err)) return ctl_fail(ctl, err, NULL);
+    kms_id_text(&id, token);
+    return true;
+}
+
+static bool read_policy(struct ctl *ctl, kms_buf *policy)
+{
+    struct kms_why why = {0};
+    kms_err err;
+    if (ctl->policy != NULL && ctl->admins.count + ctl->users.count > 0)
+        return ctl_fail_usage(ctl, "--policy says all: leave --admin and --user out");
+    if (ctl->policy != NULL)
+        err = ctl_read_text(ctl->policy, CTL_POLICY_BYTES, policy, &why);
+    else
+        err = ctl_policy_build(&ctl->admins, &ctl->users, policy, &why);
+    return kms_failed(err) ? ctl_fail(ctl, err, &why) : true;
+}
+
+bool ctl_key_create(struct ctl *ctl)
+{
+    KMS_OWN_BUF policy = {0};
+    char token[KMS_ID_TEXT];
+    if (!read_policy(ctl, &policy) || !new_token(ctl, token)) return false;
+    struct kms_create_key_request request = {
+        .policy = policy.len > 0 ? (const char *)policy.data : NULL,
+        .description = ctl->description,
+        .alias = ctl->alias,
+        .protection_level = ctl->protection != NULL && strcmp(ctl->protection, "software") == 0
+                                ? KMS_PROTECTION_SOFTWARE
+                                : KMS_PROTECTION_HSM,
+        .client_request_token = token,
+        .bypass_policy_lockout_safety_check = ctl->bypass};
+    kms_client *client = ctl_client(ctl);
+    struct kms_key_metadata *key;
+    if (client == NULL || !kms_client_create_key(client, &request, NULL, &key, &ctl->error)) return false;
+    bool ok = ctl_print(ctl, ctl_describe_key(key));
+    kms_key_metadata_free(key);
+    return ok;
+}
+
+bool ctl_key_describe(struct ctl *ctl)
+{
+    kms_client *client = ctl_client(ctl);
+    struct kms_key_metadata *key;
+    if (client == NULL || !kms_client_describe_key(client, ctl->arguments[0], NULL, &key, &ctl->error))
+        return false;
+    bool ok = ctl_print(ctl, ctl_describe_key(key));
+    kms_key_metadata_free(key);
+    return ok;
+}
+
+static bool add_keys(struct ctl *ctl, kms_client *client, const struct kms_list_request *request,
+                     json_t *rows, kms_buf *marker)
+{
+    struct kms_key_list *list;
+    if (!kms_client_list_keys(client, request, NULL, &list, &ctl->error)) return false;
+    for (size_t i = 0; i < list->count; i++)
+        json_array_append_new(rows, ctl_describe_key_entry(&list->keys[i]));
+    bool ok = ctl_next_page(ctl, list->truncated ? list->next_marker : "", marker);
+    kms_key_list_free(list);
+    return ok;
+}
+
+bool ctl_key_list(struct ctl *ctl)
+{
+    return ctl_print_pages(ctl, add_keys);
+}
+
+bool ctl_key_enable(struct ctl *ctl)
+{
+    kms_client *client = ctl_client(ctl);
+    return client != NULL && kms_client_enable_key(client, ctl->arguments[0], NULL, &ctl->error);
+}
+
+bool ctl_key_disable(struct ctl *ctl)
+{
+    kms_client *client = ctl_client(ctl);
+    return client != NULL && kms_client_disable_key(client, ctl->arguments[0], NULL, &ctl->error);
+}
+
+bool ctl_key_rotate(struct ctl *ctl)
+{
+    char token[KMS_ID_TEXT];
+    kms_client *client = ctl_client(ctl);
+    struct kms_rotate_result *result;
+    if (client == NULL || !new_token(ctl, token) ||
+        !kms_client_rotate_key_on_demand(client, ctl->arguments[0], token, NULL, &result, &ctl->error))
+        return false;
+    bool ok = ctl_print(ctl, json_pack("{s:o, s:I}", "key_arn", ctl_json_text(result->key_arn),
+                                       "current_version", (json_int_t)result->current_version));
+    kms_rotate_result_free(result);
+    return ok;
+}

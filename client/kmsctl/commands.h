@@ -1,0 +1,36 @@
+/* What the rows of the table run; one file for each group. Each prints its own output; false: ctl->error says
+ * why. */
+#ifndef KMS_CLIENT_KMSCTL_COMMANDS_H
+#define KMS_CLIENT_KMSCTL_COMMANDS_H
+
+#include "client/kmsctl/ctl.h"
+
+bool ctl_key_create(struct ctl *ctl);
+bool ctl_key_list(struct ctl *ctl);
+bool ctl_key_describe(struct ctl *ctl);
+bool ctl_key_enable(struct ctl *ctl);
+bool ctl_key_disable(struct ctl *ctl);
+bool ctl_key_rotate(struct ctl *ctl);
+bool ctl_alias_create(struct ctl *ctl);
+bool ctl_alias_update(struct ctl *ctl);
+bool ctl_alias_delete(struct ctl *ctl);
+bool ctl_alias_list(struct ctl *ctl);
+bool ctl_policy_get(struct ctl *ctl);
+bool ctl_policy_put(struct ctl *ctl);
+bool ctl_policy_check_file(struct ctl *ctl);
+bool ctl_encrypt(struct ctl *ctl);
+bool ctl_decrypt(struct ctl *ctl);
+bool ctl_re_encrypt(struct ctl *ctl);
+bool ctl_data_key(struct ctl *ctl);
+bool ctl_random(struct ctl *ctl);
+bool ctl_status(struct ctl *ctl);
+bool ctl_audit_tail(struct ctl *ctl);
+bool ctl_audit_verify(struct ctl *ctl);
+bool ctl_context_list(struct ctl *ctl);
+bool ctl_context_show(struct ctl *ctl);
+bool ctl_context_use(struct ctl *ctl);
+bool ctl_completion_bash(struct ctl *ctl);
+bool ctl_completion_words(struct ctl *ctl);
+bool ctl_version(struct ctl *ctl);
+
+#endif

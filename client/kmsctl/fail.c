@@ -1,0 +1,105 @@
+/* Errors as a user sees them: reason, words, the next step, and an exit status for scripts. */
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "client/kmsctl/ctl.h"
+
+/* What a reason means for a script and for a person. Reasons that are not here go by their gRPC code. */
+static const struct row {
+    const char *reason;
+    enum ctl_exit status;
+    const char *hint;
+} rows[] = {
+    {"ACCESS_DENIED", CTL_DENIED,
+     "the key policy decides: ask an administrator of the key, or see `kmsctl policy get KEY`"},
+    {"UNAUTHENTICATED", CTL_DENIED,
+     "check the certificate (cert, key) of the context: `kmsctl context show`"},
+    {"NOT_FOUND", CTL_NOT_FOUND, "`kmsctl key list` and `kmsctl alias list` show what there is"},
+    {"KEY_DISABLED", CTL_FAILED, "an administrator of the key can enable it: `kmsctl key enable KEY`"},
+    {"KEY_BUDGET_EXHAUSTED", CTL_FAILED, "give the key a new version: `kmsctl key rotate KEY`"},
+    {"POLICY_NOT_SEPARATED", CTL_FAILED, "give administration and usage to different principals"},
+    {"POLICY_LOCKOUT", CTL_FAILED, "allow yourself kms:PutKeyPolicy, or add --bypass-lockout-check"},
+    {"MALFORMED_POLICY", CTL_FAILED,
+     "`kmsctl policy check FILE` finds mistakes of form before anything is sent"},
+    {"INVALID_CIPHERTEXT", CTL_FAILED,
+     "give the same --context pairs as at encryption, and the whole ciphertext"},
+    {"INCORRECT_KEY", CTL_FAILED, "leave --key out: the ciphertext names its key itself"},
+    {"ALREADY_EXISTS", CTL_FAILED, "point the alias to another key with `kmsctl alias update`"},
+    {"CHECKSUM_MISMATCH", CTL_INTEGRITY,
+     "data changed on the way: repeat the command; if it happens again, check the machine"},
+    {"CORRUPT", CTL_INTEGRITY, "keep the files as they are and tell your security officer"},
+    {"CONFIG_INVALID", CTL_USAGE, "kmsctl(1) describes the file of contexts and the options"},
+    {"IO", CTL_FAILED, NULL},
+    {"LIMIT_EXCEEDED", CTL_UNAVAILABLE, "wait a little and repeat the command"},
+    {"HSM_UNAVAILABLE", CTL_UNAVAILABLE, "`kmsctl status` shows how many HSM workers are healthy"},
+    {"AUDIT_UNAVAILABLE", CTL_UNAVAILABLE,
+     "the server cannot write its audit log: look for a full disk there"},
+    {"DEADLINE_EXCEEDED", CTL_UNAVAILABLE,
+     "give it more time with --timeout, or see whether kmsd is overloaded"},
+    {"UNAVAILABLE", CTL_UNAVAILABLE,
+     "is kmsd running there, and do ca, cert and key fit? `kmsctl context show`"},
+};
+
+static const struct row *find(const struct kms_error *error)
+{
+    for (int by_code = 0; by_code < 2; by_code++) {
+        const char *name = by_code ? kms_error_code_name(error->code) : error->reason;
+        for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+            if (strcmp(rows[i].reason, name) == 0) return &rows[i];
+    }
+    return NULL;
+}
+
+enum ctl_exit ctl_exit_of(const struct kms_error *error)
+{
+    const struct row *row = find(error);
+    if (row != NULL) return row->status;
+    const char *code = kms_error_code_name(error->code);
+    if (strcmp(code, "PERMISSION_DENIED") == 0) return CTL_DENIED;
+    if (strcmp(code, "DATA_LOSS") == 0) return CTL_INTEGRITY;
+    return CTL_FAILED;
+}
+
+const char *ctl_hint_of(const struct kms_error *error)
+{
+    const struct row *row = find(error);
+    return row != NULL ? row->hint : NULL;
+}
+
+enum ctl_exit ctl_report(const struct ctl *ctl)
+{
+    if (ctl->usage) {
+        fprintf(stderr, "kmsctl: %s\nTry `kmsctl%s%s%s%s --help'.\n", ctl->error.message,
+                ctl->command != NULL ? " " : "",
+                ctl->command != NULL && ctl->command->group != NULL ? ctl->command->group : "",
+                ctl->command != NULL && ctl->command->group != NULL ? " " : "",
+                ctl->command != NULL ? ctl->command->verb : "");
+        return CTL_USAGE;
+    }
+    const char *hint = ctl_hint_of(&ctl->error);
+    fprintf(stderr, "kmsctl: %s: %s\n", ctl->error.reason, ctl->error.message);
+    if (hint != NULL) fprintf(stderr, "hint: %s\n", hint);
+    return ctl_exit_of(&ctl->error);
+}
+
+bool ctl_fail(struct ctl *ctl, kms_err err, const struct kms_why *why)
+{
+    bool has_words = why != NULL && why->text[0] != '\0';
+    ctl->error = (struct kms_error){.code = kms_err_grpc_status(err)};
+    snprintf(ctl->error.reason, sizeof ctl->error.reason, "%s", kms_err_reason(err));
+    snprintf(ctl->error.message, sizeof ctl->error.message, "%s", has_words ? why->text : kms_err_text(err));
+    return false;
+}
+
+bool ctl_fail_usage(struct ctl *ctl, const char *format, ...)
+{
+    ctl->error =
+        (struct kms_error){.code = kms_err_grpc_status(KMS_FAIL(INVALID_ARGUMENT)), .reason = "USAGE"};
+    ctl->usage = true;
+    va_list args;
+    va_start(args, format);
+    vsnprintf(ctl->error.message, sizeof ctl->error.message, format, args);
+    va_end(args);
+    return false;
+}

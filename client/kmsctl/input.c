@@ -1,0 +1,125 @@
+/* Reads files, standard input and arguments, all bounded. */
+#include "client/kmsctl/input.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { LONGEST_MS = 24 * 60 * 60 * 1000 };
+
+static const char *name_of(const char *path)
+{
+    return path != NULL && strcmp(path, "-") != 0 ? path : NULL;
+}
+
+/* Reads until the end of input or until memory is full. */
+static kms_err read_all(const char *path, uint8_t *memory, size_t size, size_t *ret_len, struct kms_why *why)
+{
+    const char *name = name_of(path);
+    KMS_OWN_FD opened = name != NULL ? open(name, O_RDONLY | O_CLOEXEC | O_NOCTTY) : -1;
+    int fd = name != NULL ? opened : STDIN_FILENO;
+    size_t len = 0;
+    for (ssize_t got = fd >= 0 ? 1 : -1; got != 0 && len < size; len += (size_t)got) {
+        if (got > 0) got = read(fd, memory + len, size - len);
+        if (got < 0 && errno == EINTR) got = read(fd, memory + len, size - len);
+        if (got >= 0) continue;
+        kms_why_set(why, "%s: %s", name != NULL ? name : "standard input", strerror(errno));
+        return KMS_FAIL(IO);
+    }
+    *ret_len = len;
+    return KMS_OK;
+}
+
+static kms_err check_len(const char *path, size_t len, size_t max_len, struct kms_why *why)
+{
+    if (len > 0 && len <= max_len) return KMS_OK;
+    const char *name = name_of(path) != NULL ? path : "standard input";
+    if (len == 0)
+        kms_why_set(why, "%s is empty", name);
+    else
+        kms_why_set(why, "%s is longer than %zu bytes", name, max_len);
+    return KMS_FAIL(INVALID_ARGUMENT);
+}
+
+kms_err ctl_read_secret(const char *path, size_t max_len, kms_secret **ret_secret, struct kms_why *why)
+{
+    KMS_OWN(kms_secret) room = NULL;
+    KMS_OWN(kms_secret) secret = NULL;
+    size_t len = 0;
+    KMS_TRY(kms_secret_new(max_len + 1, &room));
+    KMS_TRY(read_all(path, kms_secret_data(room), max_len + 1, &len, why));
+    KMS_TRY(check_len(path, len, max_len, why));
+    KMS_TRY(kms_secret_new(len, &secret));
+    kms_copy(kms_secret_data(secret), kms_secret_data(room), len);
+    *ret_secret = KMS_GIVE(secret);
+    return KMS_OK;
+}
+
+kms_err ctl_read_text(const char *path, size_t max_len, kms_buf *out, struct kms_why *why)
+{
+    uint8_t *room = malloc(max_len + 1);
+    if (room == NULL) return KMS_FAIL(NO_MEMORY);
+    size_t len = 0;
+    kms_err err = read_all(path, room, max_len + 1, &len, why);
+    if (!kms_failed(err)) err = check_len(path, len, max_len, why);
+    if (!kms_failed(err)) err = kms_buf_append(out, room, len);
+    free(room);
+    return err;
+}
+
+static bool has_name(const struct ctl_pairs *pairs, const char *name)
+{
+    for (size_t i = 0; i < pairs->count; i++)
+        if (strcmp(pairs->entries[i].name, name) == 0) return true;
+    return false;
+}
+
+kms_err ctl_parse_pairs(const struct ctl_texts *texts, struct ctl_pairs *ret_pairs, struct kms_why *why)
+{
+    struct ctl_pairs pairs = {0};
+    for (size_t i = 0; i < texts->count; i++) {
+        char *text = (char *)(uintptr_t)texts->items[i], *equals = strchr(text, '=');
+        if (equals == NULL || equals == text) {
+            kms_why_set(why,
+                        "\"%.100s\" is not NAME=VALUE, a pair of the encryption context; the context of the "
+                        "connection "
+                        "stands before the command: kmsctl --context NAME ...",
+                        text);
+            return KMS_FAIL(INVALID_ARGUMENT);
+        }
+        *equals = '\0';
+        if (has_name(&pairs, text)) {
+            kms_why_set(why, "the encryption context has \"%.100s\" twice", text);
+            return KMS_FAIL(INVALID_ARGUMENT);
+        }
+        pairs.entries[pairs.count++] = (struct kms_context_entry){.name = text, .value = equals + 1};
+    }
+    *ret_pairs = pairs;
+    return KMS_OK;
+}
+
+struct kms_context ctl_context_of(const struct ctl_pairs *pairs)
+{
+    return (struct kms_context){.entries = pairs->entries, .count = pairs->count};
+}
+
+bool ctl_duration(const char *text, uint32_t *ret_ms)
+{
+    static const struct {
+        const char *unit;
+        uint64_t ms;
+    } units[] = {{"ms", 1}, {"s", 1000}, {"m", 60 * 1000}, {"h", 60 * 60 * 1000}};
+    size_t digits = strspn(text, "0123456789");
+    if (digits == 0 || digits > 8) return false;
+    uint64_t number = strtoull(text, NULL, 10);
+    for (size_t i = 0; i < sizeof units / sizeof units[0]; i++) {
+        if (strcmp(text + digits, units[i].unit) != 0) continue;
+        uint64_t ms = number * units[i].ms;
+        if (ms == 0 || ms > LONGEST_MS) return false;
+        *ret_ms = (uint32_t)ms;
+        return true;
+    }
+    return false;
+}

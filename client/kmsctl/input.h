@@ -1,0 +1,30 @@
+/* What a user hands over: files, standard input, NAME=VALUE pairs, durations. Thread-safe: no state. */
+#ifndef KMS_CLIENT_KMSCTL_INPUT_H
+#define KMS_CLIENT_KMSCTL_INPUT_H
+
+#include <kms/types.h>
+
+#include "base/secret.h"
+#include "client/kmsctl/ctl.h"
+
+/* All of a file, or of standard input when path is NULL or "-", into locked memory. INVALID_ARGUMENT: empty,
+ * or longer than max_len bytes; IO; why names it. */
+KMS_MUST_USE kms_err ctl_read_secret(const char *path, size_t max_len, kms_secret **ret_secret,
+                                     struct kms_why *why);
+/* The same for what is no secret. out must be empty. */
+KMS_MUST_USE kms_err ctl_read_text(const char *path, size_t max_len, kms_buf *out, struct kms_why *why);
+
+/* Pairs of an encryption context. The texts are cut in place, as argv may be; entries are borrowed from
+ * pairs. INVALID_ARGUMENT: no "=", no name, a name twice; why says which pair. */
+struct ctl_pairs {
+    struct kms_context_entry entries[CTL_LIST_MAX];
+    size_t count;
+};
+KMS_MUST_USE kms_err ctl_parse_pairs(const struct ctl_texts *texts, struct ctl_pairs *ret_pairs,
+                                     struct kms_why *why);
+struct kms_context ctl_context_of(const struct ctl_pairs *pairs); /* borrowed */
+
+/* "500ms", "10s", "2m", "1h"; 1 ms to 24 h. */
+bool ctl_duration(const char *text, uint32_t *ret_ms);
+
+#endif

@@ -1,0 +1,150 @@
+/* JSON values to standard output, as JSON or through the table; and bytes to files. */
+#include "client/kmsctl/output.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/ciphertext.h"
+#include "base/clock.h"
+#include "base/secret.h"
+#include "base/text.h"
+
+enum { PATH_BYTES = 4096, STDOUT_BYTES = 8192 };
+
+bool ctl_print(struct ctl *ctl, json_t *value)
+{
+    if (value == NULL) return ctl_fail(ctl, KMS_FAIL(NO_MEMORY), NULL);
+    bool as_json = ctl->output != NULL && strcmp(ctl->output, "json") == 0;
+    if (as_json) {
+        json_dumpf(value, stdout, JSON_INDENT(2));
+        fputc('\n', stdout);
+    } else {
+        ctl_table(value, stdout);
+    }
+    json_decref(value);
+    if (fflush(stdout) == 0 && !ferror(stdout)) return true;
+    struct kms_why why;
+    kms_why_set(&why, "standard output: %s", strerror(errno));
+    return ctl_fail(ctl, KMS_FAIL(IO), &why);
+}
+
+json_t *ctl_json_text(const char *text)
+{
+    json_t *value = json_string(text);
+    if (value != NULL || kms_utf8_valid(kms_bytes_text(text))) return value;
+    char *copy = strdup(text);
+    for (char *c = copy; c != NULL && *c != '\0'; c++)
+        if ((unsigned char)*c > 0x7e) *c = '?';
+    value = copy != NULL ? json_string(copy) : NULL;
+    free(copy);
+    return value;
+}
+
+json_t *ctl_json_time(uint64_t us)
+{
+    char text[KMS_TIME_TEXT];
+    kms_time_text(us, text);
+    return json_string(text);
+}
+
+json_t *ctl_json_base64(const void *data, size_t len)
+{
+    size_t size = kms_base64_len(len) + 1;
+    char *text = kms_locked_alloc(size);
+    if (text == NULL) return NULL;
+    kms_base64(kms_bytes_of(data, len), text);
+    json_t *value = json_string(text);
+    kms_locked_free(text, size);
+    return value;
+}
+
+json_t *ctl_json_ciphertext(const struct kms_blob *blob)
+{
+    KMS_OWN_BUF text = {0};
+    if (kms_failed(kms_ciphertext_to_text(kms_bytes_of(blob->data, blob->len), &text))) return NULL;
+    return json_string((const char *)text.data);
+}
+
+/* jansson frees without a length, so each block carries its own. */
+struct locked_block {
+    size_t size;
+    _Alignas(max_align_t) uint8_t data[];
+};
+
+static void *locked_malloc(size_t size)
+{
+    struct locked_block *block = kms_locked_alloc(sizeof *block + size);
+    if (block == NULL) return NULL;
+    block->size = sizeof *block + size;
+    return block->data;
+}
+
+static void locked_free(void *data)
+{
+    if (data == NULL) return;
+    struct locked_block *block =
+        (struct locked_block *)((uintptr_t)data - offsetof(struct locked_block, data));
+    kms_locked_free(block, block->size);
+}
+
+bool ctl_output_secret(struct ctl *ctl)
+{
+    char *buffer = kms_locked_alloc(STDOUT_BYTES); /* stays until the process ends, as stdout does */
+    if (buffer == NULL) return ctl_fail(ctl, KMS_FAIL(NO_MEMORY), NULL);
+    setvbuf(stdout, buffer, _IOFBF, STDOUT_BYTES);
+    json_set_alloc_funcs(locked_malloc, locked_free);
+    return true;
+}
+
+static bool write_all(int fd, struct kms_bytes data)
+{
+    for (size_t done = 0; done < data.len;) {
+        ssize_t n = write(fd, data.ptr + done, data.len - done);
+        if (n < 0 && errno == EINTR) continue;
+        if (n <= 0) return false;
+        done += (size_t)n;
+    }
+    return true;
+}
+
+/* A new file takes the place of the old one when it is complete; devices and pipes are written as they are.
+ */
+static bool write_file(const char *path, struct kms_bytes data)
+{
+    struct stat old;
+    char fresh[PATH_BYTES];
+    if (stat(path, &old) == 0 && !S_ISREG(old.st_mode)) {
+        KMS_OWN_FD device = open(path, O_WRONLY | O_CLOEXEC | O_NOCTTY);
+        return device >= 0 && write_all(device, data);
+    }
+    int len = snprintf(fresh, sizeof fresh, "%s.XXXXXX", path);
+    if (len < 0 || (size_t)len >= sizeof fresh) {
+        errno = ENAMETOOLONG;
+        return false;
+    }
+    KMS_OWN_FD fd = mkstemp(fresh); /* mode 0600 */
+    if (fd < 0) return false;
+    if (write_all(fd, data) && fsync(fd) == 0 && rename(fresh, path) == 0) return true;
+    int cause = errno;
+    unlink(fresh);
+    errno = cause;
+    return false;
+}
+
+bool ctl_write(struct ctl *ctl, struct kms_bytes data)
+{
+    if (ctl->out != NULL ? write_file(ctl->out, data) : write_all(STDOUT_FILENO, data)) return true;
+    struct kms_why why;
+    kms_why_set(&why, "%s: %s", ctl->out != NULL ? ctl->out : "standard output", strerror(errno));
+    return ctl_fail(ctl, KMS_FAIL(IO), &why);
+}
+
+bool ctl_may_show(struct ctl *ctl)
+{
+    if (ctl->out != NULL || ctl->show || !isatty(STDOUT_FILENO)) return true;
+    return ctl_fail_usage(ctl, "plaintext would go to this terminal: use --out FILE, a pipe, or --show");
+}

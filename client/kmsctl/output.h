@@ -1,0 +1,35 @@
+/*
+ * One way to print: a command makes a JSON value, which is written as JSON or as a table for people. An
+ * object becomes lines of name and value, a list of objects columns, and lists inside an object tables of
+ * their own below it. What holds plaintext is printed after ctl_output_secret, which moves jansson and
+ * standard output to locked memory.
+ */
+#ifndef KMS_CLIENT_KMSCTL_OUTPUT_H
+#define KMS_CLIENT_KMSCTL_OUTPUT_H
+
+#include <jansson.h>
+#include <stdio.h>
+
+#include "client/kmsctl/ctl.h"
+
+/* Prints value and takes the reference; NULL: memory ran out. False: ctl->error says why. */
+bool ctl_print(struct ctl *ctl, json_t *value);
+/* The table alone. For ctl_print and its test. */
+void ctl_table(const json_t *value, FILE *out);
+
+/* Text that may not be UTF-8, which JSON cannot hold: then with '?' for every byte above 127. A new
+ * reference. */
+json_t *ctl_json_text(const char *text);
+json_t *ctl_json_time(uint64_t us);                       /* RFC 3339 */
+json_t *ctl_json_base64(const void *data, size_t len);    /* wipes what it needed on the way */
+json_t *ctl_json_ciphertext(const struct kms_blob *blob); /* kms:v1:... */
+
+/* From here on nothing that is printed leaves locked memory on its way out. Before the first json value. */
+bool ctl_output_secret(struct ctl *ctl);
+
+/* Bytes to --out (a file of mode 0600, all or nothing) or to standard output. False: ctl->error says why. */
+bool ctl_write(struct ctl *ctl, struct kms_bytes data);
+/* Plaintext does not go to a terminal unasked: false with a usage error then. */
+bool ctl_may_show(struct ctl *ctl);
+
+#endif

@@ -1,0 +1,178 @@
+/* Builds the usual key policy from two lists of principals, and checks the form of others. */
+#include "client/kmsctl/policy_document.h"
+
+#include <jansson.h>
+#include <string.h>
+
+#include "base/text.h"
+
+/* Everything an administrator needs of a key and nothing that uses it: all actions of class admin and read
+ * that a key policy can grant (kmsd/policy/action.def; a test compares). */
+const char *const ctl_admin_actions[] = {
+    "kms:EnableKey",
+    "kms:DisableKey",
+    "kms:RotateKeyOnDemand",
+    "kms:CreateAlias",
+    "kms:UpdateAlias",
+    "kms:DeleteAlias",
+    "kms:PutKeyPolicy",
+    "kms:ScheduleKeyDeletion",
+    "kms:CancelKeyDeletion",
+    "kms:CreateGrant",
+    "kms:RevokeGrant",
+    "kms:ImportKeyMaterial",
+    "kms:DeleteImportedKeyMaterial",
+    "kms:EnableKeyRotation",
+    "kms:DisableKeyRotation",
+    "kms:UpdateKeyDescription",
+    "kms:TagResource",
+    "kms:UntagResource",
+    "kms:DescribeKey",
+    "kms:GetKeyPolicy",
+    "kms:GetPublicKey",
+    "kms:GetKeyRotationStatus",
+    "kms:ListGrants",
+    "kms:ListKeyPolicies",
+    "kms:ListResourceTags",
+    NULL,
+};
+const char *const ctl_usage_actions[] = {
+    "kms:Encrypt", "kms:Decrypt", "kms:ReEncrypt*", "kms:GenerateDataKey*", "kms:DescribeKey", NULL,
+};
+
+static json_t *list_of(const char *const *items, size_t count)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; i < count; i++) json_array_append_new(list, json_string(items[i]));
+    return list;
+}
+
+static size_t count_of(const char *const *actions)
+{
+    size_t count = 0;
+    while (actions[count] != NULL) count++;
+    return count;
+}
+
+static json_t *statement(const char *sid, const struct ctl_texts *principals, const char *const *actions)
+{
+    return json_pack("{s:s, s:s, s:{s:o}, s:o, s:s}", "Sid", sid, "Effect", "Allow", "Principal", "AWS",
+                     list_of(principals->items, principals->count), "Action",
+                     list_of(actions, count_of(actions)), "Resource", "*");
+}
+
+static kms_err check_principals(const struct ctl_texts *list, const struct ctl_texts *before,
+                                struct kms_why *why)
+{
+    for (size_t i = 0; i < list->count; i++) {
+        if (list->items[i][0] == '\0' || !kms_utf8_valid(kms_bytes_text(list->items[i]))) {
+            kms_why_set(why, "a principal is empty or not UTF-8");
+            return KMS_FAIL(INVALID_ARGUMENT);
+        }
+        for (size_t other = 0; other < i; other++) {
+            if (strcmp(list->items[other], list->items[i]) != 0) continue;
+            kms_why_set(why, "%.200s is named twice", list->items[i]);
+            return KMS_FAIL(INVALID_ARGUMENT);
+        }
+        for (size_t other = 0; before != NULL && other < before->count; other++) {
+            if (strcmp(before->items[other], list->items[i]) != 0) continue;
+            kms_why_set(why, "%.200s is --admin and --user: the one who administers a key may not use it",
+                        list->items[i]);
+            return KMS_FAIL(INVALID_ARGUMENT);
+        }
+    }
+    return KMS_OK;
+}
+
+static kms_err append_json(const json_t *document, kms_buf *out)
+{
+    char *text = document != NULL ? json_dumps(document, JSON_INDENT(2)) : NULL;
+    if (text == NULL) return KMS_FAIL(NO_MEMORY);
+    kms_err err =
+        strlen(text) <= CTL_POLICY_BYTES ? kms_buf_append(out, text, strlen(text)) : KMS_FAIL(LIMIT_EXCEEDED);
+    free(text);
+    return err;
+}
+
+kms_err ctl_policy_build(const struct ctl_texts *admins, const struct ctl_texts *users, kms_buf *out,
+                         struct kms_why *why)
+{
+    KMS_TRY(check_principals(admins, NULL, why));
+    KMS_TRY(check_principals(users, admins, why));
+    if (admins->count == 0 && users->count == 0) return KMS_OK;
+    json_t *statements = json_array();
+    if (admins->count > 0)
+        json_array_append_new(statements, statement("KeyAdministration", admins, ctl_admin_actions));
+    if (users->count > 0) json_array_append_new(statements, statement("KeyUsage", users, ctl_usage_actions));
+    json_t *document = json_pack("{s:s, s:o}", "Version", "2012-10-17", "Statement", statements);
+    kms_err err = append_json(document, out);
+    json_decref(document);
+    return err;
+}
+
+static kms_err malformed(struct kms_why *why, size_t number, const char *cause)
+{
+    kms_why_set(why, "Statement %zu: %s", number, cause);
+    return KMS_FAIL(MALFORMED_POLICY);
+}
+
+static bool has_one(const json_t *object, const char *a, const char *b)
+{
+    return (json_object_get(object, a) != NULL) != (json_object_get(object, b) != NULL);
+}
+
+static kms_err check_statement(const json_t *statement, size_t number, struct kms_why *why)
+{
+    static const char *const known[] = {"Sid",       "Effect",   "Principal",   "NotPrincipal", "Action",
+                                        "NotAction", "Resource", "NotResource", "Condition",    NULL};
+    if (!json_is_object(statement)) return malformed(why, number, "is no object");
+    const char *name, *effect = json_string_value(json_object_get(statement, "Effect"));
+    const json_t *value;
+    json_object_foreach((json_t *)(uintptr_t)statement, name, value)
+    {
+        size_t i = 0;
+        while (known[i] != NULL && strcmp(known[i], name) != 0) i++;
+        if (known[i] != NULL) continue;
+        kms_why_set(why, "Statement %zu: unknown element \"%.100s\"", number, name);
+        return KMS_FAIL(MALFORMED_POLICY);
+    }
+    if (effect == NULL || (strcmp(effect, "Allow") != 0 && strcmp(effect, "Deny") != 0))
+        return malformed(why, number, "Effect must be \"Allow\" or \"Deny\"");
+    if (!has_one(statement, "Principal", "NotPrincipal"))
+        return malformed(why, number, "needs Principal or NotPrincipal, not both");
+    if (!has_one(statement, "Action", "NotAction"))
+        return malformed(why, number, "needs Action or NotAction, not both");
+    if (!has_one(statement, "Resource", "NotResource"))
+        return malformed(why, number, "needs Resource: \"*\" is the key of the policy");
+    return KMS_OK;
+}
+
+static kms_err check_document(const json_t *document, struct kms_why *why)
+{
+    const json_t *statements = json_object_get(document, "Statement");
+    if (json_is_object(statements)) return check_statement(statements, 1, why);
+    if (json_array_size(statements) == 0) {
+        kms_why_set(why, "Statement is missing or empty");
+        return KMS_FAIL(MALFORMED_POLICY);
+    }
+    for (size_t i = 0; i < json_array_size(statements); i++)
+        KMS_TRY(check_statement(json_array_get(statements, i), i + 1, why));
+    return KMS_OK;
+}
+
+kms_err ctl_policy_check(struct kms_bytes text, struct kms_why *why)
+{
+    if (text.len > CTL_POLICY_BYTES) {
+        kms_why_set(why, "the document has %zu bytes; at most %d are allowed", text.len, CTL_POLICY_BYTES);
+        return KMS_FAIL(MALFORMED_POLICY);
+    }
+    json_error_t error;
+    json_t *document = json_loadb((const char *)text.ptr, text.len, JSON_REJECT_DUPLICATES, &error);
+    if (document == NULL) {
+        kms_why_set(why, "line %d, column %d: %s", error.line, error.column, error.text);
+        return KMS_FAIL(MALFORMED_POLICY);
+    }
+    kms_err err = check_document(document, why);
+    json_decref(document);
+    return err;
+}

@@ -1,0 +1,23 @@
+/* Key policy documents that kmsctl writes and looks at. The server has the last word on every policy. */
+#ifndef KMS_CLIENT_KMSCTL_POLICY_DOCUMENT_H
+#define KMS_CLIENT_KMSCTL_POLICY_DOCUMENT_H
+
+#include "client/kmsctl/ctl.h"
+
+enum { CTL_POLICY_BYTES = 32768 }; /* longest document (proto/kms/v1/keys.proto) */
+
+/* A policy with a statement KeyAdministration for admins and KeyUsage for users; without one of them its
+ * statement is left out, without both nothing is written. Appends the JSON to out. INVALID_ARGUMENT: a
+ * principal is empty, named twice, or stands on both sides; LIMIT_EXCEEDED: longer than CTL_POLICY_BYTES;
+ * NO_MEMORY. */
+KMS_MUST_USE kms_err ctl_policy_build(const struct ctl_texts *admins, const struct ctl_texts *users,
+                                      kms_buf *out, struct kms_why *why);
+
+/* The form of a document: JSON, length, the elements of each statement. Not what it means: separation and
+ * lock-out are decided by the server. MALFORMED_POLICY: why has the place. */
+KMS_MUST_USE kms_err ctl_policy_check(struct kms_bytes text, struct kms_why *why);
+
+/* Actions of the two statements, ended by NULL. */
+extern const char *const ctl_admin_actions[], *const ctl_usage_actions[];
+
+#endif

@@ -1,0 +1,46 @@
+/* What may follow on a command line. */
+#include "client/kmsctl/completion.h"
+
+#include "tests/harness/suite.h"
+
+static void candidates(void)
+{
+    static const struct {
+        const char *words[6]; /* the last one is being typed */
+        const char *want;
+    } rows[] = {
+        {{"st"}, "status\n"},
+        {{"re"}, "re-encrypt\n"},
+        {{"comp"}, "completion\n"},
+        {{"audit", ""}, "tail\nverify\n"},
+        {{"key", "d"}, "describe\ndisable\n"},
+        {{"--out"}, "--output\n"},
+        {{"-o", ""}, "table\njson\n"},
+        {{"-o", "json", "audit", "v"}, "verify\n"},
+        {{"--context", "key", "alias", "c"}, "create\n"}, /* "key" is a value here */
+        {{"key", "create", "--pro"}, "--protection\n"},
+        {{"key", "create", "--protection", "s"}, "software\n"},
+        {{"key", "create", "--alias", ""}, ""}, /* anything: file names of the shell */
+        {{"data-key", "--spec", ""}, "AES_128\nAES_256\n"},
+        {{"decrypt", "--con"}, "--context\n"},
+        {{"completion", "w"}, ""}, /* hidden */
+        {{"nonsense", "x"}, ""},
+    };
+    for (size_t i = 0; i < KMS_COUNT(rows); i++) {
+        struct ctl_texts words = {0};
+        while (words.count < 6 && rows[i].words[words.count] != NULL) {
+            words.items[words.count] = rows[i].words[words.count];
+            words.count++;
+        }
+        KMS_OWN_BUF out = {0};
+        KMS_ASSERT_OK(ctl_complete(&words, &out));
+        const char *got = out.len > 0 ? (const char *)out.data : "";
+        if (strcmp(got, rows[i].want) != 0) printf("row %zu: %s", i, got);
+        CU_ASSERT_STRING_EQUAL(got, rows[i].want);
+    }
+    KMS_OWN_BUF all = {0};
+    KMS_ASSERT_OK(ctl_complete(&(struct ctl_texts){0}, &all));
+    CU_ASSERT_PTR_NOT_NULL(strstr((const char *)all.data, "key\nalias\npolicy\nencrypt\n"));
+}
+
+KMS_TEST_MAIN("client/kmsctl/completion", {"candidates", candidates})

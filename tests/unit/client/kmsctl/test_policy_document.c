@@ -1,0 +1,127 @@
+/* The policy of `key create`, and the check of form. */
+#include "client/kmsctl/policy_document.h"
+
+#include <jansson.h>
+#include <stdio.h>
+
+#include "tests/harness/suite.h"
+
+static const struct {
+    const char *name, *class;
+} all_actions[] = {
+#define KMS_ACTION(symbol, name, class) {name, #class},
+#include "kmsd/policy/action.def"
+#undef KMS_ACTION
+};
+
+static bool listed(const char *const *actions, const char *name)
+{
+    for (; *actions != NULL; actions++)
+        if (strcmp(*actions, name) == 0) return true;
+    return false;
+}
+
+/* What only the service policy grants. */
+static bool of_service(const char *name)
+{
+    static const char *const names[] = {"kms:CreateKey",      "kms:ListKeys",  "kms:ListAliases",
+                                        "kms:GenerateRandom", "kms:GetStatus", NULL};
+    return listed(names, name);
+}
+
+static void administrators_get_all_but_usage(void)
+{
+    for (size_t i = 0; i < KMS_COUNT(all_actions); i++) {
+        bool want = strcmp(all_actions[i].class, "USAGE") != 0 && !of_service(all_actions[i].name);
+        if (listed(ctl_admin_actions, all_actions[i].name) != want) printf("%s\n", all_actions[i].name);
+        CU_ASSERT_EQUAL(listed(ctl_admin_actions, all_actions[i].name), want);
+        if (strcmp(all_actions[i].class, "ADMIN") == 0)
+            CU_ASSERT_FALSE(listed(ctl_usage_actions, all_actions[i].name));
+    }
+}
+
+static void shape(void)
+{
+    struct ctl_texts admins = {.items = {"spiffe://x/admin"}, .count = 1};
+    struct ctl_texts users = {.items = {"spiffe://x/app", "cn:batch \"1\""}, .count = 2};
+    KMS_OWN_BUF out = {0};
+    KMS_ASSERT_OK_FATAL(ctl_policy_build(&admins, &users, &out, NULL));
+    json_t *document = json_loadb((const char *)out.data, out.len, JSON_REJECT_DUPLICATES, NULL);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(document);
+    const char *sid0, *sid1, *admin, *user, *action;
+    CU_ASSERT_EQUAL(json_unpack(document, "{s:s, s:[{s:s, s:s, s:{s:[s]}, s:s}, {s:s, s:{s:[s, s]}, s:[s]}]}",
+                                "Version", &action, "Statement", "Sid", &sid0, "Effect", &action, "Principal",
+                                "AWS", &admin, "Resource", &action, "Sid", &sid1, "Principal", "AWS", &action,
+                                &user, "Action", &action),
+                    0);
+    CU_ASSERT_STRING_EQUAL(sid0, "KeyAdministration");
+    CU_ASSERT_STRING_EQUAL(sid1, "KeyUsage");
+    CU_ASSERT_STRING_EQUAL(admin, "spiffe://x/admin");
+    CU_ASSERT_STRING_EQUAL(user, "cn:batch \"1\"");
+    CU_ASSERT_STRING_EQUAL(action, "kms:Encrypt");
+    json_decref(document);
+    KMS_ASSERT_OK(ctl_policy_check(kms_buf_view(&out), NULL));
+}
+
+static void lists_of_principals(void)
+{
+    static const struct {
+        struct ctl_texts admins, users;
+        bool ok;
+        size_t statements;
+    } rows[] = {
+        {{.count = 0}, {.count = 0}, true, 0},
+        {{.items = {"a"}, .count = 1}, {.count = 0}, true, 1},
+        {{.count = 0}, {.items = {"a"}, .count = 1}, true, 1},
+        {{.items = {"a"}, .count = 1}, {.items = {"a"}, .count = 1}, false, 0},
+        {{.items = {"a", "a"}, .count = 2}, {.count = 0}, false, 0},
+        {{.items = {""}, .count = 1}, {.count = 0}, false, 0},
+        {{.items = {"\xff"}, .count = 1}, {.count = 0}, false, 0},
+    };
+    for (size_t i = 0; i < KMS_COUNT(rows); i++) {
+        KMS_OWN_BUF out = {0};
+        struct kms_why why;
+        kms_err err = ctl_policy_build(&rows[i].admins, &rows[i].users, &out, &why);
+        CU_ASSERT_EQUAL(!kms_failed(err), rows[i].ok);
+        if (rows[i].statements == 0) CU_ASSERT_EQUAL(out.len, 0);
+    }
+}
+
+static void forms(void)
+{
+#define GOOD "\"Effect\":\"Allow\",\"Principal\":\"*\",\"Action\":\"kms:*\",\"Resource\":\"*\""
+    static const struct {
+        const char *text, *want; /* NULL: fine */
+    } rows[] = {
+        {"{\"Statement\":[{" GOOD "}]}", NULL},
+        {"{\"Statement\":{" GOOD "}}", NULL},
+        {"{\"Statement\":[{" GOOD ",\"Condition\":{}}]}", NULL},
+        {"{\"Statement\":[]}", "Statement is missing or empty"},
+        {"[]", "Statement is missing or empty"},
+        {"{\n\"Statement\": [}", "line 2, column 15"},
+        {"{\"Statement\":[1]}", "Statement 1: is no object"},
+        {"{\"Statement\":[{" GOOD "},{\"Effect\":\"allow\"}]}", "Statement 2: Effect must be"},
+        {"{\"Statement\":[{" GOOD ",\"NotPrincipal\":\"x\"}]}", "needs Principal or NotPrincipal"},
+        {"{\"Statement\":[{" GOOD ",\"NotAction\":\"x\"}]}", "needs Action or NotAction"},
+        {"{\"Statement\":[{\"Effect\":\"Deny\",\"Principal\":\"*\",\"Action\":\"x\"}]}", "needs Resource"},
+        {"{\"Statement\":[{" GOOD ",\"Actions\":\"x\"}]}", "unknown element \"Actions\""},
+        {"{\"Statement\":[{" GOOD ",\"Effect\":\"Deny\"}]}", "duplicate object key"},
+    };
+    for (size_t i = 0; i < KMS_COUNT(rows); i++) {
+        struct kms_why why = {0};
+        kms_err err = ctl_policy_check(kms_bytes_text(rows[i].text), &why);
+        if (rows[i].want == NULL) {
+            KMS_ASSERT_OK(err);
+            continue;
+        }
+        KMS_ASSERT_CODE(err, MALFORMED_POLICY);
+        if (strstr(why.text, rows[i].want) == NULL) printf("row %zu: %s\n", i, why.text);
+        CU_ASSERT_PTR_NOT_NULL(strstr(why.text, rows[i].want));
+    }
+    static char big[CTL_POLICY_BYTES + 1];
+    KMS_ASSERT_CODE(ctl_policy_check(kms_bytes_of(big, sizeof big), &(struct kms_why){0}), MALFORMED_POLICY);
+}
+
+KMS_TEST_MAIN("client/kmsctl/policy_document",
+              {"administrators get all but usage", administrators_get_all_but_usage}, {"shape", shape},
+              {"lists of principals", lists_of_principals}, {"forms", forms})
