@@ -15,7 +15,8 @@ function(kms_program name)
     cmake_parse_arguments(ARG "" "DESTINATION" "SOURCES;LINK" ${ARGN})
     add_executable(${name} ${ARG_SOURCES})
     target_link_libraries(${name} PRIVATE kms_flags ${ARG_LINK})
-    set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/bin)
+    set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/bin
+        INSTALL_RPATH "$ORIGIN/../${CMAKE_INSTALL_LIBDIR}") # finds libkms under any prefix
     if(NOT ARG_DESTINATION)
         set(ARG_DESTINATION ${CMAKE_INSTALL_BINDIR})
     endif()

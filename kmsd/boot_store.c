@@ -1,6 +1,6 @@
 /*
- * The keystore stage: open, unseal by the HSM, verify every row, compare with what the audit log says was there last,
- * close the attempts that a crash left open, load the keyring.
+ * The keystore stage: open, unseal by the HSM, load and verify every row, compare with what the audit log says was there
+ * last, close the attempts that a crash left open.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -125,11 +125,10 @@ static kms_err check(struct kms_boot *boot, struct kms_why *why)
     struct kms_store_mark mark;
     uint64_t open_committed;
     KMS_TRY(unlock_store(boot, why));
-    KMS_TRY(kms_keystore_verify(boot->core.store, &mark, why));
+    KMS_TRY(kms_keyring_load(boot->core.keys, boot->core.store, &mark, why));
     KMS_TRY(count_committed(boot, &open_committed, why));
     KMS_TRY(compare_with_log(boot, &mark, open_committed, why));
-    KMS_TRY(close_attempts(boot, &mark, why));
-    return kms_keyring_load(boot->core.keys, boot->core.store, why);
+    return close_attempts(boot, &mark, why);
 }
 
 kms_err kms_boot_store_start(struct kms_boot *boot, struct kms_why *why)

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "kmsd/audit/segment.h"
 
 struct kms_audit_preparer {
@@ -22,6 +23,8 @@ struct kms_audit_preparer {
     enum { IDLE, WANTED, WORKING, READY, STOP } state;
     uint32_t number;
     struct kms_audit_file ready;
+    uint64_t
+        not_before_us; /* monotonic: after a failure the thread rests, or a full disk would keep it busy */
 };
 
 void kms_audit_file_close(struct kms_audit_file *file)
@@ -30,7 +33,7 @@ void kms_audit_file_close(struct kms_audit_file *file)
     *file = (struct kms_audit_file){.fd = -1};
 }
 
-enum { ZERO_BYTES = 256 * 1024 };
+enum { ZERO_BYTES = 256 * 1024, REST_US = 1000000 };
 
 /* In pieces, so that a commit that comes meanwhile waits for one piece at most. */
 static bool write_zeros(int fd, uint64_t bytes)
@@ -130,6 +133,7 @@ static void *work(void *argument)
         pthread_mutex_lock(&preparer->lock);
         preparer->ready = file;
         preparer->state = made ? READY : IDLE;
+        if (!made) preparer->not_before_us = kms_monotonic_us() + REST_US;
         pthread_cond_broadcast(&preparer->changed);
     }
     pthread_mutex_unlock(&preparer->lock);
@@ -163,7 +167,7 @@ kms_err kms_audit_preparer_new(int dir_fd, const char *instance, uint64_t segmen
 void kms_audit_prepare(kms_audit_preparer *preparer, uint32_t number)
 {
     pthread_mutex_lock(&preparer->lock);
-    if (preparer->state == IDLE) {
+    if (preparer->state == IDLE && kms_monotonic_us() >= preparer->not_before_us) {
         preparer->state = WANTED;
         preparer->number = number;
         pthread_cond_broadcast(&preparer->changed);

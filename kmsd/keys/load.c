@@ -8,6 +8,7 @@ struct loading {
     kms_keyring *ring;
     struct kms_why *why;
     struct kms_key *key; /* whose versions are being read; reference held */
+    uint64_t versions_promised, versions_seen;
 };
 
 static kms_err load_key(void *user, const struct kms_row *row)
@@ -15,6 +16,7 @@ static kms_err load_key(void *user, const struct kms_row *row)
     struct loading *l = user;
     KMS_OWN_KEY key = NULL;
     KMS_TRY(kms_key_from_row(row, &key, l->why));
+    l->versions_promised += key->version_count;
     return kms_keyring_put(l->ring, key);
 }
 
@@ -49,6 +51,7 @@ static kms_err load_version(void *user, const struct kms_row *row)
     struct loading *l = user;
     uint32_t version;
     KMS_TRY(find_version(l, row, &version));
+    l->versions_seen++; /* each of them once: find_version refuses doubles */
     return kms_version_from_row(l->key, version, row, l->why);
 }
 
@@ -60,28 +63,29 @@ static kms_err load_alias(void *user, const struct kms_row *row)
     return kms_keyring_put_alias(l->ring, &alias);
 }
 
-static kms_err check_complete(void *user, const struct kms_row *row)
+static kms_err load_row(void *user, const struct kms_row *row)
 {
-    struct loading *l = user;
-    struct kms_id id;
-    if (!kms_id_parse(kms_bytes_text(row->id), &id)) return KMS_FAIL(CORRUPT);
-    KMS_OWN_KEY key = kms_keyring_find(l->ring, &id);
-    for (uint32_t i = 0; key != NULL && i < key->version_count; i++) {
-        if (key->versions[i].wrapped.ptr != NULL) continue;
-        kms_why_set(l->why, "key %s: version %u has no row in the keystore", key->id_text, i + 1);
-        return KMS_FAIL(CORRUPT);
+    switch (row->table) {
+    case KMS_TABLE_KEY:
+        return load_key(user, row);
+    case KMS_TABLE_KEY_VERSION:
+        return load_version(user, row);
+    case KMS_TABLE_ALIAS:
+        return load_alias(user, row);
+    default:
+        return KMS_OK; /* tokens stay in the keystore until one is asked for */
     }
-    return KMS_OK;
 }
 
-kms_err kms_keyring_load(kms_keyring *ring, kms_keystore *store, struct kms_why *why)
+kms_err kms_keyring_load(kms_keyring *ring, kms_keystore *store, struct kms_store_mark *ret_mark,
+                         struct kms_why *why)
 {
     struct loading l = {.ring = ring, .why = why};
-    KMS_TRY(kms_keystore_scan(store, KMS_TABLE_KEY, "", 0, load_key, &l, why));
-    kms_err err = kms_keystore_scan(store, KMS_TABLE_KEY_VERSION, "", 0, load_version, &l, why);
+    kms_err err = kms_keystore_load(store, load_row, &l, ret_mark, why);
     kms_key_unref(l.key);
     KMS_TRY(err);
-    l.key = NULL;
-    KMS_TRY(kms_keystore_scan(store, KMS_TABLE_KEY, "", 0, check_complete, &l, why));
-    return kms_keystore_scan(store, KMS_TABLE_ALIAS, "", 0, load_alias, &l, why);
+    if (l.versions_seen == l.versions_promised) return KMS_OK;
+    kms_why_set(why, "the keystore holds %llu key versions, its keys have %llu",
+                (unsigned long long)l.versions_seen, (unsigned long long)l.versions_promised);
+    return KMS_FAIL(CORRUPT);
 }
