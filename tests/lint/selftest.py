@@ -4,7 +4,8 @@ import banned
 import budgets
 import layers
 
-LAYERS = [("base/x.c", '#include "hsm/hsm.h"', 1), ("hsm/x.c", '#include "base/err.h"', 0), ("hsm/x.c", '#include "hsm/pkcs11/token.h"', 1),
+LAYERS = [("base/x.c", '#include "hsm/hsm.h"', 1), ("hsm/x.c", '#include "base/err.h"', 0),
+          ("hsm/x.c", '#include "hsm/pkcs11/token.h"', 1),
           ("kmsd/policy/x.c", '#include "kmsd/audit/audit.h"', 1), ("kmsd/service/x.c", "#include <grpc/grpc.h>", 1),
           ("kmsd/rpc/x.c", "#include <grpc/grpc.h>", 0), ("keystore/x.c", "#include <sqlite3.h>", 1),
           ("client/kmsctl/x.c", '#include "kmsd/audit/reader.h"', 0), ("client/kmsctl/x.c", '#include "kmsd/audit/audit.h"', 1),
