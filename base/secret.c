@@ -1,4 +1,4 @@
-/* Locked slabs of power-of-two size classes under one lock; what is given back is wiped before it is reused. */
+/* Locked slabs of power-of-two size classes under one lock; what is given back is wiped before reuse. */
 #include "base/secret.h"
 
 #include <pthread.h>
