@@ -12,9 +12,9 @@ typedef struct kms_env_connection {
     struct kmsctl_contexts contexts;
 } kms_env_connection;
 
-/* What the settings leave open comes from the context that they name, else from the current one, as in kmsctl. Errors:
- * CONFIG_INVALID (no endpoint; the file of contexts is wrong), NOT_FOUND (no such context), IO. *connection must be
- * zero-initialised and freed in any case. */
+/* What the settings leave open comes from the context that they name, else from the current one, as in
+ * kmsctl. Errors: CONFIG_INVALID (no endpoint; the file of contexts is wrong), NOT_FOUND (no such context),
+ * IO. *connection must be zero-initialised and freed in any case. */
 KMS_MUST_USE kms_err kms_env_connection_find(const struct kms_env_settings *settings,
                                              kms_env_connection *connection, struct kms_why *why);
 void kms_env_connection_free(kms_env_connection *connection); /* the struct itself is the caller's */

@@ -166,16 +166,15 @@ static kms_err check_only(const kms_env_plan *plan, struct kms_why *why)
     return KMS_OK;
 }
 
-kms_err kms_env_plan_new(char *const *environment, const struct kms_env_input *inputs, size_t input_count,
-                         const struct kms_env_options *options, kms_env_plan **ret_plan, kms_buf *notes,
-                         struct kms_why *why)
+kms_err kms_env_plan_new(struct kms_env_sources sources, const struct kms_env_options *options,
+                         kms_env_plan **ret_plan, kms_buf *notes, struct kms_why *why)
 {
     KMS_OWN(kms_env_plan) plan = calloc(1, sizeof *plan);
     if (plan == NULL) return KMS_FAIL(NO_MEMORY);
     plan->options = options;
-    plan->inherited = environment;
+    plan->inherited = sources.environment;
     KMS_TRY(inherit(plan));
-    KMS_TRY(take_inputs(plan, inputs, input_count, notes));
+    KMS_TRY(take_inputs(plan, sources.inputs, sources.input_count, notes));
     KMS_TRY(check_names(plan, notes, why));
     KMS_TRY(check_only(plan, why));
     *ret_plan = KMS_GIVE(plan);

@@ -50,15 +50,20 @@ struct kms_env_variable {
     size_t string_bytes;
 };
 
+/* Where values come from; borrowed while the plan lives. */
+struct kms_env_sources {
+    char *const *environment; /* NULL-terminated */
+    const struct kms_env_input *inputs;
+    size_t input_count; /* later inputs win */
+};
+
 typedef struct kms_env_plan kms_env_plan;
 
 /*
- * environment (NULL-terminated), inputs and options are borrowed while the plan lives; later inputs win.
- * Errors: INVALID_ARGUMENT (a guarded name), NOT_FOUND (a name of only that nothing sets), NO_MEMORY.
- * ret_notes gets lines for standard error (what is overwritten, each refused name) on success and on failure.
+ * options is borrowed while the plan lives. Errors: INVALID_ARGUMENT (a guarded name), NOT_FOUND (a name of
+ * only that nothing sets), NO_MEMORY. notes gets lines for standard error (what is overwritten, each refused name) on success and on failure.
  */
-KMS_MUST_USE kms_err kms_env_plan_new(char *const *environment, const struct kms_env_input *inputs,
-                                      size_t input_count, const struct kms_env_options *options,
+KMS_MUST_USE kms_err kms_env_plan_new(struct kms_env_sources sources, const struct kms_env_options *options,
                                       kms_env_plan **ret_plan, kms_buf *notes, struct kms_why *why);
 void kms_env_plan_free(kms_env_plan *plan); /* wipes; NULL is a no-op */
 void kms_env_plan_drop(kms_env_plan **plan);

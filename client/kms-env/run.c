@@ -93,19 +93,24 @@ static void print_text(const kms_env_plan *plan)
     }
 }
 
+static json_t *to_json(const struct kms_env_variable *v)
+{
+    json_t *row = json_pack("{s:s%,s:b}", "name", v->name.ptr, v->name.len, "ciphertext", v->ciphertext);
+    if (row == NULL) return NULL;
+    if (v->ciphertext) json_object_set_new(row, "app", json_stringn((const char *)v->app.ptr, v->app.len));
+    if (v->file == NULL) return row;
+    json_object_set_new(row, "file", json_string(v->file));
+    json_object_set_new(row, "line", json_integer(v->line));
+    return row;
+}
+
 static kms_err print_json(const kms_env_plan *plan)
 {
     json_t *list = json_array();
     bool good = list != NULL;
     for (size_t i = 0; good && i < kms_env_plan_count(plan); i++) {
         const struct kms_env_variable *v = kms_env_plan_variable(plan, i);
-        if (v->file == NULL && !v->ciphertext) continue;
-        json_t *row = json_pack("{s:s%,s:b}", "name", v->name.ptr, v->name.len, "ciphertext", v->ciphertext);
-        if (row != NULL && v->ciphertext)
-            json_object_set_new(row, "app", json_stringn((const char *)v->app.ptr, v->app.len));
-        if (row != NULL && v->file != NULL) json_object_set_new(row, "file", json_string(v->file));
-        if (row != NULL && v->file != NULL) json_object_set_new(row, "line", json_integer(v->line));
-        good = row != NULL && json_array_append_new(list, row) == 0;
+        if (v->file != NULL || v->ciphertext) good = json_array_append_new(list, to_json(v)) == 0;
     }
     json_t *whole = good ? json_pack("{s:O}", "variables", list) : NULL;
     good = whole != NULL && json_dumpf(whole, stdout, JSON_INDENT(2)) == 0 && putchar('\n') != EOF;
@@ -143,8 +148,9 @@ static kms_err make_plan(const struct run *run, const kms_env_inputs *inputs, km
                          struct kms_why *why)
 {
     KMS_OWN_BUF notes = {0};
-    kms_err err =
-        kms_env_plan_new(environ, inputs->inputs, inputs->count, &run->options, ret_plan, &notes, why);
+    struct kms_env_sources sources = {
+        .environment = environ, .inputs = inputs->inputs, .input_count = inputs->count};
+    kms_err err = kms_env_plan_new(sources, &run->options, ret_plan, &notes, why);
     kms_env_say_lines(&notes);
     return err;
 }

@@ -97,8 +97,8 @@ static kms_err encrypt(const struct sealing *s, const struct kms_dotenv_entry *e
     struct kms_why cause = {0};
     if (entry->value.len > KMS_PLAINTEXT_BYTES) return refuse(why, entry, "longer than 65536 bytes");
     KMS_TRY(kms_buf_append(&name, entry->name.ptr, entry->name.len));
-    kms_err err = s->encrypter.encrypt(s->encrypter.self, s->key, s->app, (const char *)name.data,
-                                       entry->value, &blob, &cause);
+    struct kms_env_binding to = {.key = s->key, .app = s->app, .name = (const char *)name.data};
+    kms_err err = s->encrypter.encrypt(s->encrypter.self, &to, entry->value, &blob, &cause);
     if (!kms_failed(err)) err = kms_ciphertext_parse(kms_buf_view(&blob), &header, &sealed, &cause);
     if (!kms_failed(err)) return kms_ciphertext_to_text(kms_buf_view(&blob), text);
     kms_ignore(

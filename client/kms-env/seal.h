@@ -5,10 +5,15 @@
 
 #include "client/kms-env/resolve.h"
 
-/* Encrypts one value; app and name become its encryption context. Appends the binary ciphertext to blob. */
+struct kms_env_binding {
+    const char *key;        /* to encrypt under */
+    const char *app, *name; /* become the encryption context */
+};
+
+/* Encrypts one value. Appends the binary ciphertext to blob. */
 struct kms_env_encrypter {
-    kms_err (*encrypt)(void *self, const char *key, const char *app, const char *name,
-                       struct kms_bytes plaintext, kms_buf *blob, struct kms_why *why);
+    kms_err (*encrypt)(void *self, const struct kms_env_binding *to, struct kms_bytes plaintext,
+                       kms_buf *blob, struct kms_why *why);
     void *self;
 };
 

@@ -1,6 +1,6 @@
 /*
- * A service that hides nothing: what it "encrypts" carries application, name and value in clear, and it "decrypts" for
- * the same application and name only. The key that it knows is "alias/right".
+ * A service that hides nothing: what it "encrypts" carries application, name and value in clear, and it
+ * "decrypts" for the same application and name only. The key that it knows is "alias/right".
  */
 #ifndef KMS_TESTS_KMS_ENV_FAKE_SERVICE_H
 #define KMS_TESTS_KMS_ENV_FAKE_SERVICE_H
@@ -21,22 +21,22 @@ static inline void fake_binding(kms_buf *to, const char *app, const char *name)
     KMS_ASSERT_OK_FATAL(kms_buf_print(to, "%s/%s/", app, name));
 }
 
-static inline kms_err fake_encrypt(void *self, const char *key, const char *app, const char *name,
-                                   struct kms_bytes plaintext, kms_buf *blob, struct kms_why *why)
+static inline kms_err fake_encrypt(void *self, const struct kms_env_binding *to, struct kms_bytes plaintext,
+                                   kms_buf *blob, struct kms_why *why)
 {
     struct fake_service *service = self;
     struct kms_ciphertext_header header = {.algorithm = KMS_ALG_AES_256_GCM, .key_version = 3};
     uint8_t bytes[KMS_CIPHERTEXT_HEADER_BYTES], nonce[12] = {0}, tag[16] = {0};
     service->calls++;
-    if (strcmp(key, "alias/right") != 0) {
-        kms_why_set(why, "no such key: %s", key);
+    if (strcmp(to->key, "alias/right") != 0) {
+        kms_why_set(why, "no such key: %s", to->key);
         return KMS_FAIL(ACCESS_DENIED);
     }
     memset(header.key_id.bytes, 0x11, sizeof header.key_id.bytes);
     kms_ciphertext_header_put(&header, bytes);
     KMS_TRY(kms_buf_append(blob, bytes, sizeof bytes));
     KMS_TRY(kms_buf_append(blob, nonce, sizeof nonce));
-    fake_binding(blob, app, name);
+    fake_binding(blob, to->app, to->name);
     KMS_TRY(kms_buf_append(blob, plaintext.ptr, plaintext.len));
     return kms_buf_append(blob, tag, sizeof tag);
 }
@@ -85,8 +85,7 @@ static inline struct kms_env_encrypter fake_encrypter(struct fake_service *servi
     return (struct kms_env_encrypter){fake_encrypt, service};
 }
 
-/* Appends format, in which each {NAME=VALUE} becomes the text form of VALUE for app and NAME; an outer '=' stays yours:
- * "A={A=secret}\n". */
+/* Appends format, in which each {NAME=VALUE} becomes the text form of VALUE for app and NAME. */
 static inline void fake_text(kms_buf *to, const char *app, const char *format)
 {
     struct fake_service service = {0};
@@ -99,8 +98,8 @@ static inline void fake_text(kms_buf *to, const char *app, const char *format)
         const char *equals = strchr(at, '='), *end = strchr(at, '}');
         KMS_ASSERT_OK_FATAL(kms_buf_append(&name, at + 1, (size_t)(equals - at - 1)));
         struct kms_bytes value = kms_bytes_of(equals + 1, (size_t)(end - equals - 1));
-        KMS_ASSERT_OK_FATAL(
-            fake_encrypt(&service, "alias/right", app, (char *)name.data, value, &blob, NULL));
+        struct kms_env_binding binding = {.key = "alias/right", .app = app, .name = (char *)name.data};
+        KMS_ASSERT_OK_FATAL(fake_encrypt(&service, &binding, value, &blob, NULL));
         KMS_ASSERT_OK_FATAL(kms_ciphertext_to_text(kms_buf_view(&blob), to));
         at = end;
     }

@@ -36,7 +36,8 @@ static inline void resolve_inputs(struct resolving *r, char *const *environment,
     KMS_OWN(kms_env_plan) plan = NULL;
     if (r->options.fallback_app == NULL) r->options.fallback_app = KMS_ENV_DEFAULT_APP;
     r->service.down = r->down;
-    r->err = kms_env_plan_new(environment, inputs, count, &r->options, &plan, &r->notes, &r->why);
+    r->err = kms_env_plan_new((struct kms_env_sources){environment, inputs, count}, &r->options, &plan,
+                              &r->notes, &r->why);
     if (!kms_failed(r->err))
         r->err = kms_env_plan_resolve(plan, r->key, fake_decrypter(&r->service), &r->notes, &r->why);
     if (!kms_failed(r->err)) print_environment(r, plan);

@@ -117,7 +117,8 @@ static void what_no_environment_can_hold_is_refused(void)
     fake_text(&text, "default", "A={A=x}\nB={B=x}\nC={C=x}\n");
     KMS_ASSERT_OK_FATAL(kms_dotenv_parse(kms_buf_view(&text), KMS_DOTENV_COMPOSE, &document, NULL));
     struct kms_env_input input = {"a.env", document};
-    KMS_ASSERT_OK_FATAL(kms_env_plan_new(nothing, &input, 1, &options, &plan, &notes, &why));
+    KMS_ASSERT_OK_FATAL(
+        kms_env_plan_new((struct kms_env_sources){nothing, &input, 1}, &options, &plan, &notes, &why));
     kms_err err =
         kms_env_plan_resolve(plan, NULL, (struct kms_env_decrypter){odd_values, &seen}, &notes, &why);
     KMS_ASSERT_CODE(err, INVALID_ARGUMENT);
@@ -144,7 +145,8 @@ static void failures_leak_nothing(void)
         struct fake_service service = {.down = false};
         char *const *child = NULL;
         struct kms_why why = {0};
-        kms_err err = kms_env_plan_new(environment, &input, 1, &options, &plan, &notes, &why);
+        kms_err err =
+            kms_env_plan_new((struct kms_env_sources){environment, &input, 1}, &options, &plan, &notes, &why);
         if (!kms_failed(err)) {
             kms_env_jobs *jobs = NULL;
             err =
