@@ -57,6 +57,13 @@ quickstart_directories() {
     kms_as_root install -d -m 0755 -o "$(id -u)" -g "$(id -g)" "$KMSD_HOME/clients" "$KMSD_HOME/ca"
 }
 
+# The numbers of the users may differ on another machine than the one of the backup.
+quickstart_owners() {
+    kms_as_root chown -R $KMS_HSM_USER:$KMS_HSM_USER "$KMSD_HOME/token"
+    kms_as_root chown -R $KMSD_USER:$KMSD_USER "$KMSD_HOME/state" "$KMSD_HOME/audit"
+    kms_as_root chown -R "$(id -u):$(id -g)" "$KMSD_HOME/clients" "$KMSD_HOME/ca"
+}
+
 quickstart_token() {
     local conf=$KMSD_HOME/etc/softhsm2.conf pin
     kms_as_root test -e "$KMSD_HOME/token/pin" && return
