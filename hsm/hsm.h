@@ -1,15 +1,16 @@
 /*
- * kms_hsm: the daemon's side of the security module. kmsd never loads PKCS#11: this room starts kms-hsm worker
- * processes, hands them jobs, watches deadlines, replaces what dies, and gives results back.
+ * kms_hsm: the daemon's side of the security module. kmsd never loads PKCS#11: this room starts kms-hsm
+ * worker processes, hands them jobs, watches deadlines, replaces what dies, and gives results back.
  *
- * Threads: any number of threads submit, each on a lane of its own (0 .. lanes-1) that packs jobs into datagrams;
- * exactly one thread polls, and every `done` runs on it. kms_hsm_call blocks and may be used by any thread but the
- * polling one.
+ * Threads: any number of threads submit, each on a lane of its own (0 .. lanes-1) that packs jobs into
+ * datagrams; exactly one thread polls, and every `done` runs on it. kms_hsm_call blocks and may be used
+ * by any thread but the polling one.
  *
- * A worker that dies, or gives no result for deadline_ms while it has jobs, is replaced. Workers publish which job they are
- * working on (hsm/job.h, kms_worker_page): that one is to blame, gets one more try, and after a second death fails with
- * HSM_UNAVAILABLE while its operation on its key is quarantined. The others in the queue only move on. While a replacement
- * starts, jobs wait; once a start has failed and no worker is healthy they fail at once, until one is healthy again.
+ * A worker that dies, or gives no result for deadline_ms while it has jobs, is replaced. Workers publish
+ * which job they are working on (hsm/job.h, kms_worker_page): that one is to blame, gets one more try,
+ * and after a second death fails with HSM_UNAVAILABLE while its operation on its key is quarantined. The
+ * others in the queue only move on. While a replacement starts, jobs wait; once a start has failed and no
+ * worker is healthy they fail at once, until one is healthy again.
  */
 #ifndef KMS_HSM_HSM_H
 #define KMS_HSM_HSM_H
@@ -39,22 +40,22 @@ struct kms_key_ref {
 
 /*
  * Sealed data as it leaves and enters a worker, the same layout in both directions:
- *   HSM level:       12-byte IV, ciphertext, 16-byte tag            (AES-256-GCM, NIST SP 800-38D, random IV)
- *   SOFTWARE level:  16-byte N, 12-byte IV, ciphertext, 16-byte tag (key derived per message, SP 800-108r1 counter mode)
+ *   HSM level:       12-byte IV, ciphertext, 16-byte tag (AES-256-GCM, NIST SP 800-38D, random IV)
+ *   SOFTWARE level:  16-byte N, 12-byte IV, ciphertext, 16-byte tag (key per message, SP 800-108r1)
  */
 enum { KMS_SEAL_OVERHEAD_HSM = 12 + 16, KMS_SEAL_OVERHEAD_SOFTWARE = 16 + 12 + 16 };
 
 enum kms_hsm_op {
-    KMS_HSM_ENCRYPT = 1, /* key, aad, input=plaintext        -> sealed */
-    KMS_HSM_DECRYPT,     /* key, aad, input=sealed           -> plaintext; INVALID_CIPHERTEXT */
-    KMS_HSM_REENCRYPT, /* key, aad, input=sealed, to, to_aad -> sealed under `to`; the plaintext stays inside */
-    KMS_HSM_DATA_KEY, /* key, aad, count                  -> count random bytes, then the same sealed */
-    KMS_HSM_DATA_KEY_SEALED, /* key, aad, count                -> sealed only */
-    KMS_HSM_RANDOM,          /* count                            -> count random bytes */
-    KMS_HSM_NEW_KEY, /* key.ref                          -> wrapped key (opaque) of a fresh backing key */
-    KMS_HSM_NEW_STORE_KEY, /* aad                              -> sealed 32-byte key for the keystore's seals */
-    KMS_HSM_OPEN_STORE_KEY, /* aad, input=sealed store key     -> the 32 bytes; never opens anything else */
-    KMS_HSM_STATUS,         /*                                  -> see kms_hsm_status */
+    KMS_HSM_ENCRYPT = 1,     /* key, aad, input=plaintext            -> sealed */
+    KMS_HSM_DECRYPT,         /* key, aad, input=sealed               -> plaintext; INVALID_CIPHERTEXT */
+    KMS_HSM_REENCRYPT,       /* key, aad, input=sealed, to, to_aad   -> sealed under `to`, all of it inside */
+    KMS_HSM_DATA_KEY,        /* key, aad, count                      -> random bytes, then the same sealed */
+    KMS_HSM_DATA_KEY_SEALED, /* key, aad, count                      -> sealed only */
+    KMS_HSM_RANDOM,          /* count                                -> count random bytes */
+    KMS_HSM_NEW_KEY,         /* key.ref                              -> wrapped key of a fresh backing key */
+    KMS_HSM_NEW_STORE_KEY,   /* aad                                  -> sealed 32-byte key of the keystore */
+    KMS_HSM_OPEN_STORE_KEY,  /* aad, input=sealed store key          -> the 32 bytes; opens nothing else */
+    KMS_HSM_STATUS,          /*                                      -> see kms_hsm_status */
     KMS_HSM_OP_COUNT
 };
 
@@ -69,9 +70,9 @@ struct kms_hsm_job {
     struct kms_hsm_key key, to;
     struct kms_bytes aad, to_aad, input; /* borrowed until done */
     uint32_t count;                      /* bytes */
-    uint64_t
-        deadline_us; /* to be begun by then, monotonic (clock.h); 0: the configured default from now. A job that a
-                             worker has begun is answered, or ends with its worker. DEADLINE_EXCEEDED */
+    /* To be begun by then, monotonic (clock.h); 0: the configured default from now; else DEADLINE_EXCEEDED.
+     * What a worker has begun is answered, or ends with its worker. */
+    uint64_t deadline_us;
 
     uint8_t *output;   /* the caller's, in locked memory when it can be plaintext; filled before done */
     size_t output_cap; /* bytes; too small: INTERNAL */
@@ -107,20 +108,23 @@ struct kms_hsm_options {
 typedef struct kms_hsm kms_hsm;
 typedef struct kms_spawner kms_spawner;
 
-/* Forks the minimal process that will start workers. Call first in main, before threads, sockets and grpc_init. */
+/* Forks the minimal process that will start workers. Call first in main, before threads, sockets and
+ * grpc_init. */
 KMS_MUST_USE kms_err kms_spawner_start(kms_spawner **ret_spawner);
 void kms_spawner_stop(kms_spawner *spawner); /* ends every worker */
 
-/* Starts the first worker, then the others; returns when the first one has proved the token (probe, root keys).
- * Errors: MODULE_UNAVAILABLE, TOKEN_NOT_FOUND, PIN_REFUSED, ROOT_KEYS_MISSING, CONFIG_INVALID (uri,
- * PIN file), NO_MEMORY (RLIMIT_MEMLOCK), HSM_UNAVAILABLE; why says which file or token. The options are copied. */
+/* Starts the first worker, then the others; returns when the first one has proved the token (probe, root
+ * keys). Errors: MODULE_UNAVAILABLE, TOKEN_NOT_FOUND, PIN_REFUSED, ROOT_KEYS_MISSING, CONFIG_INVALID
+ * (uri, PIN file), NO_MEMORY (RLIMIT_MEMLOCK), HSM_UNAVAILABLE; why says which file or token. The options
+ * are copied. */
 KMS_MUST_USE kms_err kms_hsm_open(kms_spawner *spawner, const struct kms_hsm_options *options,
                                   kms_hsm **ret_hsm, struct kms_why *why);
 void kms_hsm_close(kms_hsm *hsm); /* after the last poll; NULL is a no-op */
 void kms_hsm_drop(kms_hsm **hsm);
 
-/* Puts a job on the lane; it travels at the next flush. Never blocks. The job belongs to the pool until done, which
- * also reports every failure: arguments, full queues (LIMIT_EXCEEDED), no healthy worker (HSM_UNAVAILABLE). */
+/* Puts a job on the lane; it travels at the next flush. Never blocks. The job belongs to the pool until
+ * done, which also reports every failure: arguments, full queues (LIMIT_EXCEEDED), no healthy worker
+ * (HSM_UNAVAILABLE). */
 void kms_hsm_submit(kms_hsm *hsm, unsigned lane, struct kms_hsm_job *job);
 void kms_hsm_flush(kms_hsm *hsm, unsigned lane);
 
@@ -142,6 +146,8 @@ struct kms_hsm_status {
     char token_label[33], token_serial[17];
     struct kms_hsm_capability capabilities[KMS_HSM_CAPABILITIES];
     unsigned capability_count;
+    uint64_t workers_replaced;   /* since open */
+    char trouble[KMS_WHY_BYTES]; /* why the last worker could not start; "" when it could */
 };
 /* A copy of what the workers reported last. Thread-safe. */
 void kms_hsm_status(kms_hsm *hsm, struct kms_hsm_status *ret_status);

@@ -1,6 +1,7 @@
 /*
- * Frames between kmsd and kms-hsm. A datagram holds jobs, or results, one after the other; each side checks every
- * length, operation and code of the other and drops a peer that sends anything else. Thread-safe: values only.
+ * Frames between kmsd and kms-hsm. A datagram holds jobs, or results, one after the other; each side
+ * checks every length, operation and code of the other and drops a peer that sends anything else.
+ * Thread-safe: values only.
  *
  *   job      u32 length of the rest, u64 id, u64 deadline (CLOCK_MONOTONIC, us), u8 operation, then what the
  *            operation takes: key, aad, input, to, to_aad, count (KMS_HSM_* in hsm.h)
@@ -20,8 +21,8 @@ bool kms_job_valid(const struct kms_hsm_job *job);
 size_t kms_job_frame_bytes(const struct kms_hsm_job *job); /* what kms_job_put will write */
 void kms_job_put(struct kms_writer *w, const struct kms_hsm_job *job, uint64_t id, uint64_t deadline_us);
 
-/* The next job of a datagram; pool.id and deadline_us are set, views borrow from the datagram. INVALID_ARGUMENT:
- * malformed, nothing after it can be trusted. */
+/* The next job of a datagram; pool.id and deadline_us are set, views borrow from the datagram.
+ * INVALID_ARGUMENT: malformed, nothing after it can be trusted. */
 KMS_MUST_USE kms_err kms_job_get(struct kms_reader *r, struct kms_hsm_job *ret_job);
 
 struct kms_result {
@@ -52,8 +53,9 @@ KMS_MUST_USE kms_err kms_hello_get(struct kms_bytes output,
                                    struct kms_hello *ret_hello); /* INVALID_ARGUMENT */
 
 /*
- * A page shared by pool and worker: the job the worker is working on, 0 when between jobs. When the worker dies, this
- * one job is to blame; the others in its queue are not. The pool believes it only if the id is one it gave this worker.
+ * A page shared by pool and worker: the job the worker is working on, 0 when between jobs. When the
+ * worker dies, this one job is to blame; the others in its queue are not. The pool believes it only if
+ * the id is one it gave this worker.
  */
 struct kms_worker_page {
     _Atomic uint64_t current;

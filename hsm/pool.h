@@ -1,7 +1,8 @@
 /*
- * Inside the pool. Three kinds of lock, taken in this order and never two of a kind: the call lane's, the pool's
- * (queues, finished jobs, status, quarantine), a worker's (socket, jobs in flight). `done` runs without any.
- * Only the polling thread opens, closes and reads sockets; lanes write to them under the worker's lock.
+ * Inside the pool. Three kinds of lock, taken in this order and never two of a kind: the call lane's, the
+ * pool's (queues, finished jobs, status, quarantine), a worker's (socket, jobs in flight). `done` runs
+ * without any. Only the polling thread opens, closes and reads sockets; lanes write to them under the
+ * worker's lock.
  */
 #ifndef KMS_HSM_POOL_H
 #define KMS_HSM_POOL_H
@@ -95,7 +96,8 @@ struct kms_hsm {
 struct kms_job_list *kms_pool_list_for(struct kms_job_list lists[2], const struct kms_hsm_job *job);
 enum { KMS_LANE_CALL = 0, KMS_LANE_POLL = 1 };                            /* behind lane_count */
 void kms_pool_finish(kms_hsm *hsm, struct kms_hsm_job *job, kms_err err); /* done follows at the next poll */
-/* Gives waiting jobs to workers that have credit; fails those past their deadline, or all when down. Polling thread. */
+/* Gives waiting jobs to workers that have credit; fails those past their deadline, or all when down.
+ * Polling thread. */
 void kms_pool_drain(kms_hsm *hsm);
 void kms_pool_release(struct kms_pool_worker *w, unsigned slot); /* under the worker's lock */
 

@@ -64,8 +64,8 @@ struct kms_job_list *kms_pool_list_for(struct kms_job_list lists[2], const struc
     return &lists[small(job) ? 0 : 1];
 }
 
-/* Under the worker's lock, like everything down to give_to. Small and large jobs have a share of their own each, so
- * that neither can starve the other. */
+/* Under the worker's lock, like everything down to give_to. Small and large jobs have a share of their
+ * own each, so that neither can starve the other. */
 static bool has_credit(const struct kms_pool_worker *w, const struct kms_hsm_job *job)
 {
     if (w->first_free == KMS_POOL_SLOTS) return false;
@@ -98,7 +98,8 @@ void kms_pool_release(struct kms_pool_worker *w, unsigned slot)
     count_bytes(w);
 }
 
-/* False: the socket is full. Any other failure means that the worker is dying: the polling thread will find its jobs. */
+/* False: the socket is full. Any other failure means that the worker is dying: the polling thread will
+ * find its jobs. */
 static bool send_frame(int fd, uint8_t *frame, size_t len)
 {
     ssize_t sent;
@@ -151,7 +152,8 @@ static struct kms_pool_worker *least_busy(kms_hsm *hsm, uint64_t refused, unsign
     return best;
 }
 
-/* Jobs in the token take long and are worth spreading; the others are done before a second worker is awake. */
+/* Jobs in the token take long and are worth spreading; the others are done before a second worker is
+ * awake. */
 static size_t share_of(const struct kms_job_list *jobs, size_t healthy)
 {
     enum { LEAST = 8 };

@@ -1,4 +1,5 @@
-/* The mark of a refused PIN, kept across restarts: locking a token by retrying a wrong PIN is worse than being down. */
+/* The mark of a refused PIN, kept across restarts: locking a token by retrying a wrong PIN is worse than
+ * being down. */
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>

@@ -20,17 +20,20 @@ static uint64_t earlier(uint64_t a, uint64_t b)
     return a < b ? a : b;
 }
 
-/* Deadlines of jobs need no timer of their own: a lane may submit while the polling thread sleeps, so it wakes often
- * enough to see any of them late by half at most. */
+/* Deadlines of jobs need no timer of their own: a lane may submit while the polling thread sleeps, so it
+ * wakes often enough to see any of them late by half at most. */
 int kms_hsm_poll_timeout_ms(kms_hsm *hsm)
 {
-    uint64_t now = kms_monotonic_us(), at = now + hsm->options.deadline_ms * 500ULL;
+    uint64_t now = kms_monotonic_us(), at = now + hsm->options.deadline_ms * 500ULL, restart = UINT64_MAX;
+    bool starting = hsm->opening || hsm->spawner_gone; /* then no other start is due */
     for (unsigned i = 0; i < hsm->worker_count; i++) {
         struct kms_pool_worker *w = &hsm->workers[i];
-        if (w->state == KMS_WORKER_DOWN && !hsm->opening) at = earlier(at, w->restart_at_us);
+        if (w->state == KMS_WORKER_DOWN) restart = earlier(restart, w->restart_at_us);
+        starting |= w->state == KMS_WORKER_STARTING;
         if (w->state == KMS_WORKER_STARTING)
             at = earlier(at, w->since_us + hsm->options.start_timeout_ms * 1000ULL);
     }
+    if (!starting) at = earlier(at, restart);
     return at <= now ? 1 : (int)((at - now) / 1000 + 1);
 }
 
@@ -41,6 +44,8 @@ static void refresh_status(kms_hsm *hsm, const struct kms_hsm_job *job)
     pthread_mutex_lock(&hsm->lock);
     hello.status.workers_configured = hsm->worker_count;
     hello.status.workers_healthy = hsm->status.workers_healthy;
+    hello.status.workers_replaced = hsm->status.workers_replaced;
+    kms_copy(hello.status.trouble, hsm->status.trouble, sizeof hello.status.trouble);
     hsm->status = hello.status;
     pthread_mutex_unlock(&hsm->lock);
 }

@@ -1,4 +1,5 @@
-/* Operations that killed two workers on one key: refused for a while, so that one bad request cannot walk the fleet. */
+/* Operations that killed two workers on one key: refused for a while, so that one bad request cannot walk
+ * the fleet. */
 #include "base/clock.h"
 #include "hsm/pool.h"
 

@@ -31,7 +31,8 @@ static void set_state(kms_hsm *hsm, struct kms_pool_worker *w, enum kms_worker_s
     pthread_mutex_unlock(&hsm->lock);
 }
 
-/* Doubles towards the limit, faster after a failed start than after the death of a worker that had been healthy. */
+/* Doubles towards the limit, faster after a failed start than after the death of a worker that had been
+ * healthy. */
 static void back_off(struct kms_pool_worker *w, uint32_t most_ms)
 {
     w->restart_at_us = kms_monotonic_us() + w->backoff_ms * 1000ULL;
@@ -50,6 +51,9 @@ static void start_failed(kms_hsm *hsm, struct kms_pool_worker *w, kms_err err)
 {
     hsm->start_err = err;
     kms_spawner_kill(hsm->spawner, w->spawn_id);
+    pthread_mutex_lock(&hsm->lock);
+    kms_copy(hsm->status.trouble, hsm->start_why.text, sizeof hsm->status.trouble);
+    pthread_mutex_unlock(&hsm->lock);
     pthread_mutex_lock(&w->lock);
     close_worker(w);
     pthread_mutex_unlock(&w->lock);
@@ -129,6 +133,7 @@ void kms_pool_hello(kms_hsm *hsm, struct kms_pool_worker *w, const struct kms_re
     kms_pool_mark_write(hsm, &(struct kms_pin_mark){0});
     pthread_mutex_lock(&hsm->lock);
     hello.status.workers_configured = hsm->worker_count;
+    hello.status.workers_replaced = hsm->status.workers_replaced;
     hsm->status = hello.status;
     pthread_mutex_unlock(&hsm->lock);
     set_state(hsm, w, KMS_WORKER_HEALTHY);
@@ -160,8 +165,8 @@ static void give_on(kms_hsm *hsm, struct kms_hsm_job *job, bool to_blame)
 static void describe_exit(kms_hsm *hsm, const struct kms_pool_worker *w, const char *how)
 {
     kms_why_set(&hsm->start_why, "a kms-hsm worker %s; see its words on standard error", how);
-    for (int tries = 0; tries < 20;
-         tries++) { /* the spawner's report follows the end of the socket closely */
+    /* The spawner's report follows the end of the socket closely; later on nobody waits for it. */
+    for (int tries = hsm->opening ? 0 : 19; tries < 20; tries++) {
         struct kms_worker_exit left;
         while (kms_spawner_next(hsm->spawner, &left, &hsm->spawner_gone)) {
             if (left.id != w->spawn_id) continue;
@@ -204,6 +209,9 @@ void kms_pool_worker_died(kms_hsm *hsm, struct kms_pool_worker *w, const char *h
     pthread_mutex_unlock(&w->lock);
     if (kms_monotonic_us() - w->since_us > LIVED_WELL_MS * 1000ULL) w->backoff_ms = BACKOFF_FIRST_MS;
     set_state(hsm, w, KMS_WORKER_DOWN);
+    pthread_mutex_lock(&hsm->lock);
+    hsm->status.workers_replaced++;
+    pthread_mutex_unlock(&hsm->lock);
     back_off(w, BACKOFF_DIED_MS);
     for (struct kms_hsm_job *job; (job = kms_list_take(&left)) != NULL;)
         give_on(hsm, job, blamed != 0 && job->pool.id == blamed);
@@ -237,10 +245,15 @@ static void watch_one(kms_hsm *hsm, struct kms_pool_worker *w, uint64_t now, boo
     if (hung) kms_pool_worker_died(hsm, w, "hangs");
 }
 
-/* One at a time: SoftHSM stumbles over concurrent starts, and a wrong PIN must be tried once, not once per worker. */
+/* One at a time: SoftHSM stumbles over concurrent starts, and a wrong PIN must be tried once, not once
+ * per worker. */
 static void restart_one(kms_hsm *hsm, uint64_t now)
 {
     struct kms_pool_worker *due = NULL;
+    if (hsm->spawner_gone) { /* nothing can be started any more: kmsd has to be restarted */
+        hsm->down = kms_pool_healthy(hsm) == 0;
+        return;
+    }
     for (unsigned i = 0; i < hsm->worker_count; i++) {
         struct kms_pool_worker *w = &hsm->workers[i];
         if (w->state == KMS_WORKER_STARTING) return;
@@ -248,13 +261,14 @@ static void restart_one(kms_hsm *hsm, uint64_t now)
             (due == NULL || w->restart_at_us < due->restart_at_us))
             due = w;
     }
-    if (due != NULL && !hsm->spawner_gone) kms_pool_start_worker(hsm, due);
+    if (due != NULL) kms_pool_start_worker(hsm, due);
 }
 
 void kms_pool_watch(kms_hsm *hsm)
 {
     uint64_t now = kms_monotonic_us();
-    /* When this thread was away longer than it promised, results may wait unread in a worker's hands: judge nobody. */
+    /* When this thread was away longer than it promised, results may wait unread in a worker's hands:
+     * judge nobody. */
     bool away = now - hsm->last_poll_us > hsm->options.deadline_ms * 750ULL;
     hsm->last_poll_us = now;
     for (unsigned i = 0; i < hsm->worker_count; i++) watch_one(hsm, &hsm->workers[i], now, away);

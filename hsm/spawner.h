@@ -1,8 +1,9 @@
 /*
- * A minimal process, forked before kmsd has threads or has read a byte from the network, that starts and kills kms-hsm
- * workers: it may be root while kmsd is not, and nothing kmsd has open reaches a worker. Program, user and URI are fixed
- * by the first request, so that a kmsd that was taken over cannot have anything else started. It ends with kmsd and takes
- * every worker along. Not thread-safe: whoever opens or polls the pool owns it.
+ * A minimal process, forked before kmsd has threads or has read a byte from the network, that starts and
+ * kills kms-hsm workers: it may be root while kmsd is not, and nothing kmsd has open reaches a worker.
+ * Program, user and URI are fixed by the first request, so that a kmsd that was taken over cannot have
+ * anything else started. It ends with kmsd and takes every worker along. Not thread-safe: whoever opens
+ * or polls the pool owns it.
  */
 #ifndef KMS_HSM_SPAWNER_H
 #define KMS_HSM_SPAWNER_H
@@ -17,8 +18,8 @@ struct kms_worker_start {
     bool init;        /* make root keys and end */
     int socket, page; /* the worker's ends; the caller closes its copies afterwards */
 };
-/* Asks for a worker; whether it lives shows at its socket. ret_id names it from now on. HSM_UNAVAILABLE: the spawner
- * is gone; LIMIT_EXCEEDED: a text is too long. */
+/* Asks for a worker; whether it lives shows at its socket. ret_id names it from now on. HSM_UNAVAILABLE:
+ * the spawner is gone; LIMIT_EXCEEDED: a text is too long. */
 KMS_MUST_USE kms_err kms_spawner_worker(kms_spawner *spawner, const struct kms_worker_start *start,
                                         uint32_t *ret_id);
 void kms_spawner_kill(kms_spawner *spawner, uint32_t id); /* SIGKILL; no such worker is a no-op */

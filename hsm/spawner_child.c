@@ -55,7 +55,8 @@ static void become(const char *user)
     }
 }
 
-/* Terminals and systemd signal whole groups; a worker ends when kmsd closes its socket, not in the middle of a drain. */
+/* Terminals and systemd signal whole groups; a worker ends when kmsd closes its socket, not in the middle
+ * of a drain. */
 static void settle_signals(void)
 {
     sigset_t none;

@@ -3,9 +3,10 @@
  *
  *   u8 format version (1) | u32 root id | 32 binding | blob (u32 length, bytes)
  *
- * The binding is HMAC-SHA-256 under root-bind of that generation over kms_binding_message. The blob is, at HSM level,
- * the key under root-wrap (CKM_AES_KEY_WRAP_PAD, RFC 5649), which authenticates nothing but itself; at SOFTWARE
- * level 12 IV, ciphertext, 16 tag under root-seal (AES-256-GCM). Thread-safe: values only.
+ * The binding is HMAC-SHA-256 under root-bind of that generation over kms_binding_message. The blob is,
+ * at HSM level, the key under root-wrap (CKM_AES_KEY_WRAP_PAD, RFC 5649), which authenticates nothing but
+ * itself; at SOFTWARE level 12 IV, ciphertext, 16 tag under root-seal (AES-256-GCM). Thread-safe: values
+ * only.
  */
 #ifndef KMS_HSM_WRAPPED_H
 #define KMS_HSM_WRAPPED_H
@@ -31,7 +32,8 @@ void kms_wrapped_put(struct kms_writer *w, const struct kms_wrapped *wrapped);
 /* CORRUPT: another format version, short, or bytes left over. */
 KMS_MUST_USE kms_err kms_wrapped_get(struct kms_bytes stored, struct kms_wrapped *ret_wrapped);
 
-/* id, version, spec, usage, level, root id: KMS_REF_BYTES. Part of the binding and the AAD of a SOFTWARE level blob. */
+/* id, version, spec, usage, level, root id: KMS_REF_BYTES. Part of the binding and the AAD of a SOFTWARE
+ * level blob. */
 void kms_ref_put(struct kms_writer *w, const struct kms_key_ref *ref, uint32_t root_id);
 /* "kmsd.binding.v1", the ref, the blob with its length: what the binding is computed over. */
 void kms_binding_message(struct kms_writer *w, const struct kms_key_ref *ref,

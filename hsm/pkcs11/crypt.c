@@ -78,7 +78,8 @@ kms_err kms_token_decrypt(kms_token *token, const struct kms_gcm *gcm, uint8_t *
     kms_wipe(out, gcm->input.len < cap ? gcm->input.len : cap);
     if (!s.started) return kms_ckr_note(token, "C_DecryptInit", rv);
     if (kms_is(kms_ckr_err(rv), KMS_E_INVALID_CIPHERTEXT)) return KMS_FAIL(INVALID_CIPHERTEXT);
-    /* A forged tag is CKR_GENERAL_ERROR to SoftHSM: if the token can still do its own block, the data was bad. */
+    /* A forged tag is CKR_GENERAL_ERROR to SoftHSM: if the token can still do its own block, the data was
+     * bad. */
     kms_err noted = kms_ckr_note(token, "C_Decrypt", rv == CKR_OK ? CKR_GENERAL_ERROR : rv);
     if (kms_is(noted, KMS_E_NO_MEMORY)) return noted;
     KMS_TRY(kms_token_self_test(token));

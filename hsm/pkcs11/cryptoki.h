@@ -7,7 +7,8 @@
 #include "hsm/pkcs11/token.h"
 #include "hsm/pkcs11/uri.h"
 
-/* PKCS#11 2.40; p11-kit's header names CKM_AES_KEY_WRAP_PAD too, spelled here once with its number in view. */
+/* PKCS#11 2.40; p11-kit's header names CKM_AES_KEY_WRAP_PAD too, spelled here once with its number in
+ * view. */
 enum { KMS_CKM_AES_KEY_WRAP_PAD = 0x210A };
 
 struct kms_token {
@@ -27,8 +28,8 @@ KMS_MUST_USE kms_err kms_ckr_note(kms_token *token, const char *call, CK_RV rv);
 
 /* module.c: the module is initialised for the life of the process. MODULE_UNAVAILABLE. */
 KMS_MUST_USE kms_err kms_module_load(const char *path, CK_FUNCTION_LIST **ret_fn, struct kms_why *why);
-/* Several processes that start on one SoftHSM token at once see CKR_GENERAL_ERROR: waits a little, longer each time
- * and not in step with the others. False: tried often enough. */
+/* Several processes that start on one SoftHSM token at once see CKR_GENERAL_ERROR: waits a little, longer
+ * each time and not in step with the others. False: tried often enough. */
 bool kms_start_again(CK_RV rv, unsigned *tries);
 
 /* slot.c: TOKEN_NOT_FOUND. */

@@ -1,4 +1,5 @@
-/* Which slot holds the token: by label and serial, never by slot id, which SoftHSM changes at initialisation. */
+/* Which slot holds the token: by label and serial, never by slot id, which SoftHSM changes at
+ * initialisation. */
 #include <stdlib.h>
 #include <string.h>
 

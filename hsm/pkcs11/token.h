@@ -1,11 +1,13 @@
 /*
  * A logged-in token behind PKCS#11 2.40, as the worker sees it: no Cryptoki type leaves this folder.
  *
- * Two sessions: keys live on a pinned session that runs no operation; operations run on a second one that is thrown
- * away after an unexpected error (the operation may still be active there), and the call is repeated once. Session
- * objects die with the pinned session. Not thread-safe: one thread owns a kms_token.
+ * Two sessions: keys live on a pinned session that runs no operation; operations run on a second one that
+ * is thrown away after an unexpected error (the operation may still be active there), and the call is
+ * repeated once. Session objects die with the pinned session. Not thread-safe: one thread owns a
+ * kms_token.
  *
- * Errors of every call: HSM_UNAVAILABLE, UNSUPPORTED (the token cannot), NO_MEMORY, and what is named beside it.
+ * Errors of every call: HSM_UNAVAILABLE, UNSUPPORTED (the token cannot), NO_MEMORY, and what is named
+ * beside it.
  */
 #ifndef KMS_HSM_PKCS11_TOKEN_H
 #define KMS_HSM_PKCS11_TOKEN_H
@@ -17,8 +19,8 @@ typedef struct kms_token kms_token;
 typedef unsigned long kms_object; /* a key on the token; 0 is none */
 
 /* Loads the module, finds the token, logs in with the PIN file unless that file is the one in `refused`.
- * ret_refused is filled when the token refused the PIN. Errors: CONFIG_INVALID, MODULE_UNAVAILABLE, TOKEN_NOT_FOUND,
- * PIN_REFUSED, HSM_UNAVAILABLE; why says what and where. */
+ * ret_refused is filled when the token refused the PIN. Errors: CONFIG_INVALID, MODULE_UNAVAILABLE,
+ * TOKEN_NOT_FOUND, PIN_REFUSED, HSM_UNAVAILABLE; why says what and where. */
 KMS_MUST_USE kms_err kms_token_open(const char *uri, const struct kms_pin_mark *refused,
                                     kms_token **ret_token, struct kms_pin_mark *ret_refused,
                                     struct kms_why *why);
@@ -65,7 +67,8 @@ struct kms_gcm {
     uint8_t iv[KMS_GCM_IV_BYTES];
     struct kms_bytes aad, input; /* decrypt: ciphertext and tag */
 };
-/* out has cap bytes: input and tag when encrypting, as long as the input when decrypting (tokens want that). */
+/* out has cap bytes: input and tag when encrypting, as long as the input when decrypting (tokens want
+ * that). */
 KMS_MUST_USE kms_err kms_token_encrypt(kms_token *token, const struct kms_gcm *gcm, uint8_t *out, size_t cap,
                                        size_t *ret_len);
 /* INVALID_CIPHERTEXT: does not authenticate, and the token is well. */

@@ -22,7 +22,8 @@ static CK_RV oaep_step(CK_FUNCTION_LIST *fn, CK_SESSION_HANDLE session, void *ar
 
 kms_err kms_token_try_oaep_sha256(kms_token *token)
 {
-    /* Any odd 2048-bit number serves to see whether the token takes the parameters: nobody will decrypt this. */
+    /* Any odd 2048-bit number serves to see whether the token takes the parameters: nobody will decrypt
+     * this. */
     CK_BYTE modulus[256], exponent[] = {1, 0, 1};
     memset(modulus, 0xb5, sizeof modulus);
     CK_OBJECT_CLASS class = CKO_PUBLIC_KEY;

@@ -1,4 +1,5 @@
-/* RFC 7512 by p11-kit's parser, after a check of its own of which attributes are there: the parser lets doubles pass. */
+/* RFC 7512 by p11-kit's parser, after a check of its own of which attributes are there: the parser lets
+ * doubles pass. */
 #include "hsm/pkcs11/uri.h"
 
 #include <p11-kit/pkcs11.h>

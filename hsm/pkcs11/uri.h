@@ -1,6 +1,7 @@
 /*
- * Where the token is: pkcs11:token=LABEL[;serial=S]?module-path=/abs/module.so&pin-source=file:/abs/pin (RFC 7512).
- * Stricter than the RFC: each attribute once, no other attribute, never a PIN in the text. Thread-safe: values only.
+ * Where the token is: pkcs11:token=LABEL[;serial=S]?module-path=/abs/module.so&pin-source=file:/abs/pin
+ * (RFC 7512). Stricter than the RFC: each attribute once, no other attribute, never a PIN in the text.
+ * Thread-safe: values only.
  */
 #ifndef KMS_HSM_PKCS11_URI_H
 #define KMS_HSM_PKCS11_URI_H

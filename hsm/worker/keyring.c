@@ -23,19 +23,25 @@ struct kms_keyring {
     const struct kms_roots *roots;
     struct entry *entries;
     uint32_t *heads; /* as many as entries, a power of two */
-    uint32_t cap, used, oldest, newest;
+    uint32_t cap, used, oldest, newest, closings_left;
     uint8_t *secret;  /* 64 bytes of locked memory */
     uint8_t *message; /* KMS_BINDING_MESSAGE_BYTES */
 };
 
-kms_err kms_keyring_new(kms_token *token, const struct kms_roots *roots, uint32_t cap,
+kms_err kms_keyring_new(kms_token *token, const struct kms_roots *roots, const struct kms_key_budget *budget,
                         kms_keyring **ret_keyring)
 {
     uint32_t size = 16;
-    while (size < cap && size < 1u << 20) size *= 2;
+    while (size * 2 <= budget->keys && size < 1u << 20)
+        size *= 2; /* rounded down: the cap is a matter of memory */
     kms_keyring *k = calloc(1, sizeof *k);
     if (k == NULL) return KMS_FAIL(NO_MEMORY);
-    *k = (kms_keyring){.token = token, .roots = roots, .cap = size, .oldest = NONE, .newest = NONE};
+    *k = (kms_keyring){.closings_left = budget->closings,
+                       .token = token,
+                       .roots = roots,
+                       .cap = size,
+                       .oldest = NONE,
+                       .newest = NONE};
     k->entries = calloc(size, sizeof *k->entries);
     k->heads = malloc(size * sizeof *k->heads);
     k->secret = kms_locked_alloc(64);
@@ -49,9 +55,20 @@ kms_err kms_keyring_new(kms_token *token, const struct kms_roots *roots, uint32_
     return KMS_OK;
 }
 
+static void close_object(kms_keyring *k, kms_object object)
+{
+    kms_token_destroy(k->token, object);
+    if (object != 0 && k->closings_left > 0) k->closings_left--;
+}
+
+bool kms_keyring_worn(const kms_keyring *keyring)
+{
+    return keyring->closings_left == 0;
+}
+
 static void close_key(kms_keyring *k, struct kms_open_key *key)
 {
-    kms_token_destroy(k->token, key->object);
+    close_object(k, key->object);
     kms_digest_free(key->backing);
     *key = (struct kms_open_key){0};
 }
@@ -206,7 +223,7 @@ static kms_err make_hsm_blob(kms_keyring *k, const struct kms_root *root, uint8_
     kms_object key;
     KMS_TRY(kms_token_generate(k->token, &shape, &key));
     kms_err err = kms_token_wrap(k->token, root->wrap, key, blob, cap, ret_len);
-    kms_token_destroy(k->token, key);
+    close_object(k, key);
     return err;
 }
 

@@ -88,6 +88,10 @@ int kms_loop_run(struct kms_worker *worker)
         if (got <= 0 || got > KMS_HSM_FRAME_BYTES) break; /* kmsd is gone, or sends what no kmsd sends */
         going = run_datagram(&b, kms_bytes_of(in, (size_t)got), &status);
         kms_wipe(in, (size_t)got);
+        if (going && kms_keyring_worn(worker->keyring)) {
+            status = KMS_EXIT_WORN;
+            break;
+        }
     }
     kms_locked_free(in, KMS_HSM_FRAME_BYTES);
     kms_locked_free(out, KMS_HSM_FRAME_BYTES);

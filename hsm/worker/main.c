@@ -1,4 +1,5 @@
-/* kms-hsm: started by kmsd's spawner, never by hand. Says hello or why not, then works until its socket ends. */
+/* kms-hsm: started by kmsd's spawner, never by hand. Says hello or why not, then works until its socket
+ * ends. */
 #include <argp.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -77,7 +78,8 @@ static kms_err serve_token(struct kms_worker *w, uint32_t cached_keys)
     KMS_TRY(kms_roots_load(w->token, &w->roots, &w->hello.why));
     w->hello.status.root_id = w->roots.newest;
     kms_probe(w->token, kms_roots_get(&w->roots, w->roots.newest)->wrap, &w->hello.status);
-    KMS_TRY(kms_keyring_new(w->token, &w->roots, cached_keys, &w->keyring));
+    struct kms_key_budget budget = kms_headroom_keys(cached_keys);
+    KMS_TRY(kms_keyring_new(w->token, &w->roots, &budget, &w->keyring));
     KMS_TRY(kms_software_new(&w->software));
     w->scratch = kms_locked_alloc(KMS_SCRATCH_BYTES);
     return w->scratch != NULL ? KMS_OK : KMS_FAIL(NO_MEMORY);

@@ -46,7 +46,8 @@ static kms_err try_wrap(struct trial *t)
     return err;
 }
 
-/* Unwrapping the same blob readable must fail: otherwise wrapping protects nothing from whoever may unwrap. */
+/* Unwrapping the same blob readable must fail: otherwise wrapping protects nothing from whoever may
+ * unwrap. */
 static kms_err try_unwrap_template(struct trial *t)
 {
     const struct kms_key_shape readable = {.use = KMS_USE_CIPHER, .extractable = true, .readable = true};

@@ -22,6 +22,19 @@ static kms_err find(kms_token *token, const char *kind, uint32_t n, kms_object *
     return err;
 }
 
+/* Someone may have put keys of these names there by other means. */
+static kms_err check_kept(kms_token *token, uint32_t n, const struct kms_root *root, struct kms_why *why)
+{
+    const kms_object keys[] = {root->wrap, root->seal, root->bind};
+    for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
+        if (!kms_failed(kms_token_check_unreadable(token, keys[i]))) continue;
+        kms_why_set(why, "a root key of generation %u can be read or extracted: kmsd init never makes it so",
+                    n);
+        return KMS_FAIL(CORRUPT);
+    }
+    return KMS_OK;
+}
+
 static kms_err load_generation(kms_token *token, uint32_t n, struct kms_root *root, struct kms_why *why)
 {
     struct kms_root r = {0};
@@ -29,6 +42,7 @@ static kms_err load_generation(kms_token *token, uint32_t n, struct kms_root *ro
     KMS_TRY(find(token, "root-seal", n, &r.seal, why));
     KMS_TRY(find(token, "root-bind", n, &r.bind, why));
     int found = (r.wrap != 0) + (r.seal != 0) + (r.bind != 0);
+    if (found == 3) KMS_TRY(check_kept(token, n, &r, why));
     if (found == 3 || found == 0) {
         *root = r;
         return KMS_OK;

@@ -1,7 +1,10 @@
-/* The cage: memory locked, no dumps, no new privileges, and only the system calls that a file-based token needs. */
+/* The cage: memory locked, no dumps, no new privileges, and only the system calls that a file-based token
+ * needs. */
 #include <errno.h>
+#include <inttypes.h>
 #include <seccomp.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -21,8 +24,10 @@ enum { SANITIZED = 0 };
 enum { SANITIZED = 0 };
 #endif
 
-/* Reading, writing and locking the token's files; memory; time; the socket that is open already. No exec, no fork,
- * no thread, no new connection. */
+enum { MAPS_BYTES = 256 * 1024 };
+
+/* Reading, writing and locking the token's files; memory; time; the socket that is open already. No exec,
+ * no fork, no thread, no new connection. */
 static const int allowed[] = {
     SCMP_SYS(read),
     SCMP_SYS(write),
@@ -112,8 +117,8 @@ static const int allowed[] = {
     SCMP_SYS(exit_group),
 };
 
-/* Refused with an error instead of the end of the process: libraries try them and go on without (syslog, isatty,
- * limits). */
+/* Refused with an error instead of the end of the process: libraries try them and go on without (syslog,
+ * isatty, limits). */
 static const int refused[] = {
     SCMP_SYS(socket),    SCMP_SYS(connect), SCMP_SYS(ioctl), SCMP_SYS(prlimit64),
     SCMP_SYS(getrlimit), SCMP_SYS(prctl),   SCMP_SYS(kill),
@@ -136,16 +141,40 @@ static kms_err filter_calls(struct kms_why *why)
     return KMS_FAIL(INTERNAL);
 }
 
+/* The stack, the heap and the data of libraries, as far as they exist. Program text holds no secret. */
+static bool lock_writable(void)
+{
+    KMS_OWN_BUF maps = {0};
+    if (kms_failed(kms_read_file("/proc/self/maps", MAPS_BYTES, &maps, NULL))) return false;
+    bool locked = true;
+    for (char *line = (char *)maps.data; line != NULL && *line != '\0'; line = strchr(line, '\n')) {
+        if (*line == '\n') line++;
+        uintptr_t from, to;
+        char permissions[5] = "";
+        if (sscanf(line, "%" SCNxPTR "-%" SCNxPTR " %4s", &from, &to, permissions) != 3) continue;
+        void *start;
+        memcpy(&start, &from, sizeof start);
+        if (strcmp(permissions, "rw-p") == 0) locked &= mlock2(start, to - from, MLOCK_ONFAULT) == 0;
+    }
+    return locked;
+}
+
+/* All memory, or, where RLIMIT_MEMLOCK is too small for the text of the libraries too, all that can be
+ * written and whatever is mapped from now on. */
+static kms_err lock_memory(struct kms_why *why)
+{
+    if (mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) == 0) return KMS_OK;
+    if (lock_writable() && mlockall(MCL_FUTURE | MCL_ONFAULT) == 0) return KMS_OK;
+    kms_why_set(why,
+                "kms-hsm: memory cannot be locked (%s): raise RLIMIT_MEMLOCK, LimitMEMLOCK=64M in systemd",
+                strerror(errno));
+    return KMS_FAIL(NO_MEMORY);
+}
+
 kms_err kms_sandbox_enter(struct kms_why *why)
 {
     const struct rlimit none = {0, 0};
-    if (mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) != 0) {
-        kms_why_set(
-            why,
-            "kms-hsm: memory cannot be locked (%s): raise RLIMIT_MEMLOCK, LimitMEMLOCK=infinity in systemd",
-            strerror(errno));
-        return KMS_FAIL(NO_MEMORY);
-    }
+    KMS_TRY(lock_memory(why));
     if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 ||
         prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) != 0 || setrlimit(RLIMIT_CORE, &none) != 0) {
         kms_why_set(why, "kms-hsm: the process could not be hardened: %s", strerror(errno));

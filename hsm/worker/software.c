@@ -1,8 +1,9 @@
 /*
  * SOFTWARE level. For each message: N, 16 random bytes, gives the key
  *     K = HMAC-SHA-256(backing key, u32 1 || "kmsd.aes-256-gcm.v1" || 0x00 || N || u32 256)
- * (SP 800-108r1, section 4.1, counter mode, one block), which encrypts under a 12-byte random IV. No two messages share a
- * key in practice, so the limit of 2^32 messages under one GCM key (SP 800-38D, 8.3) is never near.
+ * (SP 800-108r1, section 4.1, counter mode, one block), which encrypts under a 12-byte random IV. No two
+ * messages share a key in practice, so the limit of 2^32 messages under one GCM key (SP 800-38D, 8.3) is
+ * never near.
  */
 #include <openssl/evp.h>
 #include <openssl/rand.h>

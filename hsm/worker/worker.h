@@ -24,7 +24,8 @@ KMS_MUST_USE kms_err kms_roots_make(kms_token *token, struct kms_why *why);
 /* NULL: not on the token. */
 const struct kms_root *kms_roots_get(const struct kms_roots *roots, uint32_t root_id);
 
-/* seal.c: root-seal. The first byte of the AAD says what the sealed data is, so that nothing opens as something else. */
+/* seal.c: root-seal. The first byte of the AAD says what the sealed data is, so that nothing opens as
+ * something else. */
 enum kms_seal_purpose { KMS_SEAL_BACKING_KEY = 1, KMS_SEAL_STORE_KEY = 2 };
 enum { KMS_SEALED_KEY_BYTES = KMS_GCM_IV_BYTES + 32 + KMS_GCM_TAG_BYTES };
 KMS_MUST_USE kms_err kms_seal_key(kms_token *token, kms_object seal, enum kms_seal_purpose purpose,
@@ -52,11 +53,15 @@ struct kms_open_key {
     kms_object object;   /* HSM level */
     kms_digest *backing; /* SOFTWARE level: HMAC-SHA-256 keyed with the backing key */
 };
-KMS_MUST_USE kms_err kms_keyring_new(kms_token *token, const struct kms_roots *roots, uint32_t cap,
-                                     kms_keyring **ret_keyring);
+struct kms_key_budget;
+KMS_MUST_USE kms_err kms_keyring_new(kms_token *token, const struct kms_roots *roots,
+                                     const struct kms_key_budget *budget, kms_keyring **ret_keyring);
+/* So many keys were closed that the process should end and be replaced. */
+bool kms_keyring_worn(const kms_keyring *keyring);
 void kms_keyring_free(kms_keyring *keyring);
-/* Verifies the binding against every field of the ref, then opens. Borrowed until the next call. CORRUPT: the wrapped
- * key is not the one of this ref, or damaged. ROOT_KEYS_MISSING: its root is not on the token. */
+/* Verifies the binding against every field of the ref, then opens. Borrowed until the next call. CORRUPT:
+ * the wrapped key is not the one of this ref, or damaged. ROOT_KEYS_MISSING: its root is not on the
+ * token. */
 KMS_MUST_USE kms_err kms_keyring_open(kms_keyring *keyring, const struct kms_hsm_key *key,
                                       const struct kms_open_key **ret_key);
 /* A fresh key for the ref, under the newest root; wrapped has KMS_HSM_WRAPPED_BYTES. */
@@ -79,15 +84,23 @@ struct kms_worker {
 };
 enum { KMS_SCRATCH_BYTES = KMS_HSM_INPUT_BYTES + 64 };
 
-/* ops.c: does the job; output into job->output (at least kms_hsm_output_bound), length into job->output_len. */
+/* ops.c: does the job; output into job->output (at least kms_hsm_output_bound), length into
+ * job->output_len. */
 KMS_MUST_USE kms_err kms_ops_run(struct kms_worker *worker, struct kms_hsm_job *job);
 
 /* loop.c: until the socket ends or the token is lost. Returns the exit status of the process. */
-enum { KMS_EXIT_OK = 0, KMS_EXIT_START = 1, KMS_EXIT_TOKEN_LOST = 2, KMS_EXIT_PEER = 3 };
+enum { KMS_EXIT_OK = 0, KMS_EXIT_START = 1, KMS_EXIT_TOKEN_LOST = 2, KMS_EXIT_PEER = 3, KMS_EXIT_WORN = 4 };
 int kms_loop_run(struct kms_worker *worker);
 bool kms_loop_hello(int fd, const struct kms_hello *hello);
 
 /* sandbox.c: INTERNAL or NO_MEMORY; why says what to allow. Before the module is loaded. */
 KMS_MUST_USE kms_err kms_sandbox_enter(struct kms_why *why);
+
+/* headroom.c: how many keys may be open, of those wanted, and how many may be closed again, before
+ * lockable memory ends: SoftHSM keeps a little of each session object for ever. */
+struct kms_key_budget {
+    uint32_t keys, closings;
+};
+struct kms_key_budget kms_headroom_keys(uint32_t wanted);
 
 #endif

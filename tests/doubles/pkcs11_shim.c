@@ -1,8 +1,8 @@
 /*
- * A PKCS#11 module that is SoftHSM, except when the additional authenticated data of an AES-GCM encryption begins
- * with a marker: "shim:crash" ends the process, "shim:hang" never returns, "shim:error" fails every time,
- * "shim:once" fails the first time, "shim:slow" takes 5 ms as a network HSM does. Each C_Login leaves one byte in
- * shim-logins beside the token's configuration.
+ * A PKCS#11 module that is SoftHSM, except when the additional authenticated data of an AES-GCM
+ * encryption begins with a marker: "shim:crash" ends the process, "shim:hang" never returns, "shim:error"
+ * fails every time, "shim:once" fails the first time, "shim:slow" takes 5 ms as a network HSM does. Each
+ * C_Login leaves one byte in shim-logins beside the token's configuration.
  */
 #include <dlfcn.h>
 #include <fcntl.h>

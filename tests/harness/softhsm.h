@@ -1,6 +1,6 @@
 /*
- * A SoftHSM token of one test's own: a directory with its configuration, an initialised token and a PIN file. Sets
- * SOFTHSM2_CONF for the whole program. Not thread-safe.
+ * A SoftHSM token of one test's own: a directory with its configuration, an initialised token and a PIN
+ * file. Sets SOFTHSM2_CONF for the whole program. Not thread-safe.
  */
 #ifndef KMS_TESTS_HARNESS_SOFTHSM_H
 #define KMS_TESTS_HARNESS_SOFTHSM_H

@@ -54,15 +54,20 @@ kms_err pool_open(struct pool_fixture *f)
         return err;
     }
     f->stop = false;
-    return pthread_create(&f->poller, NULL, poll_pool, f) == 0 ? KMS_OK : KMS_FAIL(INTERNAL);
+    f->polling = pthread_create(&f->poller, NULL, poll_pool, f) == 0;
+    return f->polling ? KMS_OK : KMS_FAIL(INTERNAL);
+}
+
+void pool_stop_polling(struct pool_fixture *f)
+{
+    f->stop = true;
+    if (f->polling) pthread_join(f->poller, NULL);
+    f->polling = false;
 }
 
 void pool_close(struct pool_fixture *f)
 {
-    if (f->hsm != NULL) {
-        f->stop = true;
-        pthread_join(f->poller, NULL);
-    }
+    pool_stop_polling(f);
     kms_hsm_close(f->hsm);
     kms_spawner_stop(f->spawner);
     f->hsm = NULL;

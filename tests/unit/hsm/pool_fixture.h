@@ -14,15 +14,17 @@ struct pool_fixture {
     kms_spawner *spawner;
     kms_hsm *hsm;
     pthread_t poller;
+    bool polling;
     _Atomic bool stop;
     struct kms_why why;
 };
 
 /* A token in dir/name and options for it: through the shim, 2 workers, 2 lanes, short deadlines. */
 bool pool_prepare(struct pool_fixture *f, const char *dir, const char *name);
-kms_err pool_init(struct pool_fixture *f); /* makes the root keys */
-kms_err pool_open(struct pool_fixture *f); /* starts spawner, pool and polling thread */
-void pool_close(struct pool_fixture *f);   /* a pool that was not opened is fine */
+kms_err pool_init(struct pool_fixture *f);      /* makes the root keys */
+kms_err pool_open(struct pool_fixture *f);      /* starts spawner, pool and polling thread */
+void pool_stop_polling(struct pool_fixture *f); /* the caller polls from now on */
+void pool_close(struct pool_fixture *f);        /* a pool that was not opened is fine */
 /* The workers of this pool alive now; at most cap are written. */
 size_t pool_workers(const struct pool_fixture *f, pid_t *pids, size_t cap);
 void pool_wait_healthy(struct pool_fixture *f, unsigned workers);

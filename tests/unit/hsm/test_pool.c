@@ -203,6 +203,26 @@ static void status_tells_what_the_token_can(void)
     KMS_ASSERT_OK(kms_hsm_call(f.hsm, &job));
 }
 
+/* More keys than the cache holds: each is closed and opened again. */
+static void the_cache_turns_over(void)
+{
+    enum { KEYS = 40 };
+    static struct pool_key many[KEYS];
+    pool_close(&f);
+    f.options.cached_keys = 16;
+    f.options.workers = 1;
+    KMS_ASSERT_OK_FATAL(pool_open(&f));
+    for (uint8_t i = 0; i < KEYS; i++)
+        KMS_ASSERT_OK_FATAL(
+            pool_new_key(&f, (uint8_t)(100 + i), i % 2 ? KMS_LEVEL_HSM : KMS_LEVEL_SOFTWARE, &many[i]));
+    for (unsigned i = 0; i < 3 * KEYS; i++) {
+        const struct pool_key *key = &many[i % 3 == 0 ? 0 : i % KEYS];
+        KMS_ASSERT_OK(pool_encrypt(&f, key, "context", kms_bytes_text("x"), &sealed));
+        KMS_ASSERT_OK(
+            pool_decrypt(&f, &key->key, "context", kms_bytes_of(sealed.out, sealed.job.output_len), &opened));
+    }
+}
+
 static void closes(void)
 {
     pid_t pid;
@@ -218,4 +238,5 @@ KMS_TEST_MAIN("hsm/pool", {"starts and makes keys", starts_and_makes_keys},
               {"store keys open only as store keys", store_keys_open_only_as_store_keys},
               {"bad arguments are reported", bad_arguments_are_reported},
               {"a passing error is not seen", a_passing_error_is_not_seen},
-              {"status tells what the token can", status_tells_what_the_token_can}, {"closes", closes})
+              {"status tells what the token can", status_tells_what_the_token_can},
+              {"the cache turns over", the_cache_turns_over}, {"closes", closes})

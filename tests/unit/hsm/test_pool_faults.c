@@ -1,6 +1,7 @@
 /* Workers that die, hang or are killed: the answer is slower, not wrong; only the job to blame fails. */
 #include <signal.h>
 #include <stdatomic.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "tests/harness/suite.h"
@@ -183,10 +184,28 @@ static void recovers_after_everything_failed(void)
     KMS_ASSERT_OK(pool_encrypt(&f, &keys[1], "context", kms_bytes_text("x"), &call));
 }
 
-static void the_spawner_takes_the_workers_along(void)
+/* A daemon that is killed leaves no worker behind with the token open. */
+static void workers_end_with_the_daemon(void)
 {
     pid_t pids[8];
+    int ready[2];
+    char word = 0;
     pool_close(&f);
+    CU_ASSERT_EQUAL(pool_workers(&f, pids, 8), 0);
+    CU_ASSERT_FATAL(pipe(ready) == 0);
+    pid_t daemon = fork();
+    if (daemon == 0) {
+        bool opened = !kms_failed(pool_open(&f));
+        if (opened && write(ready[1], "y", 1) == 1) pause();
+        _exit(1);
+    }
+    close(ready[1]);
+    CU_ASSERT_FATAL(daemon > 0 && read(ready[0], &word, 1) == 1);
+    close(ready[0]);
+    CU_ASSERT_TRUE(pool_workers(&f, pids, 8) >= 1);
+    kill(daemon, SIGKILL);
+    waitpid(daemon, NULL, 0);
+    for (unsigned i = 0; i < 1000 && pool_workers(&f, pids, 8) > 0; i++) usleep(10000);
     CU_ASSERT_EQUAL(pool_workers(&f, pids, 8), 0);
 }
 
@@ -197,4 +216,4 @@ KMS_TEST_MAIN("hsm/pool faults", {"starts", starts}, {"killed under load: no fai
               {"stopped workers are replaced", stopped_workers_are_replaced},
               {"large and small share the socket", large_and_small_share_the_socket},
               {"recovers after everything failed", recovers_after_everything_failed},
-              {"the spawner takes the workers along", the_spawner_takes_the_workers_along})
+              {"workers end with the daemon", workers_end_with_the_daemon})

@@ -1,5 +1,6 @@
 /* Starting: every way the token can be missing has its own error, and a wrong PIN is tried once. */
-#include <stdlib.h>
+#include <ftw.h>
+#include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -90,7 +91,47 @@ static void a_wrong_pin_is_tried_once(void)
     pool_close(&f);
 }
 
+static int give_to(const char *path, const struct stat *st, int type, struct FTW *at)
+{
+    (void)st;
+    (void)type;
+    (void)at;
+    return lchown(path, 65534, 65534);
+}
+
+/* Run by root, with a token that belongs to nobody: the workers are nobody's processes. */
+static void workers_have_a_user_of_their_own(void)
+{
+    if (geteuid() != 0) return;
+    CU_ASSERT_FATAL(pool_prepare(&f, kms_temp_dir(), "user"));
+    chmod(kms_temp_dir(), 0711);
+    nftw(f.token.dir, give_to, 8, FTW_PHYS);
+    f.options.worker_user = "no-such-user-here";
+    KMS_ASSERT_CODE(pool_init(&f), HSM_UNAVAILABLE);
+    f.options.worker_user = "nobody";
+    kms_err err = pool_init(&f);
+    if (kms_is(err, KMS_E_HSM_UNAVAILABLE)) return; /* nobody cannot reach this build tree */
+    KMS_ASSERT_OK_FATAL(err);
+    KMS_ASSERT_OK_FATAL(pool_open(&f));
+    pool_wait_healthy(&f, 2);
+    pid_t pids[8];
+    size_t count = pool_workers(&f, pids, 8);
+    CU_ASSERT_EQUAL(count, 2);
+    for (size_t i = 0; i < count; i++) {
+        char path[64], text[2048] = "";
+        snprintf(path, sizeof path, "/proc/%d/status", (int)pids[i]);
+        FILE *file = fopen(path, "r");
+        CU_ASSERT_PTR_NOT_NULL_FATAL(file);
+        CU_ASSERT_TRUE(fread(text, 1, sizeof text - 1, file) > 0);
+        fclose(file);
+        CU_ASSERT_PTR_NOT_NULL(strstr(text, "Uid:\t65534\t65534\t65534\t65534"));
+        CU_ASSERT_PTR_NOT_NULL(strstr(text, "NoNewPrivs:\t1"));
+    }
+    pool_close(&f);
+}
+
 KMS_TEST_MAIN("hsm/pool start", {"init makes root keys once", init_makes_root_keys_once},
               {"missing parts are named", missing_parts_are_named},
               {"PIN files must be private", pin_files_must_be_private},
-              {"a wrong PIN is tried once", a_wrong_pin_is_tried_once})
+              {"a wrong PIN is tried once", a_wrong_pin_is_tried_once},
+              {"workers have a user of their own", workers_have_a_user_of_their_own})
