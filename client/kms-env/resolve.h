@@ -61,7 +61,8 @@ typedef struct kms_env_plan kms_env_plan;
 
 /*
  * options is borrowed while the plan lives. Errors: INVALID_ARGUMENT (a guarded name), NOT_FOUND (a name of
- * only that nothing sets), NO_MEMORY. notes gets lines for standard error (what is overwritten, each refused name) on success and on failure.
+ * only that nothing sets), NO_MEMORY. notes gets lines for standard error (what is overwritten, each refused
+ * name) on success and on failure.
  */
 KMS_MUST_USE kms_err kms_env_plan_new(struct kms_env_sources sources, const struct kms_env_options *options,
                                       kms_env_plan **ret_plan, kms_buf *notes, struct kms_why *why);
