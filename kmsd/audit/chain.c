@@ -101,14 +101,6 @@ static uint64_t take_number(struct cursor *c)
     return number;
 }
 
-static const char *take_hash(struct cursor *c)
-{
-    const char *hash = take(c, KMS_AUDIT_HASH_HEX);
-    for (size_t i = 0; hash != NULL && i < KMS_AUDIT_HASH_HEX; i++)
-        if (!((hash[i] >= '0' && hash[i] <= '9') || (hash[i] >= 'a' && hash[i] <= 'f'))) c->failed = true;
-    return hash;
-}
-
 static struct kms_bytes take_word(struct cursor *c)
 {
     const char *start = c->at;
@@ -129,13 +121,13 @@ bool kms_audit_scan_record(struct kms_bytes line, struct kms_audit_record *ret_r
     expect(&c, TIME, sizeof TIME - 1);
     record.time = take(&c, TIME_LEN);
     expect(&c, PREV, sizeof PREV - 1);
-    record.prev = take_hash(&c);
+    record.prev = take(&c, KMS_AUDIT_HASH_HEX);
     expect(&c, KIND, sizeof KIND - 1);
     record.kind = take_word(&c);
     if (c.failed) return false;
     c = (struct cursor){.at = end - TAIL_LEN, .end = end};
     expect(&c, HASH, sizeof HASH - 1);
-    record.hash = take_hash(&c);
+    record.hash = take(&c, KMS_AUDIT_HASH_HEX);
     expect(&c, END, sizeof END - 1);
     if (c.failed) return false;
     *ret_record = record;

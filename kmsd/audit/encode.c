@@ -37,7 +37,7 @@ static const char *const kinds[] = {
     [KMS_AUDIT_RECOVERY] = "recovery", [KMS_AUDIT_SUPPRESSED] = "suppressed", [KMS_AUDIT_SERVICE] = "service",
 };
 
-static void raw(struct kms_audit_json *json, const char *text)
+static inline void raw(struct kms_audit_json *json, const char *text)
 {
     kms_audit_json_raw(json, text, strlen(text));
 }

@@ -1,22 +1,9 @@
 /* Escaping and bounds. Most texts are plain ASCII, so eight bytes are looked at together. */
 #include "kmsd/audit/json.h"
 
-#include <string.h>
-
 #include "base/text.h"
 
 #define EACH_BYTE(v) (UINT64_C(0x0101010101010101) * (v))
-
-void kms_audit_json_raw(struct kms_audit_json *json, const void *data, size_t len)
-{
-    if (len > (size_t)(json->end - json->at)) {
-        json->overflow = true;
-        json->end = json->at;
-        return;
-    }
-    kms_copy(json->at, data, len);
-    json->at += len;
-}
 
 size_t kms_audit_digits(uint64_t number, char text[KMS_AUDIT_NUMBER_BYTES])
 {
@@ -44,21 +31,24 @@ static bool is_plain(uint8_t c)
     return c >= 0x20 && c < 0x7f && c != '"' && c != '\\';
 }
 
-static bool all_plain(const uint8_t *eight)
+static bool all_plain(uint64_t v)
 {
-    uint64_t v;
-    memcpy(&v, eight, sizeof v);
     uint64_t odd = v | (v + EACH_BYTE(1)); /* top bit set: above 0x7e */
     odd |= (v - EACH_BYTE(0x20)) & ~v;     /* below 0x20 */
     odd |= zero_bytes(v ^ EACH_BYTE('"')) | zero_bytes(v ^ EACH_BYTE('\\'));
     return (odd & EACH_BYTE(0x80)) == 0;
 }
 
-static size_t plain_run(const uint8_t *text, size_t len)
+/* Copies the plain bytes that text begins with, at most len, and returns how many. */
+static size_t copy_plain(uint8_t *to, const uint8_t *text, size_t len)
 {
     size_t run = 0;
-    while (len - run >= 8 && all_plain(text + run)) run += 8;
-    while (run < len && is_plain(text[run])) run++;
+    for (uint64_t v; len - run >= sizeof v; run += sizeof v) {
+        memcpy(&v, text + run, sizeof v);
+        if (!all_plain(v)) break;
+        memcpy(to + run, &v, sizeof v);
+    }
+    for (; run < len && is_plain(text[run]); run++) to[run] = text[run];
     return run;
 }
 
@@ -97,6 +87,8 @@ static struct unit next_unit(const uint8_t *text, size_t len)
     unsigned code;
     if (text[0] == '"' || text[0] == '\\')
         return (struct unit){.out = {'\\', text[0]}, .out_len = 2, .in_len = 1};
+    if (is_plain(text[0]))
+        return (struct unit){.out = {text[0]}, .out_len = 1, .in_len = 1}; /* did not fit */
     if (text[0] < 0x80) return escaped(text[0], 1);
     size_t sequence = sequence_len(text[0]);
     if (sequence == 1 || sequence > len || !kms_utf8_valid(kms_bytes_of(text, sequence)))
@@ -107,20 +99,28 @@ static struct unit next_unit(const uint8_t *text, size_t len)
     return unit;
 }
 
+/* The longest plain beginning of text that fits in `left` and in memory. */
+static size_t put_plain(struct kms_audit_json *json, const uint8_t *text, size_t len, size_t left)
+{
+    size_t room = (size_t)(json->end - json->at);
+    if (len > left) len = left;
+    if (len > room) len = room;
+    size_t run = copy_plain(json->at, text, len);
+    json->at += run;
+    return run;
+}
+
 void kms_audit_json_text(struct kms_audit_json *json, struct kms_bytes text, size_t max_len)
 {
-    size_t left = max_len;
+    size_t left = max_len, at = 0;
     kms_audit_json_raw(json, "\"", 1);
-    for (size_t at = 0; at < text.len && !json->overflow;) {
-        size_t run = plain_run(text.ptr + at, text.len - at);
-        size_t take = run < left ? run : left;
-        kms_audit_json_raw(json, text.ptr + at, take);
-        at += take;
-        left -= take;
+    while (at < text.len && !json->overflow) {
+        size_t run = put_plain(json, text.ptr + at, text.len - at, left);
+        at += run;
+        left -= run;
         if (at == text.len) break;
-        struct unit unit = {0};
-        if (take == run) unit = next_unit(text.ptr + at, text.len - at);
-        if (take < run || unit.out_len > left) {
+        struct unit unit = next_unit(text.ptr + at, text.len - at);
+        if (unit.out_len > left) {
             kms_audit_json_raw(json, "\xe2\x80\xa6", 3); /* U+2026 */
             json->cut = true;
             break;
