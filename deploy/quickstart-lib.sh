@@ -29,13 +29,15 @@ quickstart_home() {
 }
 
 quickstart_build() {
-    kms_say "Building (preset release)"
-    cmake --preset release -DBUILD_TESTING=OFF >"$KMS_ROOT/build/quickstart-configure.log" 2>&1 ||
-        { cat "$KMS_ROOT/build/quickstart-configure.log" >&2; return 1; }
-    local quiet=(cat)
-    [ -n "$KMS_TERMINAL" ] || quiet=(tail -n 1)
-    cmake --build --preset release | "${quiet[@]}"
-    kms_as_root cmake --install build/release --prefix "$KMSD_HOME/usr" >/dev/null
+    local log=$KMS_ROOT/build/quickstart.log
+    kms_say "Building (preset release; log: build/quickstart.log)"
+    cmake --preset release -DBUILD_TESTING=OFF >"$log" 2>&1 || { cat "$log" >&2; return 1; }
+    if [ -n "$KMS_TERMINAL" ]; then
+        cmake --build --preset release # ninja shows its progress
+    else
+        cmake --build --preset release >>"$log" 2>&1 || { tail -n 40 "$log" >&2; return 1; }
+    fi
+    kms_as_root cmake --install build/release --prefix "$KMSD_HOME/usr" >>"$log"
 }
 
 quickstart_users() {
@@ -194,7 +196,7 @@ quickstart_run() {
 }
 
 quickstart_start() {
-    cd "$KMS_ROOT"
+    cd "$KMS_ROOT" || return
     kms_install build run
     mkdir -p build
     quickstart_home

@@ -84,7 +84,7 @@ static bool read_tag(struct level *level, enum wire_type *ret_wire_type)
 /* Steps over a value; ret_value is what a length-delimited one holds. False: it ends early. */
 static bool read_value(struct level *level, enum wire_type wire_type, struct kms_bytes *ret_value)
 {
-    uint64_t len;
+    uint64_t len = 0;
     *ret_value = (struct kms_bytes){0};
     switch (wire_type) {
     case WIRE_VARINT:
