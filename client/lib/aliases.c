@@ -8,7 +8,8 @@
 bool kms_client_create_alias(kms_client *client, const char *alias, const char *target_key_id,
                              const struct kms_call_options *options, struct kms_error *error)
 {
-    Kms__V1__CreateAliasRequest message = KMS__V1__CREATE_ALIAS_REQUEST__INIT;
+    Kms__V1__CreateAliasRequest message;
+    kms__v1__create_alias_request__init(&message);
     message.alias_name = kms_borrow_text(alias);
     message.target_key_id = kms_borrow_text(target_key_id);
     struct kms_unary call = {.rpc = KMS_RPC_CREATE_ALIAS, .request = &message.base};
@@ -18,7 +19,8 @@ bool kms_client_create_alias(kms_client *client, const char *alias, const char *
 bool kms_client_update_alias(kms_client *client, const char *alias, const char *target_key_id,
                              const struct kms_call_options *options, struct kms_error *error)
 {
-    Kms__V1__UpdateAliasRequest message = KMS__V1__UPDATE_ALIAS_REQUEST__INIT;
+    Kms__V1__UpdateAliasRequest message;
+    kms__v1__update_alias_request__init(&message);
     message.alias_name = kms_borrow_text(alias);
     message.target_key_id = kms_borrow_text(target_key_id);
     struct kms_unary call = {.rpc = KMS_RPC_UPDATE_ALIAS, .request = &message.base};
@@ -28,7 +30,8 @@ bool kms_client_update_alias(kms_client *client, const char *alias, const char *
 bool kms_client_delete_alias(kms_client *client, const char *alias, const struct kms_call_options *options,
                              struct kms_error *error)
 {
-    Kms__V1__DeleteAliasRequest message = KMS__V1__DELETE_ALIAS_REQUEST__INIT;
+    Kms__V1__DeleteAliasRequest message;
+    kms__v1__delete_alias_request__init(&message);
     message.alias_name = kms_borrow_text(alias);
     struct kms_unary call = {.rpc = KMS_RPC_DELETE_ALIAS, .request = &message.base};
     return kms_unary_one(client, options, &call, NULL, error);
@@ -38,7 +41,8 @@ bool kms_client_list_aliases(kms_client *client, const struct kms_list_request *
                              const struct kms_call_options *options, struct kms_alias_list **ret_list,
                              struct kms_error *error)
 {
-    Kms__V1__ListAliasesRequest message = KMS__V1__LIST_ALIASES_REQUEST__INIT;
+    Kms__V1__ListAliasesRequest message;
+    kms__v1__list_aliases_request__init(&message);
     message.key_id = kms_borrow_text(request->key_id);
     message.limit = request->limit;
     message.marker = kms_borrow_text(request->marker);

@@ -1,16 +1,13 @@
-/* Opens and closes the connection: credentials from PEM files, channel arguments. */
+/* Opens and closes the connection: target, channel arguments. */
 #include "client/lib/channel.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <grpc/grpc_security.h>
 #include <grpc/support/log.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
-#include "base/secret.h"
+#include "client/lib/credentials.h"
 #include "client/lib/failure.h"
 
 enum {
@@ -48,59 +45,6 @@ kms_err kms_channel_target(const char *endpoint, char *to, size_t size, struct k
     return KMS_FAIL(CONFIG_INVALID);
 }
 
-/* A PEM file with a NUL behind it, in locked memory: one of them is a private key. */
-static kms_err read_pem(const char *what, const char *path, kms_secret **ret_pem, struct kms_why *why)
-{
-    if (path == NULL) {
-        kms_why_set(why, "%s is missing: HOST:PORT needs a CA file, a certificate file and a key file", what);
-        return KMS_FAIL(CONFIG_INVALID);
-    }
-    KMS_OWN_FD fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
-    KMS_OWN(kms_secret) pem = NULL;
-    KMS_TRY(kms_secret_new(PEM_FILE_BYTES, &pem));
-    size_t len = 0;
-    for (ssize_t got = fd >= 0 ? 1 : -1; got != 0; len += (size_t)got) {
-        if (got > 0) got = read(fd, kms_secret_data(pem) + len, PEM_FILE_BYTES - 1 - len);
-        if (got < 0) {
-            kms_why_set(why, "%s %s: %s", what, path, strerror(errno));
-            return KMS_FAIL(CONFIG_INVALID);
-        }
-    }
-    if (len == 0 || len == PEM_FILE_BYTES - 1 ||
-        strstr((char *)kms_secret_data(pem), "-----BEGIN ") == NULL) {
-        kms_why_set(why, "%s %s is not a PEM file", what, path);
-        return KMS_FAIL(CONFIG_INVALID);
-    }
-    *ret_pem = KMS_GIVE(pem);
-    return KMS_OK;
-}
-
-static kms_err make_credentials(const struct kms_client_options *options,
-                                grpc_channel_credentials **ret_credentials, struct kms_why *why)
-{
-    if (is_unix(options->endpoint)) {
-        *ret_credentials = grpc_insecure_credentials_create();
-        return KMS_OK;
-    }
-    KMS_OWN(kms_secret) ca = NULL;
-    KMS_OWN(kms_secret) cert = NULL;
-    KMS_OWN(kms_secret) key = NULL;
-    KMS_TRY(read_pem("CA file", options->ca_file, &ca, why));
-    KMS_TRY(read_pem("certificate file", options->cert_file, &cert, why));
-    KMS_TRY(read_pem("key file", options->key_file, &key, why));
-    grpc_ssl_pem_key_cert_pair pair = {.private_key = (char *)kms_secret_data(key),
-                                       .cert_chain = (char *)kms_secret_data(cert)};
-    grpc_channel_credentials *credentials =
-        grpc_ssl_credentials_create((char *)kms_secret_data(ca), &pair, NULL, NULL);
-    if (credentials == NULL) {
-        kms_why_set(why, "%s, %s and %s do not make TLS credentials", options->ca_file, options->cert_file,
-                    options->key_file);
-        return KMS_FAIL(CONFIG_INVALID);
-    }
-    *ret_credentials = credentials;
-    return KMS_OK;
-}
-
 static grpc_arg integer_arg(const char *name, int value)
 {
     return (grpc_arg){.type = GRPC_ARG_INTEGER, .key = (char *)(uintptr_t)name, .value.integer = value};
@@ -135,16 +79,21 @@ static kms_err open_channel(const struct kms_client_options *options, const char
                             grpc_channel **ret_channel, struct kms_why *why)
 {
     grpc_channel_credentials *credentials = NULL;
-    KMS_TRY(make_credentials(options, &credentials, why));
+    if (is_unix(options->endpoint))
+        credentials = grpc_insecure_credentials_create();
+    else
+        KMS_TRY(kms_credentials_new(options, &credentials, why));
     *ret_channel = make_channel(target, options->server_name, credentials);
     grpc_channel_credentials_release(credentials);
     return KMS_OK;
 }
 
-/* What core has to say comes back in errors; its log would only repeat it on the caller's standard error. */
+/* What core has to say comes back in errors; its log would only repeat it on the caller's standard error.
+ * GRPC_VERBOSITY=error (or info, debug) brings it back. */
 static void quiet_grpc(void)
 {
-    if (getenv("GRPC_VERBOSITY") == NULL) gpr_set_log_verbosity(GPR_LOG_SEVERITY_ERROR);
+    if (getenv("GRPC_VERBOSITY") == NULL)
+        gpr_set_log_verbosity((gpr_log_severity)(GPR_LOG_SEVERITY_ERROR + 1));
 }
 
 static kms_err client_new(const struct kms_client_options *options, kms_client **ret_client,

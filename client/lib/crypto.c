@@ -29,7 +29,8 @@ bool kms_client_encrypt(kms_client *client, const struct kms_encrypt_request *re
     if (!kms_context_map_new(&request->context,
                              &kms__v1__encrypt_request__encryption_context_entry__descriptor, &map))
         return bad_context(error);
-    Kms__V1__EncryptRequest message = KMS__V1__ENCRYPT_REQUEST__INIT;
+    Kms__V1__EncryptRequest message;
+    kms__v1__encrypt_request__init(&message);
     message.key_id = kms_borrow_text(request->key_id);
     message.plaintext = kms_borrow_bytes(request->plaintext.data, request->plaintext.len);
     message.n_encryption_context = request->context.count;
@@ -57,7 +58,8 @@ bool kms_client_re_encrypt(kms_client *client, const struct kms_re_encrypt_reque
                              &kms__v1__re_encrypt_request__destination_encryption_context_entry__descriptor,
                              &destination))
         return bad_context(error);
-    Kms__V1__ReEncryptRequest message = KMS__V1__RE_ENCRYPT_REQUEST__INIT;
+    Kms__V1__ReEncryptRequest message;
+    kms__v1__re_encrypt_request__init(&message);
     message.ciphertext_blob = kms_borrow_bytes(request->ciphertext.data, request->ciphertext.len);
     message.n_source_encryption_context = request->source_context.count;
     message.source_encryption_context = kms_context_map_entries(source);
@@ -83,7 +85,8 @@ bool kms_client_generate_data_key(kms_client *client, const struct kms_data_key_
     if (!kms_context_map_new(&request->context,
                              &kms__v1__generate_data_key_request__encryption_context_entry__descriptor, &map))
         return bad_context(error);
-    Kms__V1__GenerateDataKeyRequest message = KMS__V1__GENERATE_DATA_KEY_REQUEST__INIT;
+    Kms__V1__GenerateDataKeyRequest message;
+    kms__v1__generate_data_key_request__init(&message);
     message.key_id = kms_borrow_text(request->key_id);
     message.key_spec = (Kms__V1__DataKeySpec)request->spec;
     message.number_of_bytes = request->number_of_bytes;
@@ -108,8 +111,8 @@ bool kms_client_generate_data_key_without_plaintext(kms_client *client,
             &kms__v1__generate_data_key_without_plaintext_request__encryption_context_entry__descriptor,
             &map))
         return bad_context(error);
-    Kms__V1__GenerateDataKeyWithoutPlaintextRequest message =
-        KMS__V1__GENERATE_DATA_KEY_WITHOUT_PLAINTEXT_REQUEST__INIT;
+    Kms__V1__GenerateDataKeyWithoutPlaintextRequest message;
+    kms__v1__generate_data_key_without_plaintext_request__init(&message);
     message.key_id = kms_borrow_text(request->key_id);
     message.key_spec = (Kms__V1__DataKeySpec)request->spec;
     message.number_of_bytes = request->number_of_bytes;
@@ -126,7 +129,8 @@ bool kms_client_generate_random(kms_client *client, uint32_t number_of_bytes,
                                 const struct kms_call_options *options, kms_plaintext **ret_random,
                                 struct kms_error *error)
 {
-    Kms__V1__GenerateRandomRequest message = KMS__V1__GENERATE_RANDOM_REQUEST__INIT;
+    Kms__V1__GenerateRandomRequest message;
+    kms__v1__generate_random_request__init(&message);
     message.number_of_bytes = number_of_bytes;
     struct kms_unary call = {.rpc = KMS_RPC_GENERATE_RANDOM, .request = &message.base};
     void *result = NULL;

@@ -23,7 +23,8 @@ bool kms_client_create_key(kms_client *client, const struct kms_create_key_reque
                            const struct kms_call_options *options, struct kms_key_metadata **ret_metadata,
                            struct kms_error *error)
 {
-    Kms__V1__CreateKeyRequest message = KMS__V1__CREATE_KEY_REQUEST__INIT;
+    Kms__V1__CreateKeyRequest message;
+    kms__v1__create_key_request__init(&message);
     message.policy = kms_borrow_text(request->policy);
     message.description = kms_borrow_text(request->description);
     message.alias_name = kms_borrow_text(request->alias);
@@ -39,7 +40,8 @@ bool kms_client_create_key(kms_client *client, const struct kms_create_key_reque
 bool kms_client_describe_key(kms_client *client, const char *key_id, const struct kms_call_options *options,
                              struct kms_key_metadata **ret_metadata, struct kms_error *error)
 {
-    Kms__V1__DescribeKeyRequest message = KMS__V1__DESCRIBE_KEY_REQUEST__INIT;
+    Kms__V1__DescribeKeyRequest message;
+    kms__v1__describe_key_request__init(&message);
     message.key_id = kms_borrow_text(key_id);
     struct kms_unary call = {.rpc = KMS_RPC_DESCRIBE_KEY, .request = &message.base};
     return run_metadata(client, options, &call, ret_metadata, error);
@@ -49,7 +51,8 @@ bool kms_client_list_keys(kms_client *client, const struct kms_list_request *req
                           const struct kms_call_options *options, struct kms_key_list **ret_list,
                           struct kms_error *error)
 {
-    Kms__V1__ListKeysRequest message = KMS__V1__LIST_KEYS_REQUEST__INIT;
+    Kms__V1__ListKeysRequest message;
+    kms__v1__list_keys_request__init(&message);
     message.limit = request->limit;
     message.marker = kms_borrow_text(request->marker);
     struct kms_unary call = {.rpc = KMS_RPC_LIST_KEYS, .request = &message.base};
@@ -62,7 +65,8 @@ bool kms_client_list_keys(kms_client *client, const struct kms_list_request *req
 bool kms_client_enable_key(kms_client *client, const char *key_id, const struct kms_call_options *options,
                            struct kms_error *error)
 {
-    Kms__V1__EnableKeyRequest message = KMS__V1__ENABLE_KEY_REQUEST__INIT;
+    Kms__V1__EnableKeyRequest message;
+    kms__v1__enable_key_request__init(&message);
     message.key_id = kms_borrow_text(key_id);
     struct kms_unary call = {.rpc = KMS_RPC_ENABLE_KEY, .request = &message.base};
     return kms_unary_one(client, options, &call, NULL, error);
@@ -71,7 +75,8 @@ bool kms_client_enable_key(kms_client *client, const char *key_id, const struct 
 bool kms_client_disable_key(kms_client *client, const char *key_id, const struct kms_call_options *options,
                             struct kms_error *error)
 {
-    Kms__V1__DisableKeyRequest message = KMS__V1__DISABLE_KEY_REQUEST__INIT;
+    Kms__V1__DisableKeyRequest message;
+    kms__v1__disable_key_request__init(&message);
     message.key_id = kms_borrow_text(key_id);
     struct kms_unary call = {.rpc = KMS_RPC_DISABLE_KEY, .request = &message.base};
     return kms_unary_one(client, options, &call, NULL, error);
@@ -81,7 +86,8 @@ bool kms_client_rotate_key_on_demand(kms_client *client, const char *key_id, con
                                      const struct kms_call_options *options,
                                      struct kms_rotate_result **ret_result, struct kms_error *error)
 {
-    Kms__V1__RotateKeyOnDemandRequest message = KMS__V1__ROTATE_KEY_ON_DEMAND_REQUEST__INIT;
+    Kms__V1__RotateKeyOnDemandRequest message;
+    kms__v1__rotate_key_on_demand_request__init(&message);
     message.key_id = kms_borrow_text(key_id);
     message.client_request_token = kms_borrow_text(client_request_token);
     struct kms_unary call = {.rpc = KMS_RPC_ROTATE_KEY_ON_DEMAND,
@@ -96,7 +102,8 @@ bool kms_client_rotate_key_on_demand(kms_client *client, const char *key_id, con
 bool kms_client_put_key_policy(kms_client *client, const struct kms_put_key_policy_request *request,
                                const struct kms_call_options *options, struct kms_error *error)
 {
-    Kms__V1__PutKeyPolicyRequest message = KMS__V1__PUT_KEY_POLICY_REQUEST__INIT;
+    Kms__V1__PutKeyPolicyRequest message;
+    kms__v1__put_key_policy_request__init(&message);
     message.key_id = kms_borrow_text(request->key_id);
     message.policy = kms_borrow_text(request->policy);
     message.bypass_policy_lockout_safety_check = request->bypass_policy_lockout_safety_check;
@@ -107,7 +114,8 @@ bool kms_client_put_key_policy(kms_client *client, const struct kms_put_key_poli
 bool kms_client_get_key_policy(kms_client *client, const char *key_id, const struct kms_call_options *options,
                                struct kms_key_policy **ret_policy, struct kms_error *error)
 {
-    Kms__V1__GetKeyPolicyRequest message = KMS__V1__GET_KEY_POLICY_REQUEST__INIT;
+    Kms__V1__GetKeyPolicyRequest message;
+    kms__v1__get_key_policy_request__init(&message);
     message.key_id = kms_borrow_text(key_id);
     struct kms_unary call = {.rpc = KMS_RPC_GET_KEY_POLICY, .request = &message.base};
     void *result = NULL;

@@ -66,7 +66,8 @@ void kms_status_free(struct kms_status *status)
 bool kms_client_get_status(kms_client *client, const struct kms_call_options *options,
                            struct kms_status **ret_status, struct kms_error *error)
 {
-    Kms__V1__GetStatusRequest message = KMS__V1__GET_STATUS_REQUEST__INIT;
+    Kms__V1__GetStatusRequest message;
+    kms__v1__get_status_request__init(&message);
     struct kms_unary call = {.rpc = KMS_RPC_GET_STATUS, .request = &message.base};
     void *result = NULL;
     if (!kms_unary_one(client, options, &call, &result, error)) return false;

@@ -75,16 +75,19 @@ static void read_request(struct slot *slot)
 
 static kms_buf details_of(const struct fake_answer *answer)
 {
-    Google__Rpc__ErrorInfo info = GOOGLE__RPC__ERROR_INFO__INIT;
+    Google__Rpc__ErrorInfo info;
+    google__rpc__error_info__init(&info);
     info.reason = (char *)(uintptr_t)answer->reason;
     info.domain = (char *)(uintptr_t) "kmsd";
     uint8_t packed[256];
-    Google__Rpc__PackedDetail detail = GOOGLE__RPC__PACKED_DETAIL__INIT;
+    Google__Rpc__PackedDetail detail;
+    google__rpc__packed_detail__init(&detail);
     detail.type_url = (char *)(uintptr_t) "type.googleapis.com/google.rpc.ErrorInfo";
     detail.value.data = packed;
     detail.value.len = google__rpc__error_info__pack(&info, packed);
     Google__Rpc__PackedDetail *details[] = {&detail};
-    Google__Rpc__Status status = GOOGLE__RPC__STATUS__INIT;
+    Google__Rpc__Status status;
+    google__rpc__status__init(&status);
     status.code = answer->status;
     status.n_details = 1;
     status.details = details;

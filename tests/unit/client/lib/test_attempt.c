@@ -8,7 +8,8 @@
 static void outcomes(void)
 {
     static uint8_t junk[] = {0xff, 0xff, 0xff};
-    Kms__V1__DecryptResponse changed = KMS__V1__DECRYPT_RESPONSE__INIT;
+    Kms__V1__DecryptResponse changed;
+    kms__v1__decrypt_response__init(&changed);
     changed.plaintext.data = junk;
     changed.plaintext.len = sizeof junk;
     changed.plaintext_crc32c = 1;

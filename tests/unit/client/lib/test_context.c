@@ -18,7 +18,8 @@ static void survives_the_wire(void)
         faults_pause();
         CU_ASSERT_EQUAL(ok, !faults_hit());
         if (ok) {
-            Kms__V1__EncryptRequest message = KMS__V1__ENCRYPT_REQUEST__INIT;
+            Kms__V1__EncryptRequest message;
+            kms__v1__encrypt_request__init(&message);
             message.n_encryption_context = 2;
             message.encryption_context = kms_context_map_entries(map);
             uint8_t packed[100];

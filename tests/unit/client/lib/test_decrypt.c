@@ -10,7 +10,8 @@ static void echo(void *user, const char *path, struct kms_bytes request, struct 
     (void)path;
     Kms__V1__DecryptRequest *message = kms__v1__decrypt_request__unpack(NULL, request.len, request.ptr);
     struct kms_bytes text = kms_bytes_of(message->ciphertext_blob.data, message->ciphertext_blob.len);
-    Kms__V1__DecryptResponse reply = KMS__V1__DECRYPT_RESPONSE__INIT;
+    Kms__V1__DecryptResponse reply;
+    kms__v1__decrypt_response__init(&reply);
     reply.plaintext = message->ciphertext_blob;
     reply.key_id = message->key_id;
     reply.plaintext_crc32c = kms_crc32c(0, text);

@@ -10,16 +10,19 @@
 /* An encoded google.rpc.Status with one detail. */
 static size_t make_details(int code, const char *type, const char *domain, const char *reason, uint8_t *to)
 {
-    Google__Rpc__ErrorInfo info = GOOGLE__RPC__ERROR_INFO__INIT;
+    Google__Rpc__ErrorInfo info;
+    google__rpc__error_info__init(&info);
     info.reason = (char *)(uintptr_t)reason;
     info.domain = (char *)(uintptr_t)domain;
     uint8_t packed[300];
-    Google__Rpc__PackedDetail detail = GOOGLE__RPC__PACKED_DETAIL__INIT;
+    Google__Rpc__PackedDetail detail;
+    google__rpc__packed_detail__init(&detail);
     detail.type_url = (char *)(uintptr_t)type;
     detail.value.data = packed;
     detail.value.len = google__rpc__error_info__pack(&info, packed);
     Google__Rpc__PackedDetail *all[] = {&detail};
-    Google__Rpc__Status status = GOOGLE__RPC__STATUS__INIT;
+    Google__Rpc__Status status;
+    google__rpc__status__init(&status);
     status.code = code;
     status.n_details = 1;
     status.details = all;

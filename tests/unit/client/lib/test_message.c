@@ -10,7 +10,8 @@
 
 static grpc_byte_buffer *packed_secret(void)
 {
-    Kms__V1__DecryptResponse message = KMS__V1__DECRYPT_RESPONSE__INIT;
+    Kms__V1__DecryptResponse message;
+    kms__v1__decrypt_response__init(&message);
     message.plaintext = kms_borrow_bytes((const uint8_t *)"marker", 6);
     return kms_message_pack(&message.base);
 }

@@ -17,7 +17,8 @@ static ProtobufCBinaryData data(void)
 
 static void encrypt(void)
 {
-    Kms__V1__EncryptResponse reply = KMS__V1__ENCRYPT_RESPONSE__INIT;
+    Kms__V1__EncryptResponse reply;
+    kms__v1__encrypt_response__init(&reply);
     reply.ciphertext_blob = data();
     reply.key_id = kms_borrow_text("arn");
     reply.key_version = 3;
@@ -45,7 +46,8 @@ static void encrypt(void)
 
 static void decrypt(void)
 {
-    Kms__V1__DecryptResponse reply = KMS__V1__DECRYPT_RESPONSE__INIT;
+    Kms__V1__DecryptResponse reply;
+    kms__v1__decrypt_response__init(&reply);
     reply.plaintext = data();
     reply.plaintext_crc32c = CRC_OF_DATA;
     void *result = NULL;
@@ -70,7 +72,8 @@ static void decrypt(void)
 
 static void re_encrypt(void)
 {
-    Kms__V1__ReEncryptResponse reply = KMS__V1__RE_ENCRYPT_RESPONSE__INIT;
+    Kms__V1__ReEncryptResponse reply;
+    kms__v1__re_encrypt_response__init(&reply);
     reply.ciphertext_blob = data();
     void *result = NULL;
     struct kms_why why;
@@ -94,7 +97,8 @@ static void data_key(void)
         bool ok;
     } rows[] = {{CRC_OF_DATA, CRC_OF_DATA, true}, {CRC_OF_DATA, 1, false}, {1, CRC_OF_DATA, false}};
     for (size_t i = 0; i < KMS_COUNT(rows); i++) {
-        Kms__V1__GenerateDataKeyResponse reply = KMS__V1__GENERATE_DATA_KEY_RESPONSE__INIT;
+        Kms__V1__GenerateDataKeyResponse reply;
+        kms__v1__generate_data_key_response__init(&reply);
         reply.ciphertext_blob = reply.plaintext = data();
         reply.ciphertext_crc32c = rows[i].wrapped_crc;
         reply.plaintext_crc32c = rows[i].plain_crc;
@@ -110,15 +114,16 @@ static void wrapped_data_key_and_random(void)
 {
     struct kms_why why;
     void *result = NULL;
-    Kms__V1__GenerateDataKeyWithoutPlaintextResponse wrapped =
-        KMS__V1__GENERATE_DATA_KEY_WITHOUT_PLAINTEXT_RESPONSE__INIT;
+    Kms__V1__GenerateDataKeyWithoutPlaintextResponse wrapped;
+    kms__v1__generate_data_key_without_plaintext_response__init(&wrapped);
     wrapped.ciphertext_blob = data();
     KMS_ASSERT_CODE(kms_take_wrapped_data_key(&wrapped.base, &result, &why), CHECKSUM_MISMATCH);
     wrapped.ciphertext_crc32c = CRC_OF_DATA;
     KMS_ASSERT_OK_FATAL(kms_take_wrapped_data_key(&wrapped.base, &result, &why));
     CU_ASSERT_PTR_NULL(((struct kms_data_key_result *)result)->plaintext);
     kms_data_key_result_free(result);
-    Kms__V1__GenerateRandomResponse random = KMS__V1__GENERATE_RANDOM_RESPONSE__INIT;
+    Kms__V1__GenerateRandomResponse random;
+    kms__v1__generate_random_response__init(&random);
     random.plaintext = data();
     KMS_ASSERT_CODE(kms_take_random(&random.base, &result, &why), CHECKSUM_MISMATCH);
     random.plaintext_crc32c = CRC_OF_DATA;

@@ -9,12 +9,14 @@
 
 static void metadata(void)
 {
-    Kms__V1__KeyVersion version = KMS__V1__KEY_VERSION__INIT;
+    Kms__V1__KeyVersion version;
+    kms__v1__key_version__init(&version);
     version.version = 2;
     version.root_id = 5;
     Kms__V1__KeyVersion *versions[] = {&version};
     char *aliases[] = {kms_borrow_text("alias/a"), kms_borrow_text("alias/b")};
-    Kms__V1__KeyMetadata from = KMS__V1__KEY_METADATA__INIT;
+    Kms__V1__KeyMetadata from;
+    kms__v1__key_metadata__init(&from);
     from.key_id = kms_borrow_text("id");
     from.key_state = KMS__V1__KEY_STATE__KEY_STATE_DISABLED;
     from.key_spec = KMS__V1__KEY_SPEC__KEY_SPEC_SYMMETRIC_DEFAULT;
@@ -23,7 +25,8 @@ static void metadata(void)
     from.versions = versions;
     from.n_aliases = 2;
     from.aliases = aliases;
-    Kms__V1__DescribeKeyResponse reply = KMS__V1__DESCRIBE_KEY_RESPONSE__INIT;
+    Kms__V1__DescribeKeyResponse reply;
+    kms__v1__describe_key_response__init(&reply);
     reply.key_metadata = &from;
     FAULTS_EACH () {
         void *result = NULL;
@@ -48,7 +51,8 @@ static void metadata(void)
 
 static void metadata_that_is_missing(void)
 {
-    Kms__V1__CreateKeyResponse reply = KMS__V1__CREATE_KEY_RESPONSE__INIT;
+    Kms__V1__CreateKeyResponse reply;
+    kms__v1__create_key_response__init(&reply);
     void *result = NULL;
     KMS_ASSERT_CODE(kms_take_created_key(&reply.base, &result, NULL), INTERNAL);
     CU_ASSERT_PTR_NULL(result);
@@ -56,18 +60,22 @@ static void metadata_that_is_missing(void)
 
 static void lists(void)
 {
-    Kms__V1__KeyListEntry key = KMS__V1__KEY_LIST_ENTRY__INIT;
+    Kms__V1__KeyListEntry key;
+    kms__v1__key_list_entry__init(&key);
     key.key_arn = kms_borrow_text("arn");
     Kms__V1__KeyListEntry *keys[] = {&key, &key};
-    Kms__V1__ListKeysResponse reply = KMS__V1__LIST_KEYS_RESPONSE__INIT;
+    Kms__V1__ListKeysResponse reply;
+    kms__v1__list_keys_response__init(&reply);
     reply.n_keys = 2;
     reply.keys = keys;
     reply.truncated = true;
     reply.next_marker = kms_borrow_text("more");
-    Kms__V1__AliasListEntry alias = KMS__V1__ALIAS_LIST_ENTRY__INIT;
+    Kms__V1__AliasListEntry alias;
+    kms__v1__alias_list_entry__init(&alias);
     alias.alias_name = kms_borrow_text("alias/a");
     Kms__V1__AliasListEntry *aliases[] = {&alias};
-    Kms__V1__ListAliasesResponse alias_reply = KMS__V1__LIST_ALIASES_RESPONSE__INIT;
+    Kms__V1__ListAliasesResponse alias_reply;
+    kms__v1__list_aliases_response__init(&alias_reply);
     alias_reply.n_aliases = 1;
     alias_reply.aliases = aliases;
     FAULTS_EACH () {

@@ -39,10 +39,10 @@ static unsigned run_script(const struct fake_answer *answers, size_t count, enum
 
 static void what_is_repeated(void)
 {
-    static const struct fake_answer down = {.status = UNAVAILABLE, .reason = "HSM_UNAVAILABLE"};
-    static const struct fake_answer denied = {.status = PERMISSION_DENIED, .reason = "ACCESS_DENIED"};
-    static const struct fake_answer fine = {0};
-    static const struct {
+    const struct fake_answer down = {.status = UNAVAILABLE, .reason = "HSM_UNAVAILABLE"};
+    const struct fake_answer denied = {.status = PERMISSION_DENIED, .reason = "ACCESS_DENIED"};
+    const struct fake_answer fine = {0};
+    const struct {
         enum call_kind kind;
         struct fake_answer answers[3];
         unsigned calls;
