@@ -44,8 +44,12 @@ static void close_attempt(struct kms_audit_state *state, const struct kms_id *re
     }
 }
 
-static void set_mark(struct kms_audit_state *state, uint64_t revision, const uint8_t digest[KMS_DIGEST_BYTES])
+/* Outcomes of changes made at once may come in another order than the changes: only the service itself, which accepts
+ * a rollback, goes back. */
+static void set_mark(struct kms_audit_state *state, bool back, uint64_t revision,
+                     const uint8_t digest[KMS_DIGEST_BYTES])
 {
+    if (state->has_mark && revision < state->revision && !back) return;
     state->has_mark = true;
     state->revision = revision;
     kms_copy(state->digest, digest, KMS_DIGEST_BYTES);
@@ -65,7 +69,8 @@ kms_err kms_audit_state_apply(struct kms_audit_state *state, const struct kms_au
     if (event->kind == KMS_AUDIT_ATTEMPT) KMS_TRY(open_attempt(state, &event->request_id, event->operation));
     if (event->kind == KMS_AUDIT_OUTCOME || event->kind == KMS_AUDIT_RECOVERY)
         close_attempt(state, &event->request_id);
-    if (event->has_mark) set_mark(state, event->store_revision, event->store_digest);
+    if (event->has_mark)
+        set_mark(state, event->kind == KMS_AUDIT_SERVICE, event->store_revision, event->store_digest);
     return KMS_OK;
 }
 
@@ -88,7 +93,9 @@ static bool read_mark(struct kms_audit_state *state, const json_t *object)
     uint8_t digest[KMS_DIGEST_BYTES];
     if (hex == NULL) return true;
     if (!json_is_integer(revision) || !kms_unhex(hex, strlen(hex), digest, sizeof digest)) return false;
-    set_mark(state, (uint64_t)json_integer_value(revision), digest);
+    const char *kind = json_string_value(json_object_get(object, "kind"));
+    bool service = kind != NULL && strcmp(kind, "service") == 0;
+    set_mark(state, service, (uint64_t)json_integer_value(revision), digest);
     return true;
 }
 

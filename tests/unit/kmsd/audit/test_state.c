@@ -30,8 +30,11 @@ static void read_back_equals_applied(void)
         {KMS_AUDIT_CALL, 1, 0, 0},     {KMS_AUDIT_ATTEMPT, 1, 0, 1},    {KMS_AUDIT_ATTEMPT, 2, 0, 2},
         {KMS_AUDIT_SERVICE, 0, 3, 2},  {KMS_AUDIT_OUTCOME, 1, 4, 1},    {KMS_AUDIT_CALL, 2, 5, 1},
         {KMS_AUDIT_OUTCOME, 9, 0, 1},  {KMS_AUDIT_SUPPRESSED, 2, 0, 1}, {KMS_AUDIT_RECOVERY, 2, 0, 0},
-        {KMS_AUDIT_RECOVERY, 0, 0, 0},
+        {KMS_AUDIT_RECOVERY, 0, 0, 0}, {KMS_AUDIT_OUTCOME, 3, 4, 0},    {KMS_AUDIT_SERVICE, 0, 2, 0},
+        {KMS_AUDIT_OUTCOME, 3, 5, 0},
     };
+    /* Outcomes of two changes at once may come in the other order; only accepting a rollback goes back. */
+    static const uint64_t newest[] = {0, 0, 0, 3, 4, 5, 5, 5, 5, 5, 5, 2, 5};
     for (size_t i = 0; i < KMS_COUNT(steps); i++) {
         struct kms_audit_event event = {
             .kind = steps[i].kind,
@@ -50,10 +53,10 @@ static void read_back_equals_applied(void)
         CU_ASSERT_EQUAL(read.open_count, applied.open_count);
         CU_ASSERT_EQUAL(memcmp(read.open, applied.open, applied.open_count * sizeof read.open[0]), 0);
         CU_ASSERT_EQUAL(read.has_mark, applied.has_mark);
+        CU_ASSERT_EQUAL(applied.revision, newest[i]);
         CU_ASSERT_EQUAL(read.revision, applied.revision);
         CU_ASSERT_EQUAL(memcmp(read.digest, applied.digest, sizeof read.digest), 0);
     }
-    CU_ASSERT_EQUAL(applied.revision, 5);
 }
 
 static void what_is_untouched(void)
