@@ -1,4 +1,6 @@
 /* The actions of action.def: names, classes, and which of them a pattern names. */
+#include <strings.h>
+
 #include "kmsd/policy/compiled.h"
 #include "kmsd/policy/match.h"
 
@@ -45,15 +47,25 @@ static struct kms_bytes lowered(struct kms_bytes text, bool wildcards, uint8_t t
     return kms_bytes_of(to, text.len);
 }
 
+/* Bytes before the first wildcard; most names fall out by them. */
+static size_t fixed_front(struct kms_bytes pattern)
+{
+    size_t len = 0;
+    while (len < pattern.len && pattern.ptr[len] != '*' && pattern.ptr[len] != '?') len++;
+    return len;
+}
+
 uint64_t kms_action_pattern_bits(struct kms_bytes pattern)
 {
     uint8_t pattern_lowered[PATTERN_MOST_BYTES], name_lowered[PATTERN_MOST_BYTES];
     uint64_t bits = 0;
+    size_t front = fixed_front(pattern);
     if (pattern.len > PATTERN_MOST_BYTES) return 0;
-    pattern = lowered(pattern, true, pattern_lowered);
+    struct kms_bytes wanted = lowered(pattern, true, pattern_lowered);
     for (enum kms_action action = 0; action < KMS_ACT_COUNT; action++) {
-        struct kms_bytes name = lowered(kms_bytes_text(rows[action].name), false, name_lowered);
-        if (kms_pattern_match(pattern, name)) bits |= kms_action_bit(action);
+        struct kms_bytes name = kms_bytes_text(rows[action].name);
+        if (strncasecmp(rows[action].name, (const char *)pattern.ptr, front) != 0) continue;
+        if (kms_pattern_match(wanted, lowered(name, false, name_lowered))) bits |= kms_action_bit(action);
     }
     return bits;
 }

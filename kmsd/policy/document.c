@@ -58,9 +58,9 @@ static kms_err check_text(const struct kms_compile *compile, struct kms_bytes js
         uint8_t c = json.ptr[at];
         if (c == '\n') line++;
         bool ascii = (c >= 0x20 && c < 0x7f) || c == '\t' || c == '\n' || c == '\r';
-        bool latin =
-            (c & 0xc0) == 0x80 || kms_text_printable(kms_bytes_of(json.ptr + at, at + 1 < json.len ? 2 : 1));
-        if (!ascii && !latin)
+        if (ascii || (c & 0xc0) == 0x80) continue; /* the lead byte speaks for what continues it */
+        size_t len = at + 1 < json.len ? 2 : 1;
+        if (!kms_text_printable(kms_bytes_of(json.ptr + at, len)))
             return kms_complain(compile, "line %zu: a character outside of printable ASCII and Latin-1",
                                 line);
     }

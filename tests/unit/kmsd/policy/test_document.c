@@ -13,7 +13,8 @@
 #define ON(body)   ONE(HEAD "'Action':'kms:Decrypt'," body)
 #define IF(body)                                                                                             \
     "{'Version':'2012-10-17','Statement':[{" HEAD "'Action':'kms:*','Resource':'*','Condition':" body "}]}"
-#define GOOD "{" HEAD "'Action':'kms:Decrypt','Resource':'*'}"
+#define SHORT "{'Effect':'Deny','Principal':'*','Action':'*','Resource':'*'}"
+#define GOOD  "{" HEAD "'Action':'kms:Decrypt','Resource':'*'}"
 
 static const struct {
     const char *json, *words;
@@ -132,6 +133,7 @@ static const struct {
     {IF("{'StringLike':{'kms:KeySpec':'a${'}}"), "policy variable '${' is not supported"},
     {IF("{'StringLike':{'kms:KeySpec':'${*'}}"), "policy variable '${*' is not supported"},
     {IF("{'NumericEquals':{'aws:EpochTime':'five'}}"), "NumericEquals: 'five' is not a number"},
+    {IF("{'NumericEquals':{'aws:EpochTime':1000000000000}}"), "is not a number"},
     {IF("{'NumericEquals':{'aws:EpochTime':1e13}}"), "is not a number"},
     {IF("{'NumericEquals':{'aws:EpochTime':true}}"), "is not a number"},
     {IF("{'DateEquals':{'aws:CurrentTime':'yesterday'}}"), "DateEquals: 'yesterday' is not a date"},
@@ -225,6 +227,7 @@ static void bounded(void)
         {"{'Statement':[" GOOD "]}", " ", KMS_POLICY_BYTES - sizeof "{'Statement':[" GOOD "]}" + 2, "",
          "longer than 32768"},
         {"{'Statement':[", "1,", KMS_POLICY_STATEMENTS, "1]}", "more than 512 statements"},
+        {"{'Statement':[", SHORT ",", KMS_POLICY_STATEMENTS - 1, SHORT "]}", NULL},
         {"{'Id':", "[", 16000, "", "maximum parsing depth"},
         {"{'Statement':[{'Sid':'", "x", KMS_SID_BYTES, "'}]}", "Sid is longer than 128 bytes"},
         {"{'Statement':[{'Sid':'", "x", KMS_SID_BYTES - 1, "'," HEAD "'Action':'*','Resource':'*'}]}", NULL},
