@@ -115,6 +115,17 @@ static void read_worker(kms_hsm *hsm, struct kms_pool_worker *w)
     }
 }
 
+/* Nothing can be started any more; whoever reads the status shall know before the last worker dies. */
+static void spawner_ended(kms_hsm *hsm)
+{
+    epoll_ctl(hsm->epoll, EPOLL_CTL_DEL, kms_spawner_fd(hsm->spawner), NULL);
+    struct kms_why why = {{0}};
+    kms_why_set(&why, "the spawner process is gone, no kms-hsm worker can be replaced: restart kmsd");
+    pthread_mutex_lock(&hsm->lock);
+    kms_copy(hsm->status.trouble, why.text, sizeof hsm->status.trouble);
+    pthread_mutex_unlock(&hsm->lock);
+}
+
 static void take_events(kms_hsm *hsm)
 {
     struct epoll_event events[EVENTS];
@@ -130,7 +141,7 @@ static void take_events(kms_hsm *hsm)
             struct kms_worker_exit left; /* the end of the socket says it too, and sooner */
             while (kms_spawner_next(hsm->spawner, &left, &hsm->spawner_gone)) {
             }
-            if (hsm->spawner_gone) epoll_ctl(hsm->epoll, EPOLL_CTL_DEL, kms_spawner_fd(hsm->spawner), NULL);
+            if (hsm->spawner_gone) spawner_ended(hsm);
         }
     }
 }

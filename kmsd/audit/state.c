@@ -44,8 +44,8 @@ static void close_attempt(struct kms_audit_state *state, const struct kms_id *re
     }
 }
 
-/* Outcomes of changes made at once may come in another order than the changes: only the service itself, which accepts
- * a rollback, goes back. */
+/* Outcomes of changes made at once may come in another order than the changes: only the service itself, which
+ * accepts a rollback, goes back. */
 static void set_mark(struct kms_audit_state *state, bool back, uint64_t revision,
                      const uint8_t digest[KMS_DIGEST_BYTES])
 {

@@ -5,6 +5,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/eventfd.h>
 #include <sys/prctl.h>
 #include <unistd.h>
@@ -40,8 +41,11 @@ struct kms_finish {
     struct kms_call *batch[BATCH_MOST];
     size_t batch_count;
     struct kms_record record;
-    uint64_t summary_due_us;
+    uint64_t second_due_us;
     bool audit_failing;
+    unsigned hsm_healthy; /* what was last logged of the workers */
+    uint64_t hsm_replaced;
+    char hsm_trouble[KMS_WHY_BYTES];
 };
 
 static void wake(kms_finish *f)
@@ -205,12 +209,31 @@ static void write_summary(void *self, const char *principal, uint64_t count)
     note_audit_state(f, err);
 }
 
-static void write_summaries(kms_finish *f)
+/* The pool never logs: what has changed since the last second is told here. */
+static void log_workers(kms_finish *f)
+{
+    struct kms_hsm_status status;
+    kms_hsm_status(f->core->hsm, &status);
+    bool died = status.workers_replaced != f->hsm_replaced;
+    bool trouble = strcmp(status.trouble, f->hsm_trouble) != 0;
+    if (!died && !trouble && status.workers_healthy == f->hsm_healthy) return;
+    enum kms_log_level level = died || status.trouble[0] != '\0' ? KMS_LOG_WARN : KMS_LOG_INFO;
+    kms_log(status.workers_healthy == 0 ? KMS_LOG_ERROR : level, "hsm.workers",
+            "healthy=%u configured=%u died=%llu%s%s", status.workers_healthy, status.workers_configured,
+            (unsigned long long)status.workers_replaced, status.trouble[0] != '\0' ? " " : "",
+            status.trouble);
+    f->hsm_healthy = status.workers_healthy;
+    f->hsm_replaced = status.workers_replaced;
+    kms_copy(f->hsm_trouble, status.trouble, sizeof f->hsm_trouble);
+}
+
+static void each_second(kms_finish *f)
 {
     uint64_t now = kms_monotonic_us();
-    if (now < f->summary_due_us) return;
-    f->summary_due_us = now + 1000000;
+    if (now < f->second_due_us) return;
+    f->second_due_us = now + 1000000;
     kms_authn_suppressed(f->core->authn, kms_now_us(), write_summary, f);
+    log_workers(f);
 }
 
 static void *finish_main(void *self)
@@ -221,11 +244,11 @@ static void *finish_main(void *self)
                            {.fd = f->wake_fd, .events = POLLIN}};
     while (!atomic_load(&f->stopping)) {
         int timeout_ms = kms_hsm_poll_timeout_ms(f->core->hsm);
-        if (timeout_ms < 0 || timeout_ms > 1000) timeout_ms = 1000; /* summaries are due every second */
+        if (timeout_ms < 0 || timeout_ms > 1000) timeout_ms = 1000; /* some work is due every second */
         if (poll(fds, 2, timeout_ms) < 0 && errno != EINTR) break;
         kms_hsm_poll(f->core->hsm);
         empty_inbox(f);
-        write_summaries(f);
+        each_second(f);
     }
     return NULL;
 }
