@@ -34,17 +34,23 @@ static kms_policy *document(int statements, bool crowded)
     exit(1);
 }
 
+/* The best of some batches, since whatever else the machine does only ever adds. */
 static double ns_per_decision(const kms_policy *policy, const struct kms_access_request *request,
                               enum kms_effect want)
 {
-    enum { ROUNDS = 300000 };
-    uint64_t start_us = kms_monotonic_us();
-    for (int i = 0; i < ROUNDS; i++)
-        if (kms_policy_decide(policy, request).effect != want) {
-            fprintf(stderr, "not the decision that is measured\n");
-            exit(1);
-        }
-    return (double)(kms_monotonic_us() - start_us) * 1000 / ROUNDS;
+    enum { BATCHES = 50, ROUNDS = 10000 };
+    uint64_t best_us = UINT64_MAX;
+    for (int batch = 0; batch < BATCHES; batch++) {
+        uint64_t start_us = kms_monotonic_us();
+        for (int i = 0; i < ROUNDS; i++)
+            if (kms_policy_decide(policy, request).effect != want) {
+                fprintf(stderr, "not the decision that is measured\n");
+                exit(1);
+            }
+        uint64_t took_us = kms_monotonic_us() - start_us;
+        if (took_us < best_us) best_us = took_us;
+    }
+    return (double)best_us * 1000 / ROUNDS;
 }
 
 static void measure(int statements, bool crowded)
