@@ -22,7 +22,7 @@ struct kms_compile {
 enum {
     /*
      * Pattern bytes behind the first '*' of each value, over the whole document. Matching costs at most this
-     * times the length of what is matched (8 KiB of encryption context): about 10 ms at the very worst,
+     * times the length of what is matched (8 KiB of encryption context): some 15 ms at the very worst,
      * instead of half a second.
      */
     KMS_POLICY_FLOATING_BYTES = 1024,
