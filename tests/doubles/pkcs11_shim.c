@@ -1,8 +1,8 @@
 /*
- * A PKCS#11 module that is SoftHSM, except when the additional authenticated data of an AES-GCM
- * encryption begins with a marker: "shim:crash" ends the process, "shim:hang" never returns, "shim:error"
- * fails every time, "shim:once" fails the first time, "shim:slow" takes 5 ms as a network HSM does. Each
- * C_Login leaves one byte in shim-logins beside the token's configuration.
+ * A PKCS#11 module that is SoftHSM, except when the additional authenticated data of an AES-GCM encryption
+ * (the encryption context of a call is in it) has a marker in it: "shim:crash" ends the process, "shim:hang"
+ * never returns, "shim:error" fails every time, "shim:once" fails the first time, "shim:slow" takes 5 ms as a
+ * network HSM does. Each C_Login leaves one byte in shim-logins beside the token's configuration.
  */
 #include <dlfcn.h>
 #include <fcntl.h>
@@ -18,8 +18,7 @@ static CK_FUNCTION_LIST *real, shim;
 
 static bool marked(const CK_GCM_PARAMS *params, const char *marker)
 {
-    size_t len = strlen(marker);
-    return params->ulAADLen >= len && strncmp((const char *)params->pAAD, marker, len) == 0;
+    return params->pAAD != NULL && memmem(params->pAAD, params->ulAADLen, marker, strlen(marker)) != NULL;
 }
 
 static CK_RV encrypt_init(CK_SESSION_HANDLE session, CK_MECHANISM *mechanism, CK_OBJECT_HANDLE key)

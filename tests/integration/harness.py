@@ -65,6 +65,14 @@ def wait_for(condition, seconds=20, what="condition"):
     raise AssertionError(f"{what}: not within {seconds} s")
 
 
+def comm(pid):
+    """The name of a process; "" when it has gone."""
+    try:
+        return pathlib.Path(f"/proc/{pid}/comm").read_text().strip()
+    except OSError:
+        return ""
+
+
 class Certificates:
     """A CA and what it signs, made by the openssl command."""
 
@@ -206,7 +214,11 @@ class Service:
         return found
 
     def workers(self):
-        return [p for p in self.children() if pathlib.Path(f"/proc/{p}/comm").read_text().strip() == "kms-hsm"]
+        return [p for p in self.children() if comm(p) == "kms-hsm"]
+
+    def verify_audit(self):
+        """kmsctl's word that the chain is whole, as a dict."""
+        return json.loads(run(BIN / "kmsctl", "audit", "verify", "--dir", self.dir / "audit", "--output", "json").stdout)
 
     # -- clients --
 
@@ -246,7 +258,7 @@ class Failure(Exception):
         import kms_rpc_status_pb2 as status_pb2
         self.code = error.code().name
         self.message = error.details()
-        self.reason = None
+        self.reason = self.request_id = None
         for key, value in error.trailing_metadata() or ():
             if key == "grpc-status-details-bin":
                 status = status_pb2.Status.FromString(value)
@@ -255,6 +267,7 @@ class Failure(Exception):
                         info = status_pb2.ErrorInfo.FromString(detail.value)
                         assert info.domain == "kmsd"
                         self.reason = info.reason
+                        self.request_id = info.metadata.get("request_id")
         super().__init__(f"{self.code} {self.reason}: {self.message}")
 
 
@@ -306,19 +319,19 @@ class Client:
     def __getattr__(self, name):
         path, request, reply = self.method(name)
 
-        def call(timeout=20, metadata=None, **fields):
+        def call(timeout=20, metadata=None, compression=None, **fields):
             function = self.channel.unary_unary(path, request_serializer=request.SerializeToString, response_deserializer=reply.FromString)
             try:
-                return function(request(**fields), timeout=timeout, metadata=metadata)
+                return function(request(**fields), timeout=timeout, metadata=metadata, compression=compression)
             except self.grpc.RpcError as error:
                 raise Failure(error) from None
         return call
 
-    def start(self, name, **fields):
+    def start(self, name, metadata=None, **fields):
         """A call under way (grpc future)."""
         path, request, reply = self.method(name)
         function = self.channel.unary_unary(path, request_serializer=request.SerializeToString, response_deserializer=reply.FromString)
-        return function.future(request(**fields), timeout=30)
+        return function.future(request(**fields), timeout=30, metadata=metadata)
 
 
 def free_port():
