@@ -12,7 +12,7 @@ static const struct row {
     const char *hint;
 } rows[] = {
     {"ACCESS_DENIED", CTL_DENIED,
-     "the key policy decides: ask an administrator of the key, or see `kmsctl policy get KEY`"},
+     "policy decides: ask an administrator of the key, or for the service policy who runs kmsd"},
     {"UNAUTHENTICATED", CTL_DENIED,
      "check the certificate (cert, key) of the context: `kmsctl context show`"},
     {"NOT_FOUND", CTL_NOT_FOUND, "`kmsctl key list` and `kmsctl alias list` show what there is"},

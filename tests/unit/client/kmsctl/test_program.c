@@ -258,7 +258,7 @@ static void exit_statuses_and_hints(void)
         const char *says;
     } rows[] = {
         {"printf x | $K --endpoint $E encrypt --key denied", CTL_DENIED,
-         "kmsctl: ACCESS_DENIED: not allowed by policy\nhint: the key policy decides"},
+         "kmsctl: ACCESS_DENIED: not allowed by policy\nhint: policy decides"},
         {"$K --endpoint $E key disable k", CTL_NOT_FOUND, "kmsctl: NOT_FOUND: scripted\nhint: "},
         {"$K --endpoint $E policy get k", CTL_INTEGRITY, "kmsctl: CORRUPT: "},
         {"printf nonsense | $K --endpoint $E decrypt", CTL_FAILED, "kmsctl: INVALID_CIPHERTEXT: "},
