@@ -6,7 +6,8 @@
 
 #include "kmsd/boot.h"
 
-/* Whoever can change this file can let himself make keys: it must not be the process that talks to the network. */
+/* Whoever can change this file can let himself make keys: it must not be the process that talks to the
+ * network. */
 static kms_err check_file(const char *path, struct kms_why *why)
 {
     struct stat st;

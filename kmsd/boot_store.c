@@ -1,6 +1,6 @@
 /*
- * The keystore stage: open, unseal by the HSM, load and verify every row, compare with what the audit log says was there
- * last, close the attempts that a crash left open.
+ * The keystore stage: open, unseal by the HSM, load and verify every row, compare with what the audit log
+ * says was there last, close the attempts that a crash left open.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -98,7 +98,8 @@ static kms_err accept_rollback(struct kms_boot *boot, const struct kms_store_mar
     return kms_pipeline_record(boot->pipeline, &event);
 }
 
-/* The last outcome in the audit log says where the keystore stood; only attempts that were open may have moved it. */
+/* The last outcome in the audit log says where the keystore stood; only attempts that were open may have
+ * moved it. */
 static kms_err compare_with_log(struct kms_boot *boot, const struct kms_store_mark *mark,
                                 uint64_t open_committed, struct kms_why *why)
 {

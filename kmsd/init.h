@@ -4,7 +4,8 @@
 
 #include "kmsd/boot.h"
 
-/* Refuses a token that has root keys and a keystore that has rows or a key: ROOT_KEYS_EXIST, ALREADY_EXISTS. */
+/* Refuses a token that has root keys and a keystore that has rows or a key: ROOT_KEYS_EXIST,
+ * ALREADY_EXISTS. */
 KMS_MUST_USE kms_err kms_init(struct kms_boot *boot, struct kms_why *why);
 
 #endif

@@ -35,8 +35,8 @@ kms_err kms_process_become(const char *user, struct kms_why *why)
         return KMS_FAIL(CONFIG_INVALID);
     }
     if (entry->pw_uid == geteuid()) return KMS_OK;
-    /* The user's own limit may be 8 MiB: limits.locked_memory bounds what kmsd locks. Best effort: keystore and calls fail
-     * with NO_MEMORY when it is short. */
+    /* The user's own limit may be 8 MiB: limits.locked_memory bounds what kmsd locks. Best effort:
+     * keystore and calls fail with NO_MEMORY when it is short. */
     const struct rlimit unlimited = {RLIM_INFINITY, RLIM_INFINITY};
     (void)setrlimit(RLIMIT_MEMLOCK, &unlimited);
     if (initgroups(user, entry->pw_gid) != 0 || setresgid(entry->pw_gid, entry->pw_gid, entry->pw_gid) != 0 ||

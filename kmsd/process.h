@@ -1,4 +1,5 @@
-/* What kmsd does to itself before it listens: no core dumps, not dumpable, no new privileges, another user. */
+/* What kmsd does to itself before it listens: no core dumps, not dumpable, no new privileges, another
+ * user. */
 #ifndef KMS_KMSD_PROCESS_H
 #define KMS_KMSD_PROCESS_H
 

@@ -104,9 +104,6 @@ kms_err kms_key_from_row(const struct kms_row *row, struct kms_key **ret_key, st
     if (!kms_failed(err)) {
         key->id = id;
         kms_id_text(&id, key->id_text);
-        struct kms_why cause = {{0}};
-        err = kms_policy_parse(kms_bytes_text(key->policy_json), &key->policy, &cause);
-        if (kms_is(err, KMS_E_MALFORMED_POLICY)) err = bad_row(row, cause.text, why);
     }
     kms__store__v1__stored_key__free_unpacked(stored, NULL);
     if (!kms_failed(err)) *ret_key = KMS_GIVE(key);

@@ -17,7 +17,7 @@ KMS_MUST_USE kms_err kms_key_body(const struct kms_key *key, kms_buf *body);
 KMS_MUST_USE kms_err kms_version_body(const struct kms_key_version *version, kms_buf *body);
 KMS_MUST_USE kms_err kms_alias_body(const struct kms_alias *alias, uint64_t changed_us, kms_buf *body);
 
-/* The key without its wrapped versions; its policy is compiled. CORRUPT names the row. */
+/* The key without its wrapped versions and its compiled policy. CORRUPT names the row. */
 KMS_MUST_USE kms_err kms_key_from_row(const struct kms_row *row, struct kms_key **ret_key,
                                       struct kms_why *why);
 /* Fills version `version` (1 .. version_count) of a key that nobody else sees yet. */

@@ -43,6 +43,9 @@ kms_err kms_create_key_gather(struct kms_call *call)
     const Kms__V1__CreateKeyRequest *request = (const void *)call->request;
     call->may_bypass_lockout = true;
     call->bypass_lockout = request->bypass_policy_lockout_safety_check;
+    struct kms_id id;
+    KMS_TRY(kms_id_new(&id));
+    kms_id_text(&id, call->new_key_id);
     KMS_TRY(kms_access_service(call, KMS_ACT_CREATE_KEY));
     KMS_TRY(check_request(call, request));
     const char *json = request->policy[0] != '\0' ? request->policy : kms_policy_default(call);
@@ -57,7 +60,7 @@ static kms_err new_key(struct kms_call *call, const Kms__V1__CreateKeyRequest *r
 {
     KMS_OWN_KEY key = NULL;
     KMS_TRY(kms_key_new(1, &key));
-    KMS_TRY(kms_id_new(&key->id));
+    if (!kms_id_parse(kms_bytes_text(call->new_key_id), &key->id)) return KMS_FAIL(INTERNAL);
     kms_id_text(&key->id, key->id_text);
     key->created_us = kms_now_us();
     key->spec = KMS_SPEC_AES_256;
@@ -83,7 +86,7 @@ static kms_err create(struct kms_call *call, const Kms__V1__CreateKeyRequest *re
     KMS_OWN_KEY key = NULL;
     KMS_OWN_CHANGES changes = {.count = 0};
     struct kms_alias alias = {.deleted = true};
-    KMS_TRY(kms_policy_accept(call, call->access[0].policy, call->bypass_lockout));
+    KMS_TRY(kms_policy_accept(call, call->access[0].policy, call->new_key_id));
     if (request->alias_name[0] != '\0')
         KMS_TRY(kms_alias_check_new(call, request->alias_name, call->access[0].policy, NULL, &alias));
     KMS_TRY(new_key(call, request, &key));

@@ -8,6 +8,12 @@
 
 #define TEXT(s) kms_bytes_text(s)
 
+/* What is not there must not look like an empty text. */
+static struct kms_bytes present(const char *text)
+{
+    return text[0] != '\0' ? TEXT(text) : (struct kms_bytes){0};
+}
+
 static struct kms_access_request question(const struct kms_call *call, const struct kms_access *access,
                                           const char *arn)
 {
@@ -24,7 +30,7 @@ static struct kms_access_request question(const struct kms_call *call, const str
         .encryption_algorithm = kms_action_class_of(access->action) == KMS_CLASS_USAGE
                                     ? TEXT("SYMMETRIC_DEFAULT")
                                     : (struct kms_bytes){0},
-        .source_ip = TEXT(call->source_ip),
+        .source_ip = present(call->source_ip),
         .now_us = call->started_us,
         .secure_transport = call->source_ip[0] != '\0', /* TCP is TLS always; a Unix socket is not */
         .reencrypt_on_same_key_known = call->reencrypt,
@@ -38,6 +44,7 @@ static void answer(const struct kms_call *call, struct kms_access *access, const
 {
     char arn[KMS_ARN_BYTES] = "";
     const kms_policy *policy = access->policy;
+    if (policy != NULL) kms_key_arn(&call->core->arn, call->new_key_id, arn);
     if (access->service) policy = service_policy;
     if (access->key != NULL) {
         kms_key_arn(&call->core->arn, access->key->id_text, arn);

@@ -1,6 +1,7 @@
 /*
- * The finish thread: reads HSM results, takes finished calls, appends their audit records, commits once for all of them
- * and only then sets their replies free (group commit). The one place that writes the audit log.
+ * The finish thread: reads HSM results, takes finished calls, appends their audit records, commits once for
+ * all of them and only then sets their replies free (group commit). The one place that writes the audit
+ * log.
  */
 #ifndef KMS_SERVICE_FINISH_H
 #define KMS_SERVICE_FINISH_H

@@ -1,4 +1,5 @@
-/* Who runs which part of a call's story: rpc threads begin it, admin threads run what may block, finish.c ends it. */
+/* Who runs which part of a call's story: rpc threads begin it, admin threads run what may block, finish.c
+ * ends it. */
 #include "kmsd/service/pipeline.h"
 
 #include <stdlib.h>

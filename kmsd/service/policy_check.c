@@ -5,17 +5,21 @@
 #include <stdlib.h>
 #include <string.h>
 
-kms_err kms_policy_accept(struct kms_call *call, const kms_policy *policy, bool bypass_lockout)
+kms_err kms_policy_accept(struct kms_call *call, const kms_policy *policy, const char *key_id_text)
 {
     kms_err err = kms_policy_check_separation(policy, &call->why);
     if (kms_is(err, KMS_E_POLICY_NOT_SEPARATED) && call->core->separation_warn) {
-        call->noted = kms_arena_print(&call->arena, "accepted under policy.separation=warn: %s", call->why.text);
+        call->noted =
+            kms_arena_print(&call->arena, "accepted under policy.separation=warn: %s", call->why.text);
         call->why.text[0] = '\0';
         err = KMS_OK;
     }
     KMS_TRY(err);
-    if (bypass_lockout) return KMS_OK;
-    return kms_policy_check_lockout(policy, kms_bytes_text(call->identity->principal), (struct kms_bytes){0}, &call->why);
+    if (call->bypass_lockout) return KMS_OK;
+    char arn[KMS_ARN_BYTES];
+    kms_key_arn(&call->core->arn, key_id_text, arn);
+    return kms_policy_check_lockout(policy, kms_bytes_text(call->identity->principal), kms_bytes_text(arn),
+                                    &call->why);
 }
 
 char *kms_policy_default(struct kms_call *call)

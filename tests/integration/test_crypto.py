@@ -57,7 +57,10 @@ def test_checksums_are_verified_and_answered(app, key):
     assert opened.verified_ciphertext_crc32c and opened.plaintext_crc32c == 0xE3069283
     assert not app.Encrypt(key_id=key, plaintext=b"x").verified_plaintext_crc32c
     assert failure(app.Encrypt, key_id=key, plaintext=b"x", plaintext_crc32c=1).reason == "CHECKSUM_MISMATCH"
-    assert failure(app.Decrypt, ciphertext_blob=sealed.ciphertext_blob, ciphertext_crc32c=1).reason == "CHECKSUM_MISMATCH"
+    assert (
+        failure(app.Decrypt, ciphertext_blob=sealed.ciphertext_blob, ciphertext_crc32c=1).reason
+        == "CHECKSUM_MISMATCH"
+    )
 
 
 def test_every_flipped_byte_is_refused(app, key):
@@ -76,11 +79,21 @@ def test_every_truncation_is_refused(app, key):
         assert failure(app.Decrypt, ciphertext_blob=blob[:length]).reason == "INVALID_CIPHERTEXT"
 
 
-@pytest.mark.parametrize("context", [{}, {"tenant": "t1"}, {"tenant": "t2", "purpose": "test"}, dict(CONTEXT, more="x"),
-                                     {"Tenant": "t1", "purpose": "test"}])
+@pytest.mark.parametrize(
+    "context",
+    [
+        {},
+        {"tenant": "t1"},
+        {"tenant": "t2", "purpose": "test"},
+        dict(CONTEXT, more="x"),
+        {"Tenant": "t1", "purpose": "test"},
+    ],
+)
 def test_another_context_is_refused(app, key, context):
     blob = app.Encrypt(key_id=key, plaintext=b"x", encryption_context=CONTEXT).ciphertext_blob
-    assert failure(app.Decrypt, ciphertext_blob=blob, encryption_context=context).reason == "INVALID_CIPHERTEXT"
+    assert (
+        failure(app.Decrypt, ciphertext_blob=blob, encryption_context=context).reason == "INVALID_CIPHERTEXT"
+    )
 
 
 def test_newer_and_foreign_ciphertext_say_so(app, key):
@@ -100,26 +113,47 @@ def test_decrypt_can_pin_the_key(service, app, key):
 def test_reencrypt(service, app, key):
     other = service.new_key()
     blob = app.Encrypt(key_id=key, plaintext=b"moves", encryption_context=CONTEXT).ciphertext_blob
-    moved = app.ReEncrypt(ciphertext_blob=blob, source_encryption_context=CONTEXT, destination_key_id=other,
-                          destination_encryption_context={"new": "one"})
+    moved = app.ReEncrypt(
+        ciphertext_blob=blob,
+        source_encryption_context=CONTEXT,
+        destination_key_id=other,
+        destination_encryption_context={"new": "one"},
+    )
     assert moved.source_key_id.endswith(key) and moved.key_id.endswith(other)
-    assert app.Decrypt(ciphertext_blob=moved.ciphertext_blob, encryption_context={"new": "one"}).plaintext == b"moves"
+    assert (
+        app.Decrypt(ciphertext_blob=moved.ciphertext_blob, encryption_context={"new": "one"}).plaintext
+        == b"moves"
+    )
     with service.client(ADMIN) as admin:
-        error = failure(admin.ReEncrypt, ciphertext_blob=blob, source_encryption_context=CONTEXT, destination_key_id=other)
+        error = failure(
+            admin.ReEncrypt, ciphertext_blob=blob, source_encryption_context=CONTEXT, destination_key_id=other
+        )
     assert error.reason == "ACCESS_DENIED" and "kms:ReEncryptFrom" in error.message
 
 
-@pytest.mark.parametrize("fields, length", [({"key_spec": 1}, 16), ({"key_spec": 2}, 32), ({"number_of_bytes": 1}, 1),
-                                            ({"number_of_bytes": 1024}, 1024)])
+@pytest.mark.parametrize(
+    "fields, length",
+    [
+        ({"key_spec": 1}, 16),
+        ({"key_spec": 2}, 32),
+        ({"number_of_bytes": 1}, 1),
+        ({"number_of_bytes": 1024}, 1024),
+    ],
+)
 def test_data_key_opens_again(app, key, fields, length):
     made = app.GenerateDataKey(key_id=key, encryption_context=CONTEXT, **fields)
     assert len(made.plaintext) == length and made.plaintext_crc32c == crc32c(made.plaintext)
-    assert app.Decrypt(ciphertext_blob=made.ciphertext_blob, encryption_context=CONTEXT).plaintext == made.plaintext
+    assert (
+        app.Decrypt(ciphertext_blob=made.ciphertext_blob, encryption_context=CONTEXT).plaintext
+        == made.plaintext
+    )
     wrapped = app.GenerateDataKeyWithoutPlaintext(key_id=key, **fields)
     assert len(app.Decrypt(ciphertext_blob=wrapped.ciphertext_blob).plaintext) == length
 
 
-@pytest.mark.parametrize("fields", [{}, {"key_spec": 2, "number_of_bytes": 32}, {"number_of_bytes": 1025}, {"key_spec": 9}])
+@pytest.mark.parametrize(
+    "fields", [{}, {"key_spec": 2, "number_of_bytes": 32}, {"number_of_bytes": 1025}, {"key_spec": 9}]
+)
 def test_data_key_wants_exactly_one_length(app, key, fields):
     assert failure(app.GenerateDataKey, key_id=key, **fields).reason == "INVALID_ARGUMENT"
 
@@ -153,15 +187,19 @@ def pair(name, value):
     return field(3, field(1, name) + field(2, value))
 
 
-@pytest.mark.parametrize("name, tail, word", [
-    ("duplicate name", pair(b"a", b"1") + pair(b"a", b"2"), "a"),
-    ("NUL in a name", pair(b"a\0b", b"1"), "NUL"),
-    ("NUL in a value", pair(b"a", b"1\0"), "NUL"),
-    ("invalid UTF-8", pair(b"a", b"\xff"), "UTF-8"),
-    ("empty name", pair(b"", b"1"), "name"),
-    ("too many", b"".join(pair(b"n%d" % i, b"v") for i in range(65)), "64"),
-    ("too long", pair(b"a", b"v" * 8200), "8192"),
-], ids=lambda v: v if isinstance(v, str) and " " in v else "")
+@pytest.mark.parametrize(
+    "name, tail, word",
+    [
+        ("duplicate name", pair(b"a", b"1") + pair(b"a", b"2"), "a"),
+        ("NUL in a name", pair(b"a\0b", b"1"), "NUL"),
+        ("NUL in a value", pair(b"a", b"1\0"), "NUL"),
+        ("invalid UTF-8", pair(b"a", b"\xff"), "UTF-8"),
+        ("empty name", pair(b"", b"1"), "name"),
+        ("too many", b"".join(pair(b"n%d" % i, b"v") for i in range(65)), "64"),
+        ("too long", pair(b"a", b"v" * 8200), "8192"),
+    ],
+    ids=lambda v: v if isinstance(v, str) and " " in v else "",
+)
 def test_bad_context_on_the_wire(app, key, name, tail, word):
     path, _, _ = app.method("Encrypt")
     error = failure(app.raw, path, field(1, key.encode()) + field(2, b"x") + tail)
@@ -174,15 +212,28 @@ def test_unknown_fields_are_ignored(app, key):
     assert reply.FromString(data).ciphertext_blob
 
 
-@pytest.mark.parametrize("data", [b"\x0a\xff", b"\x08", b"\xff" * 30, b"\x0b\x0b\x0b"], ids=["cut string", "cut varint", "endless varint", "groups"])
+@pytest.mark.parametrize(
+    "data",
+    [b"\x0a\xff", b"\x08", b"\xff" * 30, b"\x0b\x0b\x0b"],
+    ids=["cut string", "cut varint", "endless varint", "groups"],
+)
 def test_garbage_requests(app, data):
     path, _, _ = app.method("Encrypt")
     assert failure(app.raw, path, data).reason == "INVALID_ARGUMENT"
 
 
-@pytest.mark.parametrize("named, reason", [("", "INVALID_ARGUMENT"), ("nonsense", "INVALID_ARGUMENT"), ("alias/", "INVALID_ALIAS_NAME"),
-                                           ("alias/sp ace", "INVALID_ALIAS_NAME"), ("arn:aws:kms:eu-1:1:key/x", "INVALID_ARN"),
-                                           ("00000000-0000-4000-8000-000000000000", "ACCESS_DENIED"), ("alias/unknown", "ACCESS_DENIED")])
+@pytest.mark.parametrize(
+    "named, reason",
+    [
+        ("", "INVALID_ARGUMENT"),
+        ("nonsense", "INVALID_ARGUMENT"),
+        ("alias/", "INVALID_ALIAS_NAME"),
+        ("alias/sp ace", "INVALID_ALIAS_NAME"),
+        ("arn:aws:kms:eu-1:1:key/x", "INVALID_ARN"),
+        ("00000000-0000-4000-8000-000000000000", "ACCESS_DENIED"),
+        ("alias/unknown", "ACCESS_DENIED"),
+    ],
+)
 def test_names_of_no_key(app, named, reason):
     assert failure(app.Encrypt, key_id=named, plaintext=b"x").reason == reason
 
@@ -199,14 +250,18 @@ def test_strangers_learn_nothing(service, key):
         real = failure(other.Encrypt, key_id=key, plaintext=b"x")
         unreal = failure(other.Encrypt, key_id="00000000-0000-4000-8000-000000000000", plaintext=b"x")
     assert real.reason == unreal.reason == "ACCESS_DENIED"
-    assert real.message.replace(key, "K") == unreal.message.replace("00000000-0000-4000-8000-000000000000", "K")
+    assert real.message.replace(key, "K") == unreal.message.replace(
+        "00000000-0000-4000-8000-000000000000", "K"
+    )
 
 
 def test_administrator_is_told_the_permission_not_the_ciphertext(service, app, key):
     blob = app.Encrypt(key_id=key, plaintext=b"x").ciphertext_blob
     bad = blob[:-1] + bytes([blob[-1] ^ 1])
     with service.client(ADMIN) as admin:
-        good, damaged = failure(admin.Decrypt, ciphertext_blob=blob), failure(admin.Decrypt, ciphertext_blob=bad)
+        good, damaged = failure(admin.Decrypt, ciphertext_blob=blob), failure(
+            admin.Decrypt, ciphertext_blob=bad
+        )
     assert good.reason == damaged.reason == "ACCESS_DENIED" and good.message == damaged.message
     assert "kms:Decrypt" in good.message
 
@@ -219,11 +274,17 @@ def test_policy_conditions_on_context(service):
     policy = """{"Statement": [
       {"Sid": "A", "Effect": "Allow", "Principal": {"AWS": "%s"}, "Action": ["kms:Put*", "kms:Get*"], "Resource": "*"},
       {"Sid": "U", "Effect": "Allow", "Principal": {"AWS": "%s"}, "Action": ["kms:Encrypt", "kms:Decrypt"], "Resource": "*",
-       "Condition": {"StringEquals": {"kms:EncryptionContext:env": "prod"}}}]}""" % (ADMIN, APP)
+       "Condition": {"StringEquals": {"kms:EncryptionContext:env": "prod"}}}]}""" % (
+        ADMIN,
+        APP,
+    )
     key = service.new_key(policy=policy)
     with service.client(APP) as app:
         app.Encrypt(key_id=key, plaintext=b"x", encryption_context={"env": "prod"})
-        assert failure(app.Encrypt, key_id=key, plaintext=b"x", encryption_context={"env": "dev"}).reason == "ACCESS_DENIED"
+        assert (
+            failure(app.Encrypt, key_id=key, plaintext=b"x", encryption_context={"env": "dev"}).reason
+            == "ACCESS_DENIED"
+        )
         assert failure(app.Encrypt, key_id=key, plaintext=b"x").reason == "ACCESS_DENIED"
 
 
@@ -232,8 +293,11 @@ def test_disabled_key(service):
     with service.client(ADMIN) as admin, service.client(APP) as app:
         blob = app.Encrypt(key_id=key, plaintext=b"x").ciphertext_blob
         admin.DisableKey(key_id=key)
-        for call in (lambda: app.Encrypt(key_id=key, plaintext=b"x"), lambda: app.Decrypt(ciphertext_blob=blob),
-                     lambda: app.GenerateDataKey(key_id=key, key_spec=2)):
+        for call in (
+            lambda: app.Encrypt(key_id=key, plaintext=b"x"),
+            lambda: app.Decrypt(ciphertext_blob=blob),
+            lambda: app.GenerateDataKey(key_id=key, key_spec=2),
+        ):
             assert failure(call).reason == "KEY_DISABLED"
         admin.EnableKey(key_id=key)
         assert app.Decrypt(ciphertext_blob=blob).plaintext == b"x"

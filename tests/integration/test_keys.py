@@ -27,7 +27,9 @@ def unique(name):
 
 def test_create_with_alias_and_description(admin):
     alias = unique("made")
-    meta = admin.CreateKey(policy=key_policy(), alias_name=alias, description="für Müller", protection_level=2).key_metadata
+    meta = admin.CreateKey(
+        policy=key_policy(), alias_name=alias, description="für Müller", protection_level=2
+    ).key_metadata
     assert meta.aliases == [alias] and meta.description == "für Müller" and meta.current_version == 1
     assert meta.protection_level == 2 and meta.material_exposure == "in the memory of kms-hsm"
     for name in (meta.key_id, meta.arn, alias, "arn:aws:kms:us-east-1:000000000000:" + alias):
@@ -53,7 +55,10 @@ def test_token_makes_one_key(admin):
     token = uuid.uuid4().hex
     first = admin.CreateKey(policy=key_policy(), client_request_token=token).key_metadata.key_id
     assert admin.CreateKey(policy=key_policy(), client_request_token=token).key_metadata.key_id == first
-    assert failure(admin.CreateKey, policy=key_policy(), description="other", client_request_token=token).reason == "CONFLICT"
+    assert (
+        failure(admin.CreateKey, policy=key_policy(), description="other", client_request_token=token).reason
+        == "CONFLICT"
+    )
     rotate = uuid.uuid4().hex
     assert admin.RotateKeyOnDemand(key_id=first, client_request_token=rotate).current_version == 2
     assert admin.RotateKeyOnDemand(key_id=first, client_request_token=rotate).current_version == 2
@@ -63,9 +68,11 @@ def test_token_makes_one_key(admin):
 def test_issue_document_loads_unchanged(service):
     """The policy of AWS's documentation, with opaque principals; its kms-admin writes it."""
     kms_admin, role = "arn:aws:iam::123456789:role/kms-admin", "arn:aws:iam::123456789:role/app-role"
-    document = ('{"Statement":[{"Sid":"AdminKey","Effect":"Allow","Principal":{"AWS":"%s"},"Action":["kms:Create*","kms:Delete*","kms:Put*"],'
-                '"Resource":"*"},\n {"Sid":"AppUsage","Effect":"Allow","Principal":{"AWS":"%s"},'
-                '"Action":["kms:Decrypt","kms:GenerateDataKey"],"Resource":"*"}]}' % (kms_admin, role))
+    document = (
+        '{"Statement":[{"Sid":"AdminKey","Effect":"Allow","Principal":{"AWS":"%s"},"Action":["kms:Create*","kms:Delete*","kms:Put*"],'
+        '"Resource":"*"},\n {"Sid":"AppUsage","Effect":"Allow","Principal":{"AWS":"%s"},'
+        '"Action":["kms:Decrypt","kms:GenerateDataKey"],"Resource":"*"}]}' % (kms_admin, role)
+    )
     key = service.new_key(policy=key_policy(admins=(ADMIN, kms_admin), users=()))
     with service.client(kms_admin) as client, service.client(role) as app:
         client.PutKeyPolicy(key_id=key, policy=document)
@@ -75,9 +82,26 @@ def test_issue_document_loads_unchanged(service):
         assert failure(client.Decrypt, ciphertext_blob=made.ciphertext_blob).reason == "ACCESS_DENIED"
 
 
-CONSOLE_DEFAULT = {"Version": "2012-10-17", "Id": "key-consolepolicy-3", "Statement": [
-    {"Sid": "Enable IAM User Permissions", "Effect": "Allow", "Principal": {"AWS": ADMIN}, "Action": "kms:*", "Resource": "*"},
-    {"Sid": "Allow use of the key", "Effect": "Allow", "Principal": {"AWS": APP}, "Action": ["kms:Encrypt", "kms:Decrypt"], "Resource": "*"}]}
+CONSOLE_DEFAULT = {
+    "Version": "2012-10-17",
+    "Id": "key-consolepolicy-3",
+    "Statement": [
+        {
+            "Sid": "Enable IAM User Permissions",
+            "Effect": "Allow",
+            "Principal": {"AWS": ADMIN},
+            "Action": "kms:*",
+            "Resource": "*",
+        },
+        {
+            "Sid": "Allow use of the key",
+            "Effect": "Allow",
+            "Principal": {"AWS": APP},
+            "Action": ["kms:Encrypt", "kms:Decrypt"],
+            "Resource": "*",
+        },
+    ],
+}
 
 
 def test_console_default_is_refused(admin):
@@ -95,8 +119,16 @@ def test_separation_warn_lets_it_in_and_says_so(fresh):
     assert "separation" in json.dumps(fresh.records(operation="CreateKey", kind="outcome")[0])
 
 
-@pytest.mark.parametrize("policy, word", [("{", ""), ("[]", ""), ('{"Statement":[]}', "Statement"), (key_policy().replace("Effect", "Efect"), "Efect"),
-                                          (key_policy().replace('"Resource"', '"Resourse"'), "Resourse")])
+@pytest.mark.parametrize(
+    "policy, word",
+    [
+        ("{", ""),
+        ("[]", ""),
+        ('{"Statement":[]}', "Statement"),
+        (key_policy().replace("Effect", "Efect"), "Efect"),
+        (key_policy().replace('"Resource"', '"Resourse"'), "Resourse"),
+    ],
+)
 def test_malformed_policy_names_the_place(admin, policy, word):
     error = failure(admin.CreateKey, policy=policy)
     assert error.reason == "MALFORMED_POLICY" and word in error.message, error
@@ -154,7 +186,11 @@ def test_aliases(service, admin):
 
 
 def test_alias_moves_only_among_the_same_users(service, admin):
-    mine, same, wider = service.new_key(), service.new_key(), service.new_key(policy=key_policy(users=(APP, OTHER)))
+    mine, same, wider = (
+        service.new_key(),
+        service.new_key(),
+        service.new_key(policy=key_policy(users=(APP, OTHER))),
+    )
     alias = unique("moves")
     admin.CreateAlias(alias_name=alias, target_key_id=mine)
     admin.UpdateAlias(alias_name=alias, target_key_id=same)
@@ -162,9 +198,14 @@ def test_alias_moves_only_among_the_same_users(service, admin):
     assert error.reason == "APPROVAL_NEEDED" and OTHER in error.message
     admin.DeleteAlias(alias_name=alias)
     assert failure(admin.CreateAlias, alias_name=alias, target_key_id=wider).reason == "APPROVAL_NEEDED"
-    assert failure(admin.CreateKey, policy=key_policy(users=(OTHER,)), alias_name=alias).reason == "APPROVAL_NEEDED"
+    assert (
+        failure(admin.CreateKey, policy=key_policy(users=(OTHER,)), alias_name=alias).reason
+        == "APPROVAL_NEEDED"
+    )
     with service.client(APP) as app:
-        assert failure(app.Encrypt, key_id=alias, plaintext=b"x").reason == "ACCESS_DENIED"  # a tombstone names no key
+        assert (
+            failure(app.Encrypt, key_id=alias, plaintext=b"x").reason == "ACCESS_DENIED"
+        )  # a tombstone names no key
 
 
 def test_alias_needs_permission_on_both_keys(service):
@@ -182,7 +223,12 @@ def test_status(service):
     with service.client(OFFICER) as officer:
         status = officer.GetStatus()
     assert status.hsm_workers_healthy == status.hsm_workers_configured == 2
-    assert status.audit_writable and status.keys > 0 and status.root_id == 1 and len(status.service_policy_sha256) == 64
+    assert (
+        status.audit_writable
+        and status.keys > 0
+        and status.root_id == 1
+        and len(status.service_policy_sha256) == 64
+    )
     names = {c.name: c.available for c in status.hsm_capabilities}
     assert names["aes-256-gcm"] and names["aes-key-wrap-pad"] and names["unwrap-template"]
 

@@ -11,8 +11,13 @@ from harness import ADMIN, APP, BIN, Failure, key_policy, run
 
 def refused(service, *arguments, reason, words=(), config=None):
     """kmsd ends with an error that names the reason."""
-    done = subprocess.run([BIN / "kmsd", "--config", config or service.config, *arguments], env=service.environment, capture_output=True,
-                          text=True, timeout=60)
+    done = subprocess.run(
+        [BIN / "kmsd", "--config", config or service.config, *arguments],
+        env=service.environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
     assert done.returncode != 0, done.stderr
     assert reason in done.stderr, done.stderr
     for word in words:
@@ -20,15 +25,18 @@ def refused(service, *arguments, reason, words=(), config=None):
     return done.stderr
 
 
-@pytest.mark.parametrize("line, words", [
-    ("process:\n  nonsense: 1\n", ["process.nonsense"]),
-    ("nonsense: 1\n", ["nonsense"]),
-    ("rpc:\n  threads: 65\n", ["rpc.threads", "64"]),
-    ("rpc:\n  threads: many\n", ["rpc.threads"]),
-    ("log:\n  level: loud\n", ["log.level", "debug"]),
-    ("rpc:\n  drain: 1fortnight\n", ["rpc.drain"]),
-    ("rpc:\n  threads: 1\nrpc:\n  threads: 2\n", ["rpc"]),
-])
+@pytest.mark.parametrize(
+    "line, words",
+    [
+        ("process:\n  nonsense: 1\n", ["process.nonsense"]),
+        ("nonsense: 1\n", ["nonsense"]),
+        ("rpc:\n  threads: 65\n", ["rpc.threads", "64"]),
+        ("rpc:\n  threads: many\n", ["rpc.threads"]),
+        ("log:\n  level: loud\n", ["log.level", "debug"]),
+        ("rpc:\n  drain: 1fortnight\n", ["rpc.drain"]),
+        ("rpc:\n  threads: 1\nrpc:\n  threads: 2\n", ["rpc"]),
+    ],
+)
 def test_bad_configuration_names_file_line_and_option(fresh, line, words):
     fresh.write_config(extra=line)
     text = refused(fresh, "serve", reason="CONFIG_INVALID", words=words)
@@ -42,7 +50,10 @@ def test_missing_configuration(fresh):
 
 def test_check_and_dump(fresh):
     fresh.kmsd("check")
-    assert "hsm.workers" in fresh.kmsd("dump-config").stdout.replace("\n  ", ".") or "workers: 2" in fresh.kmsd("dump-config").stdout
+    assert (
+        "hsm.workers" in fresh.kmsd("dump-config").stdout.replace("\n  ", ".")
+        or "workers: 2" in fresh.kmsd("dump-config").stdout
+    )
     sample = run(BIN / "kmsd", "sample-config").stdout
     assert "deadline" in sample and "2s" in sample
 
@@ -97,16 +108,30 @@ def test_port_in_use(fresh):
     config = other_home / "kmsd.yaml"
     shutil.copytree(fresh.dir / "state", other_home / "state")
     (other_home / "audit").mkdir()
-    config.write_text(fresh.config.read_text().replace(f"{fresh.dir}/state", f"{other_home}/state").replace("127.0.0.1:0", f"127.0.0.1:{fresh.port}")
-                      .replace("certs/", f"{fresh.dir}/certs/").replace("service-policy.json", f"{fresh.dir}/service-policy.json"))
+    config.write_text(
+        fresh.config.read_text()
+        .replace(f"{fresh.dir}/state", f"{other_home}/state")
+        .replace("127.0.0.1:0", f"127.0.0.1:{fresh.port}")
+        .replace("certs/", f"{fresh.dir}/certs/")
+        .replace("service-policy.json", f"{fresh.dir}/service-policy.json")
+    )
     refused(fresh, "serve", reason="IO", words=[str(fresh.port)], config=config)
 
 
-@pytest.mark.parametrize("document, words", [
-    ('{"Statement": [{"Sid": "All", "Effect": "Allow", "Principal": "*", "Action": "kms:*", "Resource": "*"}]}', ["All"]),
-    ('{"Statement": [{"Sid": "D", "Effect": "Allow", "Principal": "*", "Action": "kms:Decrypt", "Resource": "*"}]}', ["D", "kms:Decrypt"]),
-    ("not json", []),
-])
+@pytest.mark.parametrize(
+    "document, words",
+    [
+        (
+            '{"Statement": [{"Sid": "All", "Effect": "Allow", "Principal": "*", "Action": "kms:*", "Resource": "*"}]}',
+            ["All"],
+        ),
+        (
+            '{"Statement": [{"Sid": "D", "Effect": "Allow", "Principal": "*", "Action": "kms:Decrypt", "Resource": "*"}]}',
+            ["D", "kms:Decrypt"],
+        ),
+        ("not json", []),
+    ],
+)
 def test_service_policy_grants_no_key_action(fresh, document, words):
     fresh.init()
     fresh.service_policy(document)
@@ -120,6 +145,7 @@ def test_service_policy_must_not_be_writable(fresh):
 
 
 # -- keystore --
+
 
 @pytest.fixture
 def stopped(fresh):
@@ -161,7 +187,9 @@ def test_garbage_keystore(stopped):
 def test_flipped_byte_in_a_row(stopped):
     db = sqlite3.connect(stopped.database)
     table, column = row_table(db)
-    row, body = db.execute(f"select id, {column} from {table} where length({column}) > 200 limit 1").fetchone()
+    row, body = db.execute(
+        f"select id, {column} from {table} where length({column}) > 200 limit 1"
+    ).fetchone()
     body = bytearray(body)
     body[100] ^= 1
     db.execute(f"update {table} set {column} = ? where id = ?", (bytes(body), row))
@@ -215,7 +243,9 @@ def test_wrapped_keys_swapped_between_keys(stopped):
     rows = [(stopped.keys[0] + "/00000001"), (stopped.keys[1] + "/00000001")]
     bodies = [db.execute(f"select body, seal from {table} where id = ?", (r,)).fetchone() for r in rows]
     for row, (body, seal) in zip(rows, reversed(bodies)):
-        assert db.execute(f"update {table} set body = ?, seal = ? where id = ?", (body, seal, row)).rowcount >= 1
+        assert (
+            db.execute(f"update {table} set body = ?, seal = ? where id = ?", (body, seal, row)).rowcount >= 1
+        )
     db.commit()
     db.close()
     refused(stopped, "serve", reason="CORRUPT", words=["/00000001"])
@@ -264,6 +294,7 @@ def test_keystore_of_another_token(stopped):
 
 # -- audit log --
 
+
 def test_flipped_byte_in_the_audit_log(stopped):
     path = sorted((stopped.dir / "audit").glob("*.jsonl"))[-1]
     data = bytearray(path.read_bytes())
@@ -284,7 +315,12 @@ def test_full_disk_under_the_audit_log(fresh):
     """No record, no answer; and it comes back by itself."""
     if os.geteuid() != 0:
         pytest.skip("mounting a small file system needs root")
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=3m", "none", fresh.dir / "audit"], capture_output=True).returncode != 0:
+    if (
+        subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", "size=3m", "none", fresh.dir / "audit"], capture_output=True
+        ).returncode
+        != 0
+    ):
         pytest.skip("this machine does not let root mount a tmpfs")
     try:
         fresh.write_config(audit={"segment": "1MiB"})
@@ -304,7 +340,10 @@ def test_full_disk_under_the_audit_log(fresh):
                         assert failure.reason == "AUDIT_UNAVAILABLE" and failure.code == "UNAVAILABLE"
                         return
                 raise AssertionError("never refused")
-            until_refused(lambda: app.Encrypt(key_id=key, plaintext=b"x" * 16, encryption_context={"pad": "p" * 4000}))
+
+            until_refused(
+                lambda: app.Encrypt(key_id=key, plaintext=b"x" * 16, encryption_context={"pad": "p" * 4000})
+            )
             until_refused(lambda: app.GenerateRandom(number_of_bytes=1))
             with pytest.raises(Failure) as caught:
                 admin.CreateKey(policy=key_policy())
@@ -317,102 +356,3 @@ def test_full_disk_under_the_audit_log(fresh):
         fresh.stop()
     finally:
         subprocess.run(["umount", "-l", fresh.dir / "audit"], check=False)
-
-
-# -- callers --
-
-def handshake_fails(service, **options):
-    with service.client(APP, **options) as client:
-        with pytest.raises(Failure) as caught:
-            client.GenerateRandom(number_of_bytes=1, timeout=5)
-    assert caught.value.code in ("UNAVAILABLE", "DEADLINE_EXCEEDED")
-
-
-def test_certificate_of_another_ca(service):
-    service.certs.ca("rogue")
-    service.certs.sign("rogue-app", f"subjectAltName=URI:{APP}", ca="rogue")
-    handshake_fails(service, certificate="rogue-app")
-
-
-def test_expired_certificate(service):
-    directory = service.certs.dir
-    service.certs.sign("expired", f"subjectAltName=URI:{APP}")
-    run("openssl", "x509", "-req", "-in", directory / "expired.csr", "-CA", directory / "ca.pem", "-CAkey", directory / "ca.key", "-set_serial", "77",
-        "-days", "-1", "-extfile", directory / "expired.ext", "-out", directory / "expired.pem")
-    handshake_fails(service, certificate="expired")
-
-
-def tls(service, *arguments):
-    return subprocess.run(["openssl", "s_client", "-connect", f"127.0.0.1:{service.port}", "-CAfile", service.certs.dir / "ca.pem", "-alpn", "h2", *arguments],
-                          input="", capture_output=True, text=True, timeout=20)
-
-
-def test_tls_1_2_is_refused(service):
-    name = service.certs.client(APP)
-    pair = ["-cert", service.certs.dir / f"{name}.pem", "-key", service.certs.dir / f"{name}.key"]
-    assert "TLSv1.3" in tls(service, *pair).stdout
-    old = tls(service, "-tls1_2", *pair)
-    assert old.returncode != 0 and "Cipher is (NONE)" in old.stdout, old.stdout
-
-
-def test_no_certificate(service):
-    import grpc
-    from kms.v1 import crypto_pb2
-    channel = grpc.secure_channel(f"localhost:{service.port}", grpc.ssl_channel_credentials((service.certs.dir / "ca.pem").read_bytes()))
-    call = channel.unary_unary("/kms.v1.CryptoService/GenerateRandom", request_serializer=crypto_pb2.GenerateRandomRequest.SerializeToString)
-    with pytest.raises(grpc.RpcError) as caught:
-        call(crypto_pb2.GenerateRandomRequest(number_of_bytes=1), timeout=5)
-    assert caught.value.code().name in ("UNAVAILABLE", "DEADLINE_EXCEEDED")
-    channel.close()
-
-
-@pytest.mark.parametrize("name, extension", [
-    ("two-uris", "subjectAltName=URI:spiffe://example.org/app,URI:spiffe://example.org/admin"),
-    ("no-uri", "subjectAltName=DNS:app.example.org"),
-    ("scheme-cn", "subjectAltName=URI:cn:app"),
-    ("scheme-unix", "subjectAltName=URI:unix:0"),
-])
-def test_certificates_without_one_principal(service, name, extension):
-    service.certs.sign(name, extension)
-    with service.client(APP, certificate=name) as client:
-        with pytest.raises(Failure) as caught:
-            client.GenerateRandom(number_of_bytes=1)
-    assert caught.value.reason == "UNAUTHENTICATED"
-    assert service.records(operation="GenerateRandom", outcome="UNAUTHENTICATED")
-
-
-def test_common_name_where_allowed(fresh):
-    fresh.write_config(authn={"allow_cn": "true"})
-    fresh.init().start()
-    fresh.certs.sign("plain-cn", "extendedKeyUsage=clientAuth", cn="legacy")
-    key = fresh.new_key(policy=key_policy(users=("cn:legacy",)))
-    with fresh.client(APP, certificate="plain-cn") as client:
-        client.Encrypt(key_id=key, plaintext=b"x")
-
-
-def test_deny_list_is_read_on_sighup(fresh):
-    import signal
-    import time
-    deny = fresh.dir / "deny"
-    deny.write_text("# nobody yet\n")
-    fresh.write_config(authn={"deny_list": str(deny)})
-    fresh.init().start()
-    with fresh.client(APP) as app:
-        app.GenerateRandom(number_of_bytes=1)
-        deny.write_text(f"principal {APP}\n")
-        fresh.signal(signal.SIGHUP)
-        for _ in range(100):
-            try:
-                app.GenerateRandom(number_of_bytes=1)  # the same connection: checked on every call
-            except Failure as error:
-                assert error.reason == "UNAUTHENTICATED" and "deny list" in error.message
-                break
-            time.sleep(0.05)
-        else:
-            raise AssertionError("still let in")
-        deny.write_text("nonsense\n")
-        fresh.signal(signal.SIGHUP)
-        time.sleep(0.5)
-        with pytest.raises(Failure):
-            app.GenerateRandom(number_of_bytes=1)  # a bad list leaves the old one in force
-    assert "deny:1" in fresh.log_text()
