@@ -1,0 +1,166 @@
+/*
+ * kms-load: drives gRPC servers in turn, a slice of time each, forward and back, and prints what each did as
+ * JSON. In turn, because on a machine that others use too a run after another compares nothing.
+ */
+#include <getopt.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+
+#include "tests/bench/load/target.h"
+
+enum { TARGETS = 32, ROUNDS_MOST = 100000, SLICE_MS_MOST = 10000 };
+
+struct options {
+    const char *ca, *certificate, *key;
+    struct load_plan plan;
+    unsigned rounds;
+};
+
+static const struct option long_options[] = {
+    {"ca", required_argument, NULL, 'a'},
+    {"cert", required_argument, NULL, 'c'},
+    {"key", required_argument, NULL, 'k'},
+    {"connections", required_argument, NULL, 'n'},
+    {"in-flight", required_argument, NULL, 'f'},
+    {"slice-ms", required_argument, NULL, 's'},
+    {"rounds", required_argument, NULL, 'r'},
+    {"rate", required_argument, NULL, 'o'},
+    {NULL, 0, NULL, 0},
+};
+
+static int usage(const char *program)
+{
+    fprintf(
+        stderr,
+        "usage: %s [--ca PEM --cert PEM --key PEM] [--connections N] [--in-flight N] [--slice-ms N]\n"
+        "       [--rounds N] [--rate CALLS_PER_SECOND] TARGET...\n"
+        "TARGET: name=N,operation=O,address=tls:IP:PORT|unix:PATH,pids=1+2[,key=ID][,ciphertext=BASE64]\n",
+        program);
+    return 2;
+}
+
+/* False: not a number from 1 to most. */
+static bool read_number(const char *text, unsigned long most, unsigned *ret_value)
+{
+    char *end;
+    unsigned long value = strtoul(text, &end, 10);
+    if (*end != '\0' || value < 1 || value > most) return false;
+    *ret_value = (unsigned)value;
+    return true;
+}
+
+static bool read_options(int argc, char **argv, struct options *options)
+{
+    unsigned slice_ms = 30, rate = 0;
+    bool ok = true;
+    for (int c; ok && (c = getopt_long(argc, argv, "", long_options, NULL)) != -1;) {
+        switch (c) {
+        case 'a':
+            options->ca = optarg;
+            break;
+        case 'c':
+            options->certificate = optarg;
+            break;
+        case 'k':
+            options->key = optarg;
+            break;
+        case 'n':
+            ok = read_number(optarg, LOAD_CONNECTIONS, &options->plan.connections);
+            break;
+        case 'f':
+            ok = read_number(optarg, LOAD_STREAMS, &options->plan.in_flight);
+            break;
+        case 's':
+            ok = read_number(optarg, SLICE_MS_MOST, &slice_ms);
+            break;
+        case 'r':
+            ok = read_number(optarg, ROUNDS_MOST, &options->rounds);
+            break;
+        case 'o':
+            ok = read_number(optarg, 10000000, &rate);
+            break;
+        default:
+            ok = false;
+        }
+    }
+    options->plan.slice_ns = slice_ms * UINT64_C(1000000);
+    options->plan.rate = rate;
+    return ok && optind < argc && argc - optind <= TARGETS;
+}
+
+static double per_call_us(uint64_t ns, const struct load_tally *tally)
+{
+    uint64_t calls = tally->latency.count + tally->errors;
+    return calls == 0 ? 0 : (double)ns / 1000 / (double)calls;
+}
+
+static json_t *describe(const struct load_target *target)
+{
+    const struct load_tally *tally = &target->tally;
+    double seconds = (double)tally->active_ns / 1e9;
+    return json_pack("{s:s, s:I, s:I, s:i, s:I, s:f, s:f, s:f, s:f, s:f, s:f}", "name", target->name, "calls",
+                     (json_int_t)tally->latency.count, "errors", (json_int_t)tally->errors, "first_error",
+                     tally->first_error, "held_back", (json_int_t)tally->held_back, "calls_per_s",
+                     seconds > 0 ? (double)tally->latency.count / seconds : 0.0, "p50_us",
+                     load_histogram_quantile_us(&tally->latency, .5), "p99_us",
+                     load_histogram_quantile_us(&tally->latency, .99), "p999_us",
+                     load_histogram_quantile_us(&tally->latency, .999), "server_cpu_us",
+                     per_call_us(tally->server_cpu_ns, tally), "generator_cpu_us",
+                     per_call_us(tally->generator_cpu_ns, tally));
+}
+
+static kms_err print(const struct load_target *targets, unsigned count)
+{
+    json_t *list = json_array();
+    for (unsigned i = 0; i < count; i++)
+        if (json_array_append_new(list, describe(&targets[i])) != 0) break;
+    bool ok = json_array_size(list) == count && json_dumpf(list, stdout, JSON_INDENT(2)) == 0;
+    json_decref(list);
+    return ok ? KMS_OK : KMS_FAIL(NO_MEMORY);
+}
+
+/* One round to warm up, which is not counted, then those that are. Every second one goes backwards, so that
+ * none always follows the same. */
+static kms_err run(struct load_target *targets, unsigned count, unsigned rounds, struct kms_why *why)
+{
+    for (unsigned round = 0; round <= rounds; round++) {
+        for (unsigned i = 0; i < count; i++)
+            KMS_TRY(load_target_slice(&targets[round % 2 == 0 ? i : count - 1 - i], why));
+        for (unsigned i = 0; round == 0 && i < count; i++) targets[i].tally = (struct load_tally){0};
+    }
+    return KMS_OK;
+}
+
+static kms_err measure(const struct options *options, char **texts, unsigned count, struct kms_why *why)
+{
+    SSL_CTX *tls = NULL;
+    if (options->ca != NULL)
+        KMS_TRY(load_tls_new(options->ca, options->certificate, options->key, &tls, why));
+    struct load_target *targets = calloc(count, sizeof *targets);
+    kms_err err = targets == NULL ? KMS_FAIL(NO_MEMORY) : KMS_OK;
+    unsigned opened = 0;
+    while (!kms_failed(err) && opened < count) {
+        err = load_target_open(texts[opened], &options->plan, tls, &targets[opened], why);
+        opened++;
+    }
+    if (!kms_failed(err)) err = run(targets, count, options->rounds, why);
+    if (!kms_failed(err)) err = print(targets, count);
+    while (opened > 0) load_target_close(&targets[--opened]);
+    free(targets);
+    SSL_CTX_free(tls);
+    return err;
+}
+
+int main(int argc, char **argv)
+{
+    struct options options = {.plan = {.connections = 1, .in_flight = 1}, .rounds = 10};
+    struct kms_why why = {""};
+    if (!read_options(argc, argv, &options)) return usage(argv[0]);
+    prctl(PR_SET_TIMERSLACK, 1); /* ns: an open loop is punctual */
+    kms_err err = measure(&options, argv + optind, (unsigned)(argc - optind), &why);
+    if (!kms_failed(err)) return 0;
+    fprintf(stderr, "kms-load: %s: %s\n", kms_err_text(err), why.text);
+    return 1;
+}

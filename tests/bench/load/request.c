@@ -1,0 +1,101 @@
+/* Requests by the generated code, packed once. */
+#include "tests/bench/load/request.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "kms/v1/crypto.pb-c.h"
+
+enum { GRPC_PREFIX_BYTES = 5 }; /* a flag "compressed", then the length, big-endian */
+
+static char context_name[] = "tenant", context_value[] = "t-0001";
+
+static kms_err pack(const char *operation, const ProtobufCMessage *message, struct load_request *ret,
+                    struct kms_why *why)
+{
+    size_t len = protobuf_c_message_get_packed_size(message);
+    if (len > LOAD_MESSAGE_BYTES - GRPC_PREFIX_BYTES) {
+        kms_why_set(why, "a request of %zu bytes is too long for this program", len);
+        return KMS_FAIL(INVALID_ARGUMENT);
+    }
+    snprintf(ret->path, sizeof ret->path, "/kms.v1.CryptoService/%s", operation);
+    ret->message[0] = 0;
+    for (unsigned i = 1; i < GRPC_PREFIX_BYTES; i++) ret->message[i] = (uint8_t)(len >> (8 * (4 - i)));
+    ret->len = GRPC_PREFIX_BYTES + protobuf_c_message_pack(message, ret->message + GRPC_PREFIX_BYTES);
+    return KMS_OK;
+}
+
+static kms_err make_encrypt(char *key_id, struct kms_bytes ciphertext, struct load_request *ret,
+                            struct kms_why *why)
+{
+    (void)ciphertext;
+    uint8_t plaintext[LOAD_PLAINTEXT_BYTES];
+    for (size_t i = 0; i < sizeof plaintext; i++) plaintext[i] = (uint8_t)i;
+    Kms__V1__EncryptRequest__EncryptionContextEntry pair =
+        KMS__V1__ENCRYPT_REQUEST__ENCRYPTION_CONTEXT_ENTRY__INIT;
+    Kms__V1__EncryptRequest__EncryptionContextEntry *pairs[] = {&pair};
+    Kms__V1__EncryptRequest request = KMS__V1__ENCRYPT_REQUEST__INIT;
+    pair.key = context_name;
+    pair.value = context_value;
+    request.key_id = key_id;
+    request.plaintext = (ProtobufCBinaryData){sizeof plaintext, plaintext};
+    request.encryption_context = pairs;
+    request.n_encryption_context = 1;
+    return pack("Encrypt", &request.base, ret, why);
+}
+
+static kms_err make_decrypt(char *key_id, struct kms_bytes ciphertext, struct load_request *ret,
+                            struct kms_why *why)
+{
+    (void)key_id; /* found from the ciphertext */
+    uint8_t blob[LOAD_MESSAGE_BYTES];
+    if (ciphertext.len == 0 || ciphertext.len > sizeof blob) {
+        kms_why_set(why, "Decrypt needs a ciphertext of at most %zu bytes", sizeof blob);
+        return KMS_FAIL(INVALID_ARGUMENT);
+    }
+    kms_copy(blob, ciphertext.ptr, ciphertext.len);
+    Kms__V1__DecryptRequest__EncryptionContextEntry pair =
+        KMS__V1__DECRYPT_REQUEST__ENCRYPTION_CONTEXT_ENTRY__INIT;
+    Kms__V1__DecryptRequest__EncryptionContextEntry *pairs[] = {&pair};
+    Kms__V1__DecryptRequest request = KMS__V1__DECRYPT_REQUEST__INIT;
+    pair.key = context_name;
+    pair.value = context_value;
+    request.ciphertext_blob = (ProtobufCBinaryData){ciphertext.len, blob};
+    request.encryption_context = pairs;
+    request.n_encryption_context = 1;
+    return pack("Decrypt", &request.base, ret, why);
+}
+
+static kms_err make_data_key(char *key_id, struct kms_bytes ciphertext, struct load_request *ret,
+                             struct kms_why *why)
+{
+    (void)ciphertext;
+    Kms__V1__GenerateDataKeyRequest__EncryptionContextEntry pair =
+        KMS__V1__GENERATE_DATA_KEY_REQUEST__ENCRYPTION_CONTEXT_ENTRY__INIT;
+    Kms__V1__GenerateDataKeyRequest__EncryptionContextEntry *pairs[] = {&pair};
+    Kms__V1__GenerateDataKeyRequest request = KMS__V1__GENERATE_DATA_KEY_REQUEST__INIT;
+    pair.key = context_name;
+    pair.value = context_value;
+    request.key_id = key_id;
+    request.key_spec = KMS__V1__DATA_KEY_SPEC__DATA_KEY_SPEC_AES_256;
+    request.encryption_context = pairs;
+    request.n_encryption_context = 1;
+    return pack("GenerateDataKey", &request.base, ret, why);
+}
+
+static const struct {
+    const char *operation;
+    kms_err (*make)(char *key_id, struct kms_bytes ciphertext, struct load_request *ret, struct kms_why *why);
+} operations[] = {{"Encrypt", make_encrypt}, {"Decrypt", make_decrypt}, {"GenerateDataKey", make_data_key}};
+
+kms_err load_request_make(const char *operation, const char *key_id, struct kms_bytes ciphertext,
+                          struct load_request *ret_request, struct kms_why *why)
+{
+    char key[128]; /* protobuf-c wants it writable */
+    snprintf(key, sizeof key, "%s", key_id);
+    for (size_t i = 0; i < sizeof operations / sizeof operations[0]; i++)
+        if (strcmp(operation, operations[i].operation) == 0)
+            return operations[i].make(key, ciphertext, ret_request, why);
+    kms_why_set(why, "Encrypt, Decrypt or GenerateDataKey, not %s", operation);
+    return KMS_FAIL(INVALID_ARGUMENT);
+}
