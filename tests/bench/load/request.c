@@ -31,10 +31,11 @@ static kms_err make_encrypt(char *key_id, struct kms_bytes ciphertext, struct lo
     (void)ciphertext;
     uint8_t plaintext[LOAD_PLAINTEXT_BYTES];
     for (size_t i = 0; i < sizeof plaintext; i++) plaintext[i] = (uint8_t)i;
-    Kms__V1__EncryptRequest__EncryptionContextEntry pair =
-        KMS__V1__ENCRYPT_REQUEST__ENCRYPTION_CONTEXT_ENTRY__INIT;
+    Kms__V1__EncryptRequest__EncryptionContextEntry pair;
     Kms__V1__EncryptRequest__EncryptionContextEntry *pairs[] = {&pair};
-    Kms__V1__EncryptRequest request = KMS__V1__ENCRYPT_REQUEST__INIT;
+    Kms__V1__EncryptRequest request;
+    kms__v1__encrypt_request__encryption_context_entry__init(&pair);
+    kms__v1__encrypt_request__init(&request);
     pair.key = context_name;
     pair.value = context_value;
     request.key_id = key_id;
@@ -54,10 +55,11 @@ static kms_err make_decrypt(char *key_id, struct kms_bytes ciphertext, struct lo
         return KMS_FAIL(INVALID_ARGUMENT);
     }
     kms_copy(blob, ciphertext.ptr, ciphertext.len);
-    Kms__V1__DecryptRequest__EncryptionContextEntry pair =
-        KMS__V1__DECRYPT_REQUEST__ENCRYPTION_CONTEXT_ENTRY__INIT;
+    Kms__V1__DecryptRequest__EncryptionContextEntry pair;
     Kms__V1__DecryptRequest__EncryptionContextEntry *pairs[] = {&pair};
-    Kms__V1__DecryptRequest request = KMS__V1__DECRYPT_REQUEST__INIT;
+    Kms__V1__DecryptRequest request;
+    kms__v1__decrypt_request__encryption_context_entry__init(&pair);
+    kms__v1__decrypt_request__init(&request);
     pair.key = context_name;
     pair.value = context_value;
     request.ciphertext_blob = (ProtobufCBinaryData){ciphertext.len, blob};
@@ -70,10 +72,11 @@ static kms_err make_data_key(char *key_id, struct kms_bytes ciphertext, struct l
                              struct kms_why *why)
 {
     (void)ciphertext;
-    Kms__V1__GenerateDataKeyRequest__EncryptionContextEntry pair =
-        KMS__V1__GENERATE_DATA_KEY_REQUEST__ENCRYPTION_CONTEXT_ENTRY__INIT;
+    Kms__V1__GenerateDataKeyRequest__EncryptionContextEntry pair;
     Kms__V1__GenerateDataKeyRequest__EncryptionContextEntry *pairs[] = {&pair};
-    Kms__V1__GenerateDataKeyRequest request = KMS__V1__GENERATE_DATA_KEY_REQUEST__INIT;
+    Kms__V1__GenerateDataKeyRequest request;
+    kms__v1__generate_data_key_request__encryption_context_entry__init(&pair);
+    kms__v1__generate_data_key_request__init(&request);
     pair.key = context_name;
     pair.value = context_value;
     request.key_id = key_id;
