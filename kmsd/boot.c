@@ -156,14 +156,6 @@ static void policy_stop(struct kms_boot *boot)
     (void)boot;
 } /* core_stop lets it go */
 
-kms_err kms_boot_note(struct kms_boot *boot, const char *what, const struct kms_audit_pair *pairs,
-                      size_t count)
-{
-    struct kms_audit_event event = {.kind = KMS_AUDIT_SERVICE, .operation = what, .started_us = kms_now_us()};
-    for (size_t i = 0; i < count && i < KMS_AUDIT_EXTRAS; i++) event.extra[event.extra_count++] = pairs[i];
-    return kms_pipeline_record(boot->pipeline, &event);
-}
-
 static kms_err rpc_start(struct kms_boot *boot, struct kms_why *why)
 {
     const struct kmsd_conf *conf = boot->conf;

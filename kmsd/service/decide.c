@@ -14,6 +14,12 @@ static struct kms_bytes present(const char *text)
     return text[0] != '\0' ? TEXT(text) : (struct kms_bytes){0};
 }
 
+/* Not by pointer: a change between the two look-ups makes two generations of one key. */
+static bool same_key(const struct kms_key *a, const struct kms_key *b)
+{
+    return a != NULL && b != NULL && kms_id_equal(&a->id, &b->id);
+}
+
 static struct kms_access_request question(const struct kms_call *call, const struct kms_access *access,
                                           const char *arn)
 {
@@ -34,7 +40,7 @@ static struct kms_access_request question(const struct kms_call *call, const str
         .now_us = call->started_us,
         .secure_transport = call->source_ip[0] != '\0', /* TCP is TLS always; a Unix socket is not */
         .reencrypt_on_same_key_known = call->reencrypt,
-        .reencrypt_on_same_key = call->reencrypt && call->access[0].key == call->access[1].key,
+        .reencrypt_on_same_key = call->reencrypt && same_key(call->access[0].key, call->access[1].key),
         .bypass_lockout_known = call->may_bypass_lockout,
         .bypass_lockout = call->bypass_lockout,
     };

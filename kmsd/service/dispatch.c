@@ -5,20 +5,8 @@
  */
 #include "kmsd/service/dispatch.h"
 
-#include <stdarg.h>
-#include <stdio.h>
-
 #include "base/clock.h"
 #include "kmsd/service/decide.h"
-
-kms_err kms_call_fail(struct kms_call *call, kms_err err, const char *format, ...)
-{
-    va_list args;
-    va_start(args, format);
-    vsnprintf(call->why.text, sizeof call->why.text, format, args);
-    va_end(args);
-    return err;
-}
 
 /* A failed call that never got to work: one of too many of its principal leaves a count, not a record. */
 static enum kms_next refuse(struct kms_call *call, kms_err err)
@@ -30,14 +18,19 @@ static enum kms_next refuse(struct kms_call *call, kms_err err)
     return KMS_NEXT_FINISH;
 }
 
+static kms_err check_deadline(const struct kms_call *call)
+{
+    bool passed = call->deadline_us != 0 && call->deadline_us <= kms_monotonic_us();
+    return passed ? KMS_FAIL(DEADLINE_EXCEEDED) : KMS_OK;
+}
+
 static kms_err admit(struct kms_call *call)
 {
     if (kms_failed(call->err)) return call->err; /* no identity, or not decoded */
     call->stage = KMS_STAGE_AUTHN;
     KMS_TRY(kms_authn_enter(call->core->authn, call->identity, call->started_us, &call->why));
     call->admitted = true;
-    if (call->deadline_us != 0 && call->deadline_us <= kms_monotonic_us()) return KMS_FAIL(DEADLINE_EXCEEDED);
-    return KMS_OK;
+    return check_deadline(call);
 }
 
 static kms_err gather_and_decide(struct kms_call *call)
@@ -72,7 +65,8 @@ enum kms_next kms_dispatch_begin(struct kms_call *call)
 
 enum kms_next kms_dispatch_admin(struct kms_call *call, bool *ret_attempt)
 {
-    kms_err err = gather_and_decide(call);
+    kms_err err = check_deadline(call); /* the queue may have been long: do nothing that nobody waits for */
+    if (!kms_failed(err)) err = gather_and_decide(call);
     if (kms_failed(err)) return refuse(call, err);
     *ret_attempt = kms_action_class_of(call->method->action) == KMS_CLASS_ADMIN;
     return KMS_NEXT_ADMIN;

@@ -107,20 +107,6 @@ void kms_pipeline_set_transport(kms_pipeline *p, const struct kms_transport *tra
     kms_finish_set_transport(p->finish, transport);
 }
 
-void kms_call_end(struct kms_call *call)
-{
-    for (size_t i = 0; i < call->access_count; i++) {
-        kms_key_unref(call->access[i].key);
-        kms_policy_unref(call->access[i].policy);
-    }
-    call->access_count = 0;
-    if (call->admitted) kms_authn_leave(call->core->authn, call->identity);
-    call->admitted = false;
-    kms_identity_unref(call->identity);
-    call->identity = NULL;
-    kms_arena_wipe(&call->arena);
-}
-
 void kms_pipeline_stop(kms_pipeline *p)
 {
     if (p == NULL) return;

@@ -1,0 +1,31 @@
+/* What a call can do by itself: fail with words, and let go of all it holds. */
+#include "kmsd/service/call.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "kmsd/service/core.h"
+#include "kmsd/service/pipeline.h"
+
+kms_err kms_call_fail(struct kms_call *call, kms_err err, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    vsnprintf(call->why.text, sizeof call->why.text, format, args);
+    va_end(args);
+    return err;
+}
+
+void kms_call_end(struct kms_call *call)
+{
+    for (size_t i = 0; i < call->access_count; i++) {
+        kms_key_unref(call->access[i].key);
+        kms_policy_unref(call->access[i].policy);
+    }
+    call->access_count = 0;
+    if (call->admitted) kms_authn_leave(call->core->authn, call->identity);
+    call->admitted = false;
+    kms_identity_unref(call->identity);
+    call->identity = NULL;
+    kms_arena_wipe(&call->arena);
+}
