@@ -103,12 +103,15 @@ size_t kms_audit_open_attempts(const kms_audit *audit, const struct kms_audit_op
 bool kms_audit_last_mark(const kms_audit *audit, uint64_t *ret_revision,
                          uint8_t ret_digest[KMS_DIGEST_BYTES]);
 
-/* Adds a record to the batch. LIMIT_EXCEEDED: KMS_AUDIT_OPEN_ATTEMPTS are open and this is one more. INVALID_ARGUMENT: an
- * attempt without request id, or a revision above INT64_MAX. AUDIT_UNAVAILABLE: a batch that outgrew its room (4 MiB, or a
- * segment) could not be committed ahead of time; the commit then fails too. */
+/* Adds a record to the batch. LIMIT_EXCEEDED: KMS_AUDIT_OPEN_ATTEMPTS are open and this is one more.
+ * INVALID_ARGUMENT: an attempt without request id, or a revision above INT64_MAX. AUDIT_UNAVAILABLE: a
+ * batch that outgrew its room (4 MiB, or a segment) could not be committed ahead of time; the commit then
+ * fails too, and begins a new batch, so call it. */
 KMS_MUST_USE kms_err kms_audit_append(kms_audit *audit, const struct kms_audit_event *event);
-/* Makes the batch durable; nothing to do is success. AUDIT_UNAVAILABLE: none of the batch counts as written,
- * the batch is gone, and the next commit tries again with a new file. */
+/* Makes the batch durable; nothing to do is success. AUDIT_UNAVAILABLE: none of the batch counts as
+ * written, the batch is gone, and the next commit tries again with a new file. (All of it must be failed;
+ * some of it may be found in the log nevertheless, when the process dies before that next commit or the
+ * batch had outgrown its room.) */
 KMS_MUST_USE kms_err kms_audit_commit(kms_audit *audit);
 
 /* The last durable record. */

@@ -84,8 +84,8 @@ struct kms_audit_record {
     const char *hash;        /* KMS_AUDIT_HASH_HEX characters, as stated */
 };
 
-/* A line without its LF. False: it has not the form of a record. Says nothing about its hashes: not even that they are hex
- * digits, since whoever uses them compares them with computed ones. */
+/* A line without its LF. False: it has not the form of a record. Says nothing about its hashes, not even
+ * that they are hex digits: whoever uses them compares them with computed ones. */
 bool kms_audit_scan_record(struct kms_bytes line, struct kms_audit_record *ret_record);
 /* The stated hash is that of the line. INTERNAL: no digest. */
 KMS_MUST_USE kms_err kms_audit_check_record(kms_digest *digest, const struct kms_audit_record *record,

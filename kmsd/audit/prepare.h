@@ -23,7 +23,8 @@ typedef struct kms_audit_preparer kms_audit_preparer;
 /* dir_fd, instance: borrowed until free. NO_MEMORY, INTERNAL (no thread). */
 KMS_MUST_USE kms_err kms_audit_preparer_new(int dir_fd, const char *instance, uint64_t segment_bytes,
                                             kms_audit_preparer **ret_preparer);
-/* Begin to prepare this one, unless one is being prepared or that failed within the last second. Never waits for it. */
+/* Begins to prepare this one, unless one is being prepared or that failed within the last second. Never
+ * waits. */
 void kms_audit_prepare(kms_audit_preparer *preparer, uint32_t number);
 /* The segment prepared, when it is ready or being made; else this number, made now. AUDIT_UNAVAILABLE: why
  * names the file and the cause; nothing is left of it. */

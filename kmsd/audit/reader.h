@@ -16,12 +16,15 @@ struct kms_audit_line {
 
 typedef struct kms_audit_reader kms_audit_reader;
 
-/* All segments of an instance in dir in order (instance NULL: the only one, or INVALID_ARGUMENT naming them).
- */
+/* All segments of an instance in dir in order (instance NULL: the only one, or INVALID_ARGUMENT naming two
+ * of several). IO: why names directory or file, and what is missing. NO_MEMORY. */
 KMS_MUST_USE kms_err kms_audit_reader_open(const char *dir, const char *instance,
                                            kms_audit_reader **ret_reader, struct kms_why *why);
-/* The next complete line. *ret_more false: the end of what is written (a torn or unfinished last line is not
- * given). May be called again later to follow a live log, new segments included. */
+/* The next complete line. *ret_more false: the end of what is written (a torn or unfinished last line is
+ * not given). May be called again later to follow a live log, new segments included. Records that a failed
+ * file holds behind the point where the next file goes on are not given (chain.h); only who follows at
+ * that very moment may have seen them. Does not check hashes. IO; CORRUPT: a line longer than a record can
+ * be. */
 KMS_MUST_USE kms_err kms_audit_reader_next(kms_audit_reader *reader, struct kms_audit_line *ret_line,
                                            bool *ret_more, struct kms_why *why);
 /* Go to the last `lines` records. */
@@ -37,9 +40,11 @@ struct kms_audit_report {
 };
 /* Called now and then while verify runs, for a progress bar. */
 typedef void kms_audit_progress(void *user, uint64_t bytes_done, uint64_t bytes_total);
-/* Checks sequence, hashes and the order of files of one instance. CORRUPT: why names file, line and what is
- * wrong with the first bad record (changed, removed, inserted, reordered, missing file). expect_head: NULL,
- * or the hash of a record that must be in the log (a head kept elsewhere: proof against truncation). */
+/* Checks sequence, hashes and the order of files of one instance. CORRUPT: why says "FILE:LINE: KIND:
+ * words" of the first fault, KIND being changed, removed, inserted, reordered or missing file. A log whose
+ * oldest files were archived is good in itself: first_sequence says where it begins. expect_head: NULL, or
+ * the hash (lower case) of a record that must be in the log (a head kept elsewhere: proof against
+ * truncation). INVALID_ARGUMENT; IO. */
 KMS_MUST_USE kms_err kms_audit_verify(const char *dir, const char *instance, const char *expect_head,
                                       kms_audit_progress *progress, void *user,
                                       struct kms_audit_report *ret_report, struct kms_why *why);

@@ -6,6 +6,8 @@
 #include <string.h>
 #include <unistd.h>
 
+enum { SEARCHED = 16 };
+
 static kms_err damaged(const char *name, uint64_t line, const char *what, struct kms_why *why)
 {
     kms_why_set(why, "%s:%llu: %s: move the log away and keep it, or restore it, then start again", name,
@@ -68,9 +70,11 @@ static kms_err read_file(struct kms_audit_scan *scan, const char *name, struct k
     }
 }
 
-/* A prepared file holds nothing but NULs, so its first byte tells. */
+/* A prepared file holds nothing but NULs, so its first byte tells. There is one at most, and it is the
+ * last but for files that failed: a gap in the numbers is not searched from end to end. */
 static void remove_unused(int dir_fd, const char *instance, uint32_t from, uint32_t last)
 {
+    if (last > from + SEARCHED) from = last - SEARCHED;
     for (uint32_t number = from; number <= last; number++) {
         char name[KMS_AUDIT_NAME_BYTES];
         uint8_t first = 0;

@@ -13,7 +13,7 @@ kms_err kms_audit_scan_new(struct kms_audit_scan *ret_scan)
 {
     uint8_t *memory = malloc(KMS_AUDIT_SCAN_BYTES);
     if (memory == NULL) return KMS_FAIL(NO_MEMORY);
-    *ret_scan = (struct kms_audit_scan){.fd = -1, .memory = memory};
+    *ret_scan = (struct kms_audit_scan){.fd = -1, .memory = memory, .read_bytes = KMS_AUDIT_SCAN_BYTES};
     return KMS_OK;
 }
 
@@ -33,7 +33,7 @@ kms_err kms_audit_scan_file(struct kms_audit_scan *scan, int dir_fd, const char 
         return KMS_FAIL(IO);
     }
     kms_fd_drop(&scan->fd);
-    *scan = (struct kms_audit_scan){.fd = fd, .memory = scan->memory};
+    *scan = (struct kms_audit_scan){.fd = fd, .memory = scan->memory, .read_bytes = scan->read_bytes};
     return KMS_OK;
 }
 
@@ -56,7 +56,9 @@ static kms_err refill(struct kms_audit_scan *scan, size_t *ret_len)
     scan->offset += scan->at;
     scan->at = 0;
     scan->clean = scan->filled = kept;
-    KMS_TRY(read_some(scan->fd, scan->memory + kept, KMS_AUDIT_SCAN_BYTES - kept, scan->offset + kept, &len));
+    size_t room = KMS_AUDIT_SCAN_BYTES - kept;
+    if (room > scan->read_bytes) room = scan->read_bytes;
+    KMS_TRY(read_some(scan->fd, scan->memory + kept, room, scan->offset + kept, &len));
     scan->filled += len;
     const uint8_t *nul = memchr(scan->memory + kept, 0, len);
     scan->clean = nul != NULL ? (size_t)(nul - scan->memory) : scan->filled;

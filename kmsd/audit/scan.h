@@ -23,6 +23,7 @@ enum kms_audit_step {
 struct kms_audit_scan {
     int fd;                   /* owned; -1: no file */
     uint8_t *memory;          /* owned */
+    size_t read_bytes;        /* at most so many at once: KMS_AUDIT_SCAN_BYTES, less where few are wanted */
     size_t at, clean, filled; /* in memory: next line, first NUL or filled, end of what was read */
     uint64_t offset;          /* of memory[0] in the file */
     uint64_t line_number;     /* of the last line given, from 1 */

@@ -120,6 +120,7 @@ static void drop_below(struct kms_audit_segments *found, uint32_t first_number)
     if (below > 0) memmove(found->list, found->list + below, found->count * sizeof found->list[0]);
 }
 
+enum { FIRST_READ_BYTES = 16 * 1024 }; /* holds any first record: there may be thousands of files */
 enum content { EMPTY, TORN, WRITTEN };
 
 /* As a file without content does; a spare of many megabytes is not read for this. */
@@ -165,6 +166,7 @@ static kms_err look_at_all(int dir_fd, const char *instance, struct kms_audit_se
     __attribute__((cleanup(kms_audit_scan_free))) struct kms_audit_scan scan = {.fd = -1};
     KMS_OWN(kms_digest) digest = NULL;
     KMS_TRY(kms_audit_scan_new(&scan));
+    scan.read_bytes = FIRST_READ_BYTES;
     KMS_TRY(kms_digest_new(&digest));
     size_t kept = 0;
     for (size_t i = 0; i < found->count; i++) {

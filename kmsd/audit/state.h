@@ -18,7 +18,8 @@ struct kms_audit_state {
 
 /* The event changes nothing in a state (true for nearly all). */
 bool kms_audit_state_untouched(const struct kms_audit_event *event);
-/* LIMIT_EXCEEDED: one attempt too many is open. INVALID_ARGUMENT: an attempt without request id, or a revision above INT64_MAX. */
+/* LIMIT_EXCEEDED: one attempt too many is open. INVALID_ARGUMENT: an attempt without request id, or a
+ * revision above INT64_MAX, could not be read back. */
 KMS_MUST_USE kms_err kms_audit_state_apply(struct kms_audit_state *state,
                                            const struct kms_audit_event *event);
 

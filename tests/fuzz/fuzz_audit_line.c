@@ -1,4 +1,5 @@
-/* Fuzzes what reads the audit log back, with the input as a file of it, and what escapes texts on their way in. */
+/* Fuzzes what reads the audit log back, the input being a file of it, and what escapes texts on their way
+ * in. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

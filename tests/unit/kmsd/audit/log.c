@@ -105,6 +105,14 @@ void log_write(const char *dir, uint32_t number, const void *data, size_t len)
     CU_ASSERT_EQUAL_FATAL(write(fd, data, len), (ssize_t)len);
 }
 
+void log_poke(const char *dir, uint32_t number, size_t at, uint8_t value)
+{
+    char path[200];
+    path_of(dir, number, path);
+    KMS_OWN_FD fd = open(path, O_WRONLY | O_CLOEXEC);
+    CU_ASSERT_EQUAL_FATAL(pwrite(fd, &value, 1, (off_t)at), 1);
+}
+
 bool log_exists(const char *dir, uint32_t number)
 {
     char path[200];

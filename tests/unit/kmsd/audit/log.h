@@ -20,6 +20,7 @@ void log_name(uint32_t number, char name[64]);
 void log_read(const char *dir, uint32_t number,
               kms_buf *buf); /* without the NULs at the end; empty: no such file */
 void log_write(const char *dir, uint32_t number, const void *data, size_t len); /* replaces the file */
+void log_poke(const char *dir, uint32_t number, size_t at, uint8_t value);      /* one byte, in place */
 bool log_exists(const char *dir, uint32_t number);
 unsigned log_files(const char *dir); /* segments in the directory */
 

@@ -1,5 +1,5 @@
-/* When the log cannot be written: the batch goes to another file or fails as a whole, nothing acknowledged is lost, and the
- * log recovers by itself. */
+/* When the log cannot be written: the batch goes to another file or fails as a whole, nothing acknowledged
+ * is lost, and the log recovers by itself. */
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
@@ -88,7 +88,8 @@ static void failed_sync(void)
     refuse_direct = false;
 }
 
-/* What stands behind the head in a file that failed does not count, and is not given by the reader; but only there. */
+/* What stands behind the head in a file that failed does not count, and the reader does not give it. Only
+ * there. */
 static void superseded_records_are_declared(void)
 {
     char dir[128];
@@ -276,6 +277,17 @@ static void as_user(int (*body)(const char *dir))
     if (status != 0) fprintf(stderr, "\nstep %d\n", WEXITSTATUS(status));
 }
 
+/* Calls, each committed, until one fails or there are enough. */
+static kms_err fill(kms_audit *audit, unsigned enough, unsigned *done)
+{
+    struct kms_audit_event event = log_event(1);
+    for (; *done < enough; ++*done) {
+        KMS_TRY(kms_audit_append(audit, &event));
+        KMS_TRY(kms_audit_commit(audit));
+    }
+    return KMS_OK;
+}
+
 static int try_read_only(const char *dir)
 {
     kms_audit *audit = NULL;
@@ -286,19 +298,13 @@ static int try_read_only(const char *dir)
     chmod(dir, 0700);
     if (kms_failed(log_try_open(dir, &audit, &why))) return 3;
     chmod(dir, 0500); /* from now on no new file can be made */
-    struct kms_audit_event event = log_event(1);
     unsigned done = 0;
-    kms_err err = KMS_OK;
-    for (; done < 1000 && !kms_failed(err); done += !kms_failed(err)) {
-        if (kms_failed(kms_audit_append(audit, &event))) return 4;
-        err = kms_audit_commit(audit);
-    }
-    if (!kms_is(err, KMS_E_AUDIT_UNAVAILABLE) || done < 50) return 5;
+    if (!kms_is(fill(audit, 1000, &done), KMS_E_AUDIT_UNAVAILABLE) || done < 50) return 4;
     chmod(dir, 0700);
-    if (kms_failed(kms_audit_append(audit, &event)) || kms_failed(kms_audit_commit(audit))) return 6;
+    if (kms_failed(fill(audit, done + 1, &done))) return 5;
     kms_audit_close(audit);
     struct kms_audit_report report;
-    if (kms_failed(log_verify(dir, &report, &why)) || report.records != done + 3) return 7;
+    if (kms_failed(log_verify(dir, &report, &why)) || report.records != done + 2) return 6;
     return 0;
 }
 
@@ -309,31 +315,32 @@ static void read_only_directory(void)
 
 enum { BALLAST_BYTES = 96 * 1024, TMPFS_CANNOT = 98 };
 
-static int try_full_disk(const char *dir)
+/* A small disk with a file on it that can be shortened. */
+static int mount_disk(const char *dir, int *ret_ballast_fd)
 {
     char ballast[200];
-    kms_audit *audit = NULL;
-    struct kms_why why = {""};
     if (unshare(CLONE_NEWNS) != 0 || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 ||
         mount("none", dir, "tmpfs", 0, "size=256k") != 0)
         return TMPFS_CANNOT;
     snprintf(ballast, sizeof ballast, "%s/ballast", dir);
-    int fd = open(ballast, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
-    if (fallocate(fd, 0, 0, BALLAST_BYTES) != 0) return 1;
-    if (kms_failed(log_try_open(dir, &audit, &why))) return 2;
-    struct kms_audit_event event = log_event(1);
+    *ret_ballast_fd = open(ballast, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    return fallocate(*ret_ballast_fd, 0, 0, BALLAST_BYTES) != 0 ? 1 : 0;
+}
+
+static int try_full_disk(const char *dir)
+{
+    kms_audit *audit = NULL;
+    struct kms_why why = {""};
+    int ballast_fd = -1, mounted = mount_disk(dir, &ballast_fd);
     unsigned done = 0;
-    kms_err err = KMS_OK;
-    for (; done < 2000 && !kms_failed(err); done += !kms_failed(err)) {
-        if (kms_failed(kms_audit_append(audit, &event))) return 3;
-        err = kms_audit_commit(audit);
-    }
+    if (mounted != 0) return mounted;
+    if (kms_failed(log_try_open(dir, &audit, &why))) return 2;
+    if (!kms_is(fill(audit, 2000, &done), KMS_E_AUDIT_UNAVAILABLE) || done < 50) return 3;
     kms_audit_trouble(audit, &why);
-    if (!kms_is(err, KMS_E_AUDIT_UNAVAILABLE) || strstr(why.text, "No space left") == NULL) return 4;
-    if (!kms_failed(kms_audit_append(audit, &event)) && !kms_failed(kms_audit_commit(audit))) return 5;
-    if (ftruncate(fd, 0) != 0) return 6;
-    for (unsigned i = 0; i < 20; i++, done++)
-        if (kms_failed(kms_audit_append(audit, &event)) || kms_failed(kms_audit_commit(audit))) return 7;
+    if (strstr(why.text, "No space left") == NULL) return 4;
+    if (!kms_is(fill(audit, 2000, &done), KMS_E_AUDIT_UNAVAILABLE)) return 5;
+    if (ftruncate(ballast_fd, 0) != 0) return 6;
+    if (kms_failed(fill(audit, done + 20, &done))) return 7;
     kms_audit_close(audit);
     struct kms_audit_report report;
     if (kms_failed(log_verify(dir, &report, &why)) || report.records != done + report.files) return 8;

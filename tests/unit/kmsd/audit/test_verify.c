@@ -68,15 +68,14 @@ static void every_byte(void)
         for (size_t at = 0; at < end; at++) {
             uint8_t was = file.data[at];
             for (size_t m = 0; m < sizeof masks + 2; m++) {
-                file.data[at] = m < sizeof masks ? was ^ masks[m] : m == sizeof masks ? 0 : '\n';
-                if (file.data[at] == was) continue;
-                log_write(dir, number, file.data, file.len);
+                uint8_t value = m < sizeof masks ? was ^ masks[m] : m == sizeof masks ? 0 : '\n';
+                if (value == was) continue;
+                log_poke(dir, number, at, value);
                 expect_fault(dir, number, line, "");
             }
-            file.data[at] = was;
+            log_poke(dir, number, at, was);
             line += was == '\n';
         }
-        log_write(dir, number, file.data, file.len);
     }
     CU_ASSERT_EQUAL(log_good(dir), RECORDS);
 }
