@@ -39,7 +39,6 @@ bool ctl_policy_check_file(struct ctl *ctl)
     kms_err err = ctl_read_text(ctl->arguments[0], CTL_POLICY_BYTES, &text, &why);
     if (!kms_failed(err)) err = ctl_policy_check(kms_buf_view(&text), &why);
     if (kms_failed(err)) return ctl_fail(ctl, err, &why);
-    return ctl_print(
-        ctl, json_pack("{s:s, s:s}", "form", "ok", "not_checked",
-                       "separation and lock-out: the server decides them at key create and policy put"));
+    return ctl_print(ctl, json_pack("{s:s, s:s, s:s}", "grammar", "ok", "separation", "ok", "not_checked",
+                                    "lock-out: depends on who writes it"));
 }

@@ -1,10 +1,11 @@
-/* Builds the usual key policy from two lists of principals, and checks the form of others. */
+/* Builds the usual key policy from two lists of principals, and checks others with the daemon's own engine. */
 #include "client/kmsctl/policy_document.h"
 
 #include <jansson.h>
 #include <string.h>
 
 #include "base/text.h"
+#include "kmsd/policy/policy.h"
 
 /* Everything an administrator needs of a key and nothing that uses it: all actions of class admin and read
  * that a key policy can grant (kmsd/policy/action.def; a test compares). */
@@ -110,69 +111,9 @@ kms_err ctl_policy_build(const struct ctl_texts *admins, const struct ctl_texts 
     return err;
 }
 
-static kms_err malformed(struct kms_why *why, size_t number, const char *cause)
-{
-    kms_why_set(why, "Statement %zu: %s", number, cause);
-    return KMS_FAIL(MALFORMED_POLICY);
-}
-
-static bool has_one(const json_t *object, const char *a, const char *b)
-{
-    return (json_object_get(object, a) != NULL) != (json_object_get(object, b) != NULL);
-}
-
-static kms_err check_statement(const json_t *statement, size_t number, struct kms_why *why)
-{
-    static const char *const known[] = {"Sid",       "Effect",   "Principal",   "NotPrincipal", "Action",
-                                        "NotAction", "Resource", "NotResource", "Condition",    NULL};
-    if (!json_is_object(statement)) return malformed(why, number, "is no object");
-    const char *name, *effect = json_string_value(json_object_get(statement, "Effect"));
-    const json_t *value;
-    json_object_foreach((json_t *)(uintptr_t)statement, name, value)
-    {
-        size_t i = 0;
-        while (known[i] != NULL && strcmp(known[i], name) != 0) i++;
-        if (known[i] != NULL) continue;
-        kms_why_set(why, "Statement %zu: unknown element \"%.100s\"", number, name);
-        return KMS_FAIL(MALFORMED_POLICY);
-    }
-    if (effect == NULL || (strcmp(effect, "Allow") != 0 && strcmp(effect, "Deny") != 0))
-        return malformed(why, number, "Effect must be \"Allow\" or \"Deny\"");
-    if (!has_one(statement, "Principal", "NotPrincipal"))
-        return malformed(why, number, "needs Principal or NotPrincipal, not both");
-    if (!has_one(statement, "Action", "NotAction"))
-        return malformed(why, number, "needs Action or NotAction, not both");
-    if (!has_one(statement, "Resource", "NotResource"))
-        return malformed(why, number, "needs Resource: \"*\" is the key of the policy");
-    return KMS_OK;
-}
-
-static kms_err check_document(const json_t *document, struct kms_why *why)
-{
-    const json_t *statements = json_object_get(document, "Statement");
-    if (json_is_object(statements)) return check_statement(statements, 1, why);
-    if (json_array_size(statements) == 0) {
-        kms_why_set(why, "Statement is missing or empty");
-        return KMS_FAIL(MALFORMED_POLICY);
-    }
-    for (size_t i = 0; i < json_array_size(statements); i++)
-        KMS_TRY(check_statement(json_array_get(statements, i), i + 1, why));
-    return KMS_OK;
-}
-
 kms_err ctl_policy_check(struct kms_bytes text, struct kms_why *why)
 {
-    if (text.len > CTL_POLICY_BYTES) {
-        kms_why_set(why, "the document has %zu bytes; at most %d are allowed", text.len, CTL_POLICY_BYTES);
-        return KMS_FAIL(MALFORMED_POLICY);
-    }
-    json_error_t error;
-    json_t *document = json_loadb((const char *)text.ptr, text.len, JSON_REJECT_DUPLICATES, &error);
-    if (document == NULL) {
-        kms_why_set(why, "line %d, column %d: %s", error.line, error.column, error.text);
-        return KMS_FAIL(MALFORMED_POLICY);
-    }
-    kms_err err = check_document(document, why);
-    json_decref(document);
-    return err;
+    KMS_OWN(kms_policy) policy = NULL;
+    KMS_TRY(kms_policy_parse(text, &policy, why));
+    return kms_policy_check_separation(policy, why);
 }

@@ -13,8 +13,8 @@ enum { CTL_POLICY_BYTES = 32768 }; /* longest document (proto/kms/v1/keys.proto)
 KMS_MUST_USE kms_err ctl_policy_build(const struct ctl_texts *admins, const struct ctl_texts *users,
                                       kms_buf *out, struct kms_why *why);
 
-/* The form of a document: JSON, length, the elements of each statement. Not what it means: separation and
- * lock-out are decided by the server. MALFORMED_POLICY: why has the place. */
+/* What the server checks of a document alone: its grammar and separation. Lock-out depends on who writes
+ * it. MALFORMED_POLICY, POLICY_NOT_SEPARATED: why has the place. */
 KMS_MUST_USE kms_err ctl_policy_check(struct kms_bytes text, struct kms_why *why);
 
 /* Actions of the two statements, ended by NULL. */
