@@ -201,19 +201,21 @@ class Promises:
     """What clients were told, over all rounds."""
 
     def __init__(self, key):
-        self.key, self.names, self.keys, self.blobs, self.version = key, set(), {}, collections.deque(maxlen=100), 1
+        self.key, self.version = key, 1
+        self.names, self.keys, self.blobs = set(), {}, collections.deque(maxlen=100)
 
     def take(self, uses, made, turned):
         for name, blob, data in uses.done:
             self.names |= {name + "-e", name + "-d"}
             self.blobs.append((blob, data))
+        self.fresh = dict(made.done)
         self.keys.update(made.done)
         self.names |= {name for name, _ in made.done + turned.done}
         self.version = max([self.version] + [version for _, version in turned.done])
 
-    def check_keys(self, service):
+    def check_keys(self, service, keys):
         with service.client(ADMIN) as admin, service.client(APP) as app:
-            for name, key in self.keys.items():
+            for name, key in keys.items():
                 assert admin.DescribeKey(key_id=key).key_metadata.description == name
                 blob = app.Encrypt(key_id=key, plaintext=b"%d" % len(name)).ciphertext_blob
                 assert app.Decrypt(ciphertext_blob=blob).plaintext == b"%d" % len(name)
@@ -272,10 +274,11 @@ def test_the_daemon_dies_at_random_moments(fresh):
         promises.take(uses, made, turned)
         wait_gone(family)
         fresh.start()
-        promises.check_keys(fresh)
+        promises.check_keys(fresh, promises.fresh)
         promises.check_log(fresh)
         fresh.verify_audit()
     recoveries = [r.get("detail") for r in fresh.records(kind="recovery") if "request_id" in r]
+    promises.check_keys(fresh, promises.keys)
     print(f"{ROUNDS} deaths, {len(promises.names)} calls acknowledged, {len(promises.keys)} keys", collections.Counter(recoveries))
     fresh.stop()
     fresh.verify_audit()
