@@ -1,26 +1,31 @@
 /* kmsctl alias: create, update, delete, list. */
 #include "client/kmsctl/commands.h"
 #include "client/kmsctl/describe.h"
+#include "client/kmsctl/input.h"
 #include "client/kmsctl/pages.h"
 
 bool ctl_alias_create(struct ctl *ctl)
 {
+    char name[CTL_ALIAS_BYTES];
     kms_client *client = ctl_client(ctl);
-    return client != NULL &&
-           kms_client_create_alias(client, ctl->arguments[0], ctl->arguments[1], NULL, &ctl->error);
+    return client != NULL && kms_client_create_alias(client, ctl_alias_name(ctl->arguments[0], name),
+                                                     ctl->arguments[1], NULL, &ctl->error);
 }
 
 bool ctl_alias_update(struct ctl *ctl)
 {
+    char name[CTL_ALIAS_BYTES];
     kms_client *client = ctl_client(ctl);
-    return client != NULL &&
-           kms_client_update_alias(client, ctl->arguments[0], ctl->arguments[1], NULL, &ctl->error);
+    return client != NULL && kms_client_update_alias(client, ctl_alias_name(ctl->arguments[0], name),
+                                                     ctl->arguments[1], NULL, &ctl->error);
 }
 
 bool ctl_alias_delete(struct ctl *ctl)
 {
+    char name[CTL_ALIAS_BYTES];
     kms_client *client = ctl_client(ctl);
-    return client != NULL && kms_client_delete_alias(client, ctl->arguments[0], NULL, &ctl->error);
+    return client != NULL &&
+           kms_client_delete_alias(client, ctl_alias_name(ctl->arguments[0], name), NULL, &ctl->error);
 }
 
 static bool add_aliases(struct ctl *ctl, kms_client *client, const struct kms_list_request *request,

@@ -35,12 +35,12 @@ static bool read_policy(struct ctl *ctl, kms_buf *policy)
 bool ctl_key_create(struct ctl *ctl)
 {
     KMS_OWN_BUF policy = {0};
-    char token[KMS_ID_TEXT];
+    char token[KMS_ID_TEXT], alias[CTL_ALIAS_BYTES];
     if (!read_policy(ctl, &policy) || !new_token(ctl, token)) return false;
     struct kms_create_key_request request = {
         .policy = policy.len > 0 ? (const char *)policy.data : NULL,
         .description = ctl->description,
-        .alias = ctl->alias,
+        .alias = ctl_alias_name(ctl->alias, alias),
         .protection_level = ctl->protection != NULL && strcmp(ctl->protection, "software") == 0
                                 ? KMS_PROTECTION_SOFTWARE
                                 : KMS_PROTECTION_HSM,

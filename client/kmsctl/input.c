@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -122,4 +123,11 @@ bool ctl_duration(const char *text, uint32_t *ret_ms)
         return true;
     }
     return false;
+}
+
+const char *ctl_alias_name(const char *given, char name[CTL_ALIAS_BYTES])
+{
+    if (given == NULL || strncmp(given, "alias/", 6) == 0) return given;
+    snprintf(name, CTL_ALIAS_BYTES, "alias/%s", given);
+    return name;
 }

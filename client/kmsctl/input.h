@@ -24,6 +24,10 @@ KMS_MUST_USE kms_err ctl_parse_pairs(const struct ctl_texts *texts, struct ctl_p
                                      struct kms_why *why);
 struct kms_context ctl_context_of(const struct ctl_pairs *pairs); /* borrowed */
 
+/* The name of an alias as the service wants it: "my-app" is short for "alias/my-app". */
+enum { CTL_ALIAS_BYTES = 512 };
+const char *ctl_alias_name(const char *given, char name[CTL_ALIAS_BYTES]); /* NULL stays NULL */
+
 /* "500ms", "10s", "2m", "1h"; 1 ms to 24 h. */
 bool ctl_duration(const char *text, uint32_t *ret_ms);
 

@@ -99,18 +99,19 @@ kms_err kms_finish_note(kms_finish *f, const struct kms_audit_event *event)
     return note.err;
 }
 
+/* No record, no answer: whatever the call came to is not told. */
+static void withhold(kms_finish *f, struct kms_call *call)
+{
+    call->err = kms_call_fail(call, KMS_FAIL(AUDIT_UNAVAILABLE), "%s", "");
+    if (!call->attempt) f->transport.encode(f->transport.self, call);
+}
+
 /* A finished call: its reply is made, its record appended; it leaves with the batch. */
 static void take(kms_finish *f, struct kms_call *call)
 {
-    bool reply = !call->attempt;
-    if (reply) f->transport.encode(f->transport.self, call);
-    if (!call->silent) {
-        kms_err err = kms_audit_append(f->core->audit, kms_record_of(call, &f->record));
-        if (kms_failed(err)) {
-            call->err = KMS_FAIL(AUDIT_UNAVAILABLE);
-            if (reply) f->transport.encode(f->transport.self, call);
-        }
-    }
+    if (!call->attempt) f->transport.encode(f->transport.self, call);
+    if (!call->silent && kms_failed(kms_audit_append(f->core->audit, kms_record_of(call, &f->record))))
+        withhold(f, call);
     f->batch[f->batch_count++] = call;
 }
 
@@ -118,9 +119,11 @@ static void note_audit_state(kms_finish *f, kms_err err)
 {
     if (kms_failed(err) == f->audit_failing) return;
     f->audit_failing = kms_failed(err);
+    struct kms_why why = {{0}};
+    kms_audit_trouble(f->core->audit, &why);
     if (f->audit_failing)
-        kms_log(KMS_LOG_ERROR, "audit.write", "err=%s no call is answered until it works again",
-                kms_err_reason(err));
+        kms_log(KMS_LOG_ERROR, "audit.write", "err=%s no call is answered until it works again: %s",
+                kms_err_reason(err), why.text);
     else
         kms_log(KMS_LOG_INFO, "audit.write", "works again");
 }
@@ -134,12 +137,11 @@ static void commit_batch(kms_finish *f)
     size_t replies = 0;
     for (size_t i = 0; i < f->batch_count; i++) {
         struct kms_call *call = f->batch[i];
-        if (kms_failed(err) && !call->silent) call->err = KMS_FAIL(AUDIT_UNAVAILABLE);
+        if (kms_failed(err) && !call->silent) withhold(f, call);
         if (call->attempt) {
             sem_post(call->recorded); /* the admin thread owns it again */
             continue;
         }
-        if (kms_failed(err) && !call->silent) f->transport.encode(f->transport.self, call);
         f->batch[replies++] = call;
     }
     f->batch_count = 0;
@@ -166,14 +168,21 @@ void kms_finish_submit(kms_finish *f, unsigned lane, struct kms_call *call)
     kms_hsm_submit(f->core->hsm, lane, &call->job);
 }
 
+/* Commits even when the append failed: that is what lets the log try a fresh file. */
+static kms_err write_event(kms_finish *f, const struct kms_audit_event *event)
+{
+    kms_err appended = kms_audit_append(f->core->audit, event);
+    kms_err committed = kms_audit_commit(f->core->audit);
+    note_audit_state(f, committed);
+    return kms_failed(appended) ? appended : committed;
+}
+
 static void write_notes(kms_finish *f, struct note *notes)
 {
     while (notes != NULL) {
         struct note *note = notes;
         notes = note->next;
-        note->err = kms_audit_append(f->core->audit, note->event);
-        if (!kms_failed(note->err)) note->err = kms_audit_commit(f->core->audit);
-        note_audit_state(f, note->err);
+        note->err = write_event(f, note->event);
         sem_post(&note->done);
     }
 }
@@ -204,9 +213,7 @@ static void write_summary(void *self, const char *principal, uint64_t count)
     kms_finish *f = self;
     const struct kms_audit_event event = {
         .kind = KMS_AUDIT_SUPPRESSED, .principal = principal, .count = count, .started_us = kms_now_us()};
-    kms_err err = kms_audit_append(f->core->audit, &event);
-    if (!kms_failed(err)) err = kms_audit_commit(f->core->audit);
-    note_audit_state(f, err);
+    kms_ignore(write_event(f, &event)); /* logged; the count is lost with the log */
 }
 
 /* The pool never logs: what has changed since the last second is told here. */

@@ -109,5 +109,14 @@ static void standard_input(void)
     CU_ASSERT_EQUAL(memcmp(kms_secret_data(secret), "from a pipe", 11), 0);
 }
 
+static void short_alias_names(void)
+{
+    char name[CTL_ALIAS_BYTES];
+    CU_ASSERT_STRING_EQUAL(ctl_alias_name("my-app", name), "alias/my-app");
+    CU_ASSERT_STRING_EQUAL(ctl_alias_name("alias/my-app", name), "alias/my-app");
+    CU_ASSERT_PTR_NULL(ctl_alias_name(NULL, name));
+}
+
 KMS_TEST_MAIN("client/kmsctl/input", {"pairs", pairs}, {"durations", durations},
-              {"files are bounded", files_are_bounded}, {"standard input", standard_input})
+              {"files are bounded", files_are_bounded}, {"standard input", standard_input},
+              {"short alias names", short_alias_names})
