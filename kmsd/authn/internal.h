@@ -6,7 +6,7 @@
 
 #include "kmsd/authn/authn.h"
 
-/* ---- limits.c: one entry per principal, made when it first calls, kept while anybody refers to it ---- */
+/* ---- limits.c: one entry per principal, made when it first calls, kept until it would be as new ---- */
 
 struct kms_limits; /* the table */
 
@@ -21,6 +21,7 @@ void kms_limits_leave(struct kms_principal *entry);
 bool kms_limits_refused(struct kms_limits *limits, struct kms_principal *entry, uint64_t now_us);
 void kms_limits_suppressed(struct kms_limits *limits, uint64_t now_us, kms_suppressed_visit *visit,
                            void *user);
+size_t kms_limits_entries(struct kms_limits *limits);
 
 /* ---- deny.c: the deny list, immutable once read ---- */
 

@@ -8,16 +8,19 @@
 #define uthash_nonfatal_oom(element) ((element)->out_of_memory = true)
 #include <uthash.h>
 
+#define MICRO UINT64_C(1000000)
+
 struct kms_principal {
     char name[KMS_PRINCIPAL_BYTES];
     unsigned refs; /* identities; under the table's lock */
     struct kms_limits *table;
     pthread_mutex_t lock; /* for what follows */
     unsigned in_flight;
-    uint64_t tokens_milli, refilled_us; /* token bucket, in thousandths of a call */
-    uint64_t second;                    /* which second the counts are of */
-    uint32_t refused;                   /* refused calls of that second */
-    uint64_t suppressed;                /* those without a record since the last summary */
+    uint64_t tokens_micro,
+        refilled_us;     /* token bucket, in millionths of a call: calls/s times us, no rounding */
+    uint64_t second;     /* which second the counts are of */
+    uint32_t refused;    /* refused calls of that second */
+    uint64_t suppressed; /* those without a record since the last summary */
     bool out_of_memory;
     UT_hash_handle hh;
 };
@@ -38,19 +41,6 @@ kms_err kms_limits_new(const struct kms_authn_options *options, struct kms_limit
     return KMS_OK;
 }
 
-void kms_limits_free(struct kms_limits *limits)
-{
-    if (limits == NULL) return;
-    struct kms_principal *entry, *next;
-    HASH_ITER(hh, limits->entries, entry, next)
-    {
-        HASH_DEL(limits->entries, entry);
-        free(entry);
-    }
-    pthread_mutex_destroy(&limits->lock);
-    free(limits);
-}
-
 /* The table's lock is held. */
 static struct kms_principal *add(struct kms_limits *limits, const char *principal)
 {
@@ -58,7 +48,7 @@ static struct kms_principal *add(struct kms_limits *limits, const char *principa
     if (entry == NULL) return NULL;
     memcpy(entry->name, principal, strlen(principal));
     entry->table = limits;
-    entry->tokens_milli = (uint64_t)limits->options.rate_burst * 1000;
+    entry->tokens_micro = limits->options.rate_burst * MICRO;
     pthread_mutex_init(&entry->lock, NULL);
     HASH_ADD(hh, limits->entries, name, strlen(entry->name), entry);
     if (!entry->out_of_memory) return entry;
@@ -79,14 +69,35 @@ struct kms_principal *kms_limits_find(struct kms_limits *limits, const char *pri
     return entry;
 }
 
-/* An entry without identities stays until its last summary is written: a flood must not be forgotten by
- * hanging up. */
-static void remove_if_idle(struct kms_limits *limits, struct kms_principal *entry)
+/* An entry without identities stays until it would be as new: its last summary is written, its second over
+ * and its bucket full. Hanging up must not make a principal's past forgotten. The table's lock is held. */
+static bool as_new(const struct kms_limits *limits, const struct kms_principal *entry, uint64_t now_us)
 {
-    if (entry->refs > 0 || entry->suppressed > 0) return;
+    if (entry->refs > 0 || entry->suppressed > 0 || entry->second >= now_us / MICRO) return false;
+    uint64_t passed_us = now_us > entry->refilled_us ? now_us - entry->refilled_us : 0;
+    if (passed_us > 3600 * MICRO) return true;
+    uint64_t owed_micro = limits->options.rate_burst * MICRO - entry->tokens_micro;
+    return limits->options.rate_per_principal == 0 ||
+           passed_us * limits->options.rate_per_principal >= owed_micro;
+}
+
+static void forget(struct kms_limits *limits, struct kms_principal *entry)
+{
     HASH_DEL(limits->entries, entry);
     pthread_mutex_destroy(&entry->lock);
     free(entry);
+}
+
+void kms_limits_free(struct kms_limits *limits)
+{
+    if (limits == NULL) return;
+    struct kms_principal *entry, *next;
+    HASH_ITER(hh, limits->entries, entry, next)
+    {
+        forget(limits, entry);
+    }
+    pthread_mutex_destroy(&limits->lock);
+    free(limits);
 }
 
 void kms_limits_release(struct kms_principal *entry)
@@ -95,22 +106,20 @@ void kms_limits_release(struct kms_principal *entry)
     struct kms_limits *limits = entry->table;
     pthread_mutex_lock(&limits->lock);
     entry->refs--;
-    remove_if_idle(limits, entry);
     pthread_mutex_unlock(&limits->lock);
 }
 
 static bool take_token(const struct kms_authn_options *options, struct kms_principal *entry, uint64_t now_us)
 {
     if (options->rate_per_principal == 0) return true;
-    uint64_t most = (uint64_t)options->rate_burst * 1000,
+    uint64_t most = options->rate_burst * MICRO,
              passed_us = now_us > entry->refilled_us ? now_us - entry->refilled_us : 0;
-    if (passed_us > 60 * UINT64_C(1000000))
-        passed_us = 60 * UINT64_C(1000000); /* no overflow after a long silence */
-    entry->tokens_milli += passed_us * options->rate_per_principal / 1000;
+    if (passed_us > 60 * MICRO) passed_us = 60 * MICRO; /* no overflow after a long silence */
+    entry->tokens_micro += passed_us * options->rate_per_principal;
     entry->refilled_us = now_us;
-    if (entry->tokens_milli > most) entry->tokens_milli = most;
-    if (entry->tokens_milli < 1000) return false;
-    entry->tokens_milli -= 1000;
+    if (entry->tokens_micro > most) entry->tokens_micro = most;
+    if (entry->tokens_micro < MICRO) return false;
+    entry->tokens_micro -= MICRO;
     return true;
 }
 
@@ -169,7 +178,15 @@ void kms_limits_suppressed(struct kms_limits *limits, uint64_t now_us, kms_suppr
         entry->suppressed -= count;
         pthread_mutex_unlock(&entry->lock);
         if (count > 0) visit(user, entry->name, count);
-        if (count > 0) remove_if_idle(limits, entry);
+        if (as_new(limits, entry, now_us)) forget(limits, entry);
     }
     pthread_mutex_unlock(&limits->lock);
+}
+
+size_t kms_limits_entries(struct kms_limits *limits)
+{
+    pthread_mutex_lock(&limits->lock);
+    size_t count = HASH_COUNT(limits->entries);
+    pthread_mutex_unlock(&limits->lock);
+    return count;
 }
