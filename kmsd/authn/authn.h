@@ -27,8 +27,8 @@ struct kms_unix_socket {
 
 struct kms_authn_options {
     bool allow_cn;
-    const char *deny_list; /* path, "" for none: lines "principal X", "serial HEX", "fingerprint SHA256HEX", #
-                              comments */
+    /* path, "" for none: lines "principal X", "serial HEX", "fingerprint SHA256HEX", "# comment" */
+    const char *deny_list;
     uint32_t rate_per_principal, rate_burst; /* calls per second, 0: no limit; calls at once */
     uint32_t in_flight_per_principal;
     uint32_t refused_per_second; /* refused calls of a principal that are recorded one by one */

@@ -1,8 +1,10 @@
-/* The deny list: lines "principal NAME", "serial HEX", "fingerprint SHA256HEX"; '#' begins a comment. */
+/* The deny list: lines "principal NAME", "serial HEX", "fingerprint SHA256HEX", "# comment". A line
+ * that might deny nobody by mistake is an error. */
 #include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/digest.h"
 #include "kmsd/authn/internal.h"
 
 enum { FILE_BYTES = 4 * 1024 * 1024 };
@@ -61,6 +63,21 @@ static bool normalise_hex(char *text)
     return to != text;
 }
 
+/* Tools print serial numbers with and without leading zeros. */
+static const char *significant(const char *serial)
+{
+    while (serial[0] == '0' && serial[1] != '\0') serial++;
+    return serial;
+}
+
+/* False: the value denies nobody. */
+static bool normalise(enum kind kind, char *value)
+{
+    if (kind == PRINCIPAL) /* not a comment behind the name, which would be taken for a part of it */
+        return value[0] != '\0' && strstr(value, " #") == NULL && strstr(value, "\t#") == NULL;
+    return normalise_hex(value) && (kind != FINGERPRINT || strlen(value) == 2 * KMS_DIGEST_BYTES);
+}
+
 static char *strip(char *line)
 {
     while (*line == ' ' || *line == '\t') line++;
@@ -81,23 +98,26 @@ static kms_err add_line(struct kms_deny_list *list, char *line)
     for (size_t i = 0; i < 3; i++) {
         if (strlen(kinds[i].word) != word || strncmp(line, kinds[i].word, word) != 0) continue;
         char *value = strip(line + word);
-        if (value[0] == '\0' || (kinds[i].kind != PRINCIPAL && !normalise_hex(value)))
-            return KMS_FAIL(CONFIG_INVALID);
-        return add(list, kinds[i].kind, value);
+        if (!normalise(kinds[i].kind, value)) return KMS_FAIL(CONFIG_INVALID);
+        return add(list, kinds[i].kind, kinds[i].kind == SERIAL ? significant(value) : value);
     }
     return KMS_FAIL(CONFIG_INVALID);
 }
 
-static kms_err parse(struct kms_deny_list *list, const char *path, char *text, struct kms_why *why)
+static kms_err parse(struct kms_deny_list *list, const char *path, kms_buf *text, struct kms_why *why)
 {
     size_t number = 0;
-    for (char *line = text, *next; line != NULL; line = next) {
-        next = strchr(line, '\n');
-        if (next != NULL) *next++ = '\0';
+    char *end = (char *)text->data + text->len;
+    for (char *line = (char *)text->data, *next; line < end; line = next + 1) {
+        next = memchr(line, '\n', (size_t)(end - line));
+        if (next == NULL) next = end;
+        *next = '\0';
         number++;
-        kms_err err = add_line(list, line);
+        kms_err err = strlen(line) == (size_t)(next - line) ? add_line(list, line) : KMS_FAIL(CONFIG_INVALID);
         if (!kms_failed(err)) continue;
-        kms_why_set(why, "%s:%zu: expected \"principal NAME\", \"serial HEX\" or \"fingerprint SHA256HEX\"",
+        kms_why_set(why,
+                    "%s:%zu: expected \"principal NAME\", \"serial HEX\" or \"fingerprint SHA256HEX\", "
+                    "and nothing behind it",
                     path, number);
         return err;
     }
@@ -110,7 +130,7 @@ kms_err kms_deny_read(const char *path, struct kms_deny_list **ret_list, struct 
     KMS_OWN_BUF text = {0};
     if (list == NULL) return KMS_FAIL(NO_MEMORY);
     kms_err err = path[0] != '\0' ? kms_read_file(path, FILE_BYTES, &text, why) : KMS_OK;
-    if (!kms_failed(err) && text.data != NULL) err = parse(list, path, (char *)text.data, why);
+    if (!kms_failed(err) && text.data != NULL) err = parse(list, path, &text, why);
     if (kms_failed(err)) {
         kms_deny_free(list);
         return kms_is(err, KMS_E_NO_MEMORY) ? err : KMS_FAIL(CONFIG_INVALID);
@@ -129,6 +149,7 @@ static bool listed(const struct kms_deny_list *list, enum kind kind, const char 
 bool kms_deny_match(const struct kms_deny_list *list, const kms_identity *identity)
 {
     if (list->count == 0) return false;
-    return listed(list, PRINCIPAL, identity->principal) || listed(list, SERIAL, identity->serial) ||
+    return listed(list, PRINCIPAL, identity->principal) ||
+           listed(list, SERIAL, significant(identity->serial)) ||
            listed(list, FINGERPRINT, identity->fingerprint);
 }
