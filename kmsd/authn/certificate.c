@@ -19,11 +19,12 @@ static X509 *parse_pem(struct kms_bytes pem)
     return certificate;
 }
 
-/* How many URI SANs; the first one is copied. */
-static size_t uri_names(const X509 *certificate, char *uri, size_t cap)
+/* How many URI SANs; the first one is copied. -1: nobody knows, the extension is damaged or there twice. */
+static int uri_names(const X509 *certificate, char *uri, size_t cap)
 {
-    size_t count = 0;
-    GENERAL_NAMES *names = X509_get_ext_d2i(certificate, NID_subject_alt_name, NULL, NULL);
+    int count = 0, critical = 0;
+    GENERAL_NAMES *names = X509_get_ext_d2i(certificate, NID_subject_alt_name, &critical, NULL);
+    if (names == NULL && critical != -1) return -1; /* -1: not there */
     for (int i = 0; i < sk_GENERAL_NAME_num(names); i++) {
         const GENERAL_NAME *name = sk_GENERAL_NAME_value(names, i);
         if (name->type != GEN_URI) continue;
@@ -72,7 +73,8 @@ static kms_err principal_of(const kms_authn *authn, const X509 *certificate, cha
                             const char **ret_source, struct kms_why *why)
 {
     name[0] = '\0';
-    size_t uris = uri_names(certificate, name, KMS_PRINCIPAL_BYTES);
+    int uris = uri_names(certificate, name, KMS_PRINCIPAL_BYTES);
+    if (uris < 0) return refuse(why, "its subject alternative name is damaged, or there twice");
     if (uris > 1) return refuse(why, "more than one URI in its subject alternative name");
     if (uris == 1 && name[0] == '\0')
         return refuse(why, "the URI in its subject alternative name is too long or has a NUL");
@@ -89,27 +91,32 @@ static kms_err principal_of(const kms_authn *authn, const X509 *certificate, cha
     return KMS_OK;
 }
 
-static void fill_serial(const X509 *certificate, kms_identity *identity)
+/* False: longer than RFC 5280, section 4.1.2.2, allows (20 bytes); the deny list could not name it. */
+static bool fill_serial(const X509 *certificate, kms_identity *identity)
 {
     BIGNUM *serial = ASN1_INTEGER_to_BN(X509_get0_serialNumber(certificate), NULL);
     char *hex = serial != NULL ? BN_bn2hex(serial) : NULL;
-    for (size_t i = 0; hex != NULL && hex[i] != '\0' && i < sizeof identity->serial - 1; i++)
+    bool fits = hex != NULL && strlen(hex) < sizeof identity->serial;
+    for (size_t i = 0; fits && hex[i] != '\0'; i++)
         identity->serial[i] = (char)tolower((unsigned char)hex[i]);
     OPENSSL_free(hex);
     BN_free(serial);
+    return fits;
 }
 
-static kms_err fill(const X509 *certificate, kms_identity *identity)
+static kms_err fill(const X509 *certificate, kms_identity *identity, struct kms_why *why)
 {
     struct tm tm;
     unsigned char digest[KMS_DIGEST_BYTES];
     unsigned len = 0;
-    if (ASN1_TIME_to_tm(X509_get0_notAfter(certificate), &tm) != 1) return KMS_FAIL(UNAUTHENTICATED);
+    if (ASN1_TIME_to_tm(X509_get0_notAfter(certificate), &tm) != 1)
+        return refuse(why, "the end of its validity is unreadable");
     time_t not_after = timegm(&tm);
     identity->not_after_us = not_after > 0 ? (uint64_t)not_after * 1000000 : 1;
-    fill_serial(certificate, identity);
+    if (!fill_serial(certificate, identity))
+        return refuse(why, "its serial number is too long (RFC 5280: 20 bytes)");
     if (X509_digest(certificate, EVP_sha256(), digest, &len) != 1 || len != sizeof digest)
-        return KMS_FAIL(UNAUTHENTICATED);
+        return KMS_FAIL(INTERNAL);
     kms_hex(digest, sizeof digest, identity->fingerprint);
     return KMS_OK;
 }
@@ -124,7 +131,7 @@ kms_err kms_identity_of_certificate(kms_authn *authn, struct kms_bytes pem, kms_
     KMS_OWN(kms_identity) identity = NULL;
     kms_err err = principal_of(authn, certificate, name, &source, why);
     if (!kms_failed(err)) err = kms_identity_new(authn, kms_bytes_text(name), source, &identity, why);
-    if (!kms_failed(err)) err = fill(certificate, identity);
+    if (!kms_failed(err)) err = fill(certificate, identity, why);
     X509_free(certificate);
     if (!kms_failed(err)) *ret_identity = KMS_GIVE(identity);
     return err;
