@@ -71,6 +71,14 @@ static kms_err bad_row(const struct kms_row *row, const char *what, struct kms_w
     return KMS_FAIL(CORRUPT);
 }
 
+/* What this release can have written; kmsd/service indexes tables with these numbers. */
+static bool possible(const Kms__Store__V1__StoredKey *stored)
+{
+    return stored->current_version >= 1 && stored->current_version <= KMS_KEY_VERSIONS &&
+           stored->spec == KMS_SPEC_AES_256 && stored->usage == KMS_USAGE_ENCRYPT_DECRYPT &&
+           (stored->level == KMS_LEVEL_HSM || stored->level == KMS_LEVEL_SOFTWARE);
+}
+
 static kms_err fill_key(struct kms_key *key, const struct kms_row *row,
                         const Kms__Store__V1__StoredKey *stored)
 {
@@ -96,8 +104,7 @@ kms_err kms_key_from_row(const struct kms_row *row, struct kms_key **ret_key, st
     KMS_OWN_KEY key = NULL;
     kms_err err = KMS_OK;
     struct kms_id id;
-    if (stored->current_version < 1 || stored->current_version > KMS_KEY_VERSIONS ||
-        !kms_id_parse(kms_bytes_text(row->id), &id))
+    if (!possible(stored) || !kms_id_parse(kms_bytes_text(row->id), &id))
         err = bad_row(row, "impossible values", why);
     if (!kms_failed(err)) err = kms_key_new(stored->current_version, &key);
     if (!kms_failed(err)) err = fill_key(key, row, stored);
