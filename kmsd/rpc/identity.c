@@ -86,6 +86,7 @@ kms_err kms_certificates_find(kms_certificates *certificates, const void *contex
     struct entry *set = &certificates->entries[(hash >> 40) % certificates->sets * WAYS];
     struct entry *victim = &set[certificates->next++ % WAYS];
     for (size_t i = 0; i < WAYS; i++) {
+        if (set[i].context == NULL && victim->context != context) victim = &set[i];
         if (set[i].context == context) victim = &set[i];
         if (set[i].context != context || !kms_bytes_equal(kms_bytes_of(set[i].pem, set[i].pem_len), pem))
             continue;

@@ -16,7 +16,8 @@ enum {
     KMS_RPC_COLD_SLOTS = 2,    /* for one of the admin lane */
     KMS_RPC_UNKNOWN_SLOTS = 4, /* for methods that there are not */
     KMS_RPC_REFUSALS = 64, /* calls above the limit that are being answered at once; more wait inside gRPC */
-    KMS_RPC_BATCH = 64,    /* calls begun before the pipeline is told to send, even if more events wait */
+    KMS_RPC_QUIET_MS = 1000, /* how long stopping waits for a moment without calls */
+    KMS_RPC_BATCH = 64,      /* calls begun before the pipeline is told to send, even if more events wait */
 };
 
 /* What a completion queue gives back. First member of whatever it belongs to. */

@@ -228,32 +228,45 @@ kms_err kms_rpc_reload(kms_rpc *rpc, struct kms_why *why)
     return rpc->tls == NULL ? KMS_OK : kms_tls_reload(rpc->tls, why);
 }
 
-/* True: no connection and no call is left. deadline NULL: waits as long as it takes. */
-static bool wait_until_quiet(struct kms_rpc *rpc, const struct timespec *deadline)
+static struct timespec in_ms(uint32_t ms)
+{
+    uint64_t us = kms_monotonic_us() + (uint64_t)ms * 1000;
+    return (struct timespec){.tv_sec = (time_t)(us / 1000000), .tv_nsec = (long)(us % 1000000) * 1000};
+}
+
+/* True: no call is active, and no connection is left either if drained is asked for. deadline NULL: as long
+ * as it takes. */
+static bool wait_until_quiet(struct kms_rpc *rpc, bool drained, const struct timespec *deadline)
 {
     int err = 0;
     pthread_mutex_lock(&rpc->lock);
-    while (err == 0 && !(rpc->drained && atomic_load(&rpc->active) == 0))
+    while (err == 0 && (atomic_load(&rpc->active) > 0 || (drained && !rpc->drained)))
         err = deadline == NULL ? pthread_cond_wait(&rpc->changed, &rpc->lock)
                                : pthread_cond_timedwait(&rpc->changed, &rpc->lock, deadline);
     pthread_mutex_unlock(&rpc->lock);
     return err == 0;
 }
 
+/*
+ * gRPC tells a client to go (GOAWAY), waits for its ping to come back, and closes the connection after the
+ * last reply. A client that is writing at that moment meets a closed connection and drops replies that it has
+ * not read. So it is told in a moment when no call is active, if one comes soon; until then calls are served
+ * as ever.
+ */
 static void shut_down(struct kms_rpc *rpc)
 {
-    uint64_t until_us = kms_monotonic_us() + (uint64_t)rpc->options.drain_ms * 1000;
-    struct timespec deadline = {.tv_sec = (time_t)(until_us / 1000000),
-                                .tv_nsec = (long)(until_us % 1000000) * 1000};
+    uint32_t quiet_ms = rpc->options.drain_ms < KMS_RPC_QUIET_MS ? rpc->options.drain_ms : KMS_RPC_QUIET_MS;
+    struct timespec deadline = in_ms(rpc->options.drain_ms), soon = in_ms(quiet_ms);
     pthread_mutex_lock(&rpc->lock);
     rpc->stopping = true;
     pthread_mutex_unlock(&rpc->lock);
+    wait_until_quiet(rpc, false, &soon);
     grpc_server_shutdown_and_notify(rpc->server, rpc->queues[0].cq, &rpc->drained_tag);
-    if (wait_until_quiet(rpc, &deadline)) return;
+    if (wait_until_quiet(rpc, true, &deadline)) return;
     kms_log(KMS_LOG_WARN, "rpc.drain", "active=%u msg=\"time is up: what is left is cancelled\"",
             kms_rpc_active(rpc));
     grpc_server_cancel_all_calls(rpc->server); /* also ends connections whose client is frozen */
-    wait_until_quiet(rpc, NULL);
+    wait_until_quiet(rpc, true, NULL);
 }
 
 void kms_rpc_drain_and_stop(kms_rpc *rpc)

@@ -59,7 +59,7 @@ void kms_identity_unref(kms_identity *identity)
 kms_err kms_identity_of_certificate(kms_authn *authn, struct kms_bytes pem, kms_identity **ret_identity,
                                     struct kms_why *why)
 {
-    __atomic_add_fetch(&authn->certificates_parsed, 1, __ATOMIC_RELAXED);
+    atomic_fetch_add(&authn->certificates_parsed, 1);
     BIO *bio = BIO_new_mem_buf(pem.ptr, (int)pem.len);
     X509 *certificate = PEM_read_bio_X509(bio, NULL, NULL, NULL);
     BIO_free(bio);
@@ -224,14 +224,12 @@ void kms_pipeline_begin(kms_pipeline *pipeline, unsigned lane, struct kms_call *
     pthread_mutex_lock(&pipeline->lock);
     look(pipeline, call);
     pipeline->begun++;
-    if (!pipeline->direct) {
-        call->next = pipeline->calls;
-        pipeline->calls = call;
-    }
+    bool direct = pipeline->direct;
+    call->next = direct ? NULL : pipeline->calls;
+    if (!direct) pipeline->calls = call; /* and from the unlocking on somebody else's */
     pthread_cond_broadcast(&pipeline->changed);
     pthread_mutex_unlock(&pipeline->lock);
-    call->next = pipeline->direct ? NULL : call->next;
-    if (pipeline->direct) finish(pipeline, call);
+    if (direct) finish(pipeline, call);
 }
 
 void kms_pipeline_flush(kms_pipeline *pipeline, unsigned lane)

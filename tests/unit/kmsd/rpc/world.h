@@ -8,6 +8,7 @@
 
 #include <grpc/grpc.h>
 #include <pthread.h>
+#include <stdatomic.h>
 
 #include "kmsd/rpc/rpc.h"
 
@@ -25,9 +26,10 @@ struct kms_pipeline {
     pthread_mutex_t lock;
     pthread_cond_t changed;
     pthread_t thread;
-    struct kms_call *calls;                    /* begun, newest first */
-    bool held, stopping, commit_fails, direct; /* direct: answers inside begin, without the thread */
-    size_t begun, released, ended, flushed, refused_arenas;
+    struct kms_call *calls; /* begun, newest first */
+    bool held, stopping;
+    atomic_bool commit_fails, direct; /* direct: answers inside begin, without the thread */
+    atomic_size_t begun, released, flushed, refused_arenas;
     struct seen last;
 };
 
@@ -38,8 +40,8 @@ void pipeline_wait_begun(struct kms_pipeline *pipeline, size_t count);
 struct seen pipeline_last(struct kms_pipeline *pipeline);
 
 struct kms_authn {
-    bool refuse; /* everybody */
-    unsigned certificates_parsed;
+    atomic_bool refuse; /* everybody */
+    atomic_uint certificates_parsed;
 };
 
 extern const struct kms_method world_methods[];
