@@ -14,18 +14,32 @@
 
 enum { CALL_SECONDS = 60 };
 
+static bool gzip;
+
+void client_gzip(bool on)
+{
+    gzip = on;
+}
+
 static grpc_channel *channel_to(const char *target, grpc_channel_credentials *credentials)
 {
     char *name = strdup("localhost"), *name_key = strdup("grpc.ssl_target_name_override");
     char *pool_key = strdup("grpc.use_local_subchannel_pool");
-    grpc_arg args[] = {{.type = GRPC_ARG_STRING, .key = name_key, .value = {.string = name}},
-                       {.type = GRPC_ARG_INTEGER, .key = pool_key, .value = {.integer = 1}}};
-    grpc_channel_args all = {.num_args = 2, .args = args};
+    char *compression_key = strdup("grpc.default_compression_algorithm");
+    grpc_arg args[] = {
+        {.type = GRPC_ARG_STRING, .key = name_key, .value = {.string = name}},
+        {.type = GRPC_ARG_INTEGER, .key = pool_key, .value = {.integer = 1}},
+        {.type = GRPC_ARG_INTEGER,
+         .key = compression_key,
+         .value = {.integer = gzip ? GRPC_COMPRESS_GZIP : GRPC_COMPRESS_NONE}},
+    };
+    grpc_channel_args all = {.num_args = KMS_COUNT(args), .args = args};
     grpc_channel *channel = grpc_channel_create(target, credentials, &all);
     grpc_channel_credentials_release(credentials);
     free(name);
     free(name_key);
     free(pool_key);
+    free(compression_key);
     return channel;
 }
 

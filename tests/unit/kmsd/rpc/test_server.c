@@ -142,6 +142,14 @@ static void test_refused_by_grpc(void)
     client_call(channel, ENCRYPT, kms_bytes_of(large, 80000), &reply);
     CU_ASSERT_EQUAL(reply.status, GRPC_STATUS_RESOURCE_EXHAUSTED);
     free(large);
+    client_gzip(true);
+    grpc_channel *compressing = tls();
+    client_gzip(false);
+    uint8_t *zeros = calloc(1, 60000);
+    client_encrypt(compressing, "key", kms_bytes_of(zeros, 60000), &reply);
+    CU_ASSERT_EQUAL(reply.status, GRPC_STATUS_UNIMPLEMENTED);
+    free(zeros);
+    grpc_channel_destroy(compressing);
     check_echo(channel, 10); /* the connection is none the worse */
     CU_ASSERT_EQUAL(pipeline.refused_arenas, 0);
     grpc_channel_destroy(channel);

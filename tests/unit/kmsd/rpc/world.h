@@ -64,6 +64,7 @@ kms_err world_start(struct kms_rpc_options *options, kms_authn *authn, kms_pipel
 /* certificate NULL: shows none. */
 grpc_channel *client_tls(int port, const char *certificate, const char *key);
 grpc_channel *client_unix(const char *path);
+void client_gzip(bool on); /* channels made from now on compress their requests */
 
 struct reply {
     grpc_status_code status;
