@@ -1,0 +1,331 @@
+"""What each call leaves in the audit log, and how kmsctl reads it back and finds what somebody changed."""
+import base64
+import collections
+import datetime
+import hashlib
+import json
+import re
+import shutil
+import subprocess
+import uuid
+
+import pytest
+
+from harness import ADMIN, APP, BIN, OTHER, ROOT, Failure, Service, key_policy
+from load import correlated
+
+PLAINTEXT = b"plaintext-" + uuid.uuid4().hex.encode()
+CONTEXT = {"tenant": "Müller & Co \"x\"\n", "purpose": "test"}
+
+
+def fields():
+    """From the dictionary: names of members by the object they stand in."""
+    names = collections.defaultdict(set)
+    for parent, name in re.findall(r'KMS_FIELD\(\w+,\s*"(\w*)",\s*"(\w+)"', (ROOT / "kmsd/audit/fields.def").read_text()):
+        names[parent].add(name)
+    return names
+
+
+FIELDS = fields()
+
+
+def check_names(record):
+    assert set(record) <= FIELDS[""], record
+    for access in record.get("access", ()):
+        assert set(access) <= FIELDS["access"], access
+    for attempt in record.get("segment", {}).get("open_attempts", ()):
+        assert set(attempt) <= FIELDS["open_attempts"]
+    assert set(record.get("segment", ())) <= FIELDS["segment"]
+
+
+class Methods:
+    """One successful request of each method, in an order in which each can succeed."""
+
+    def __init__(self, service):
+        self.service = service
+        self.key, self.other = service.new_key(), service.new_key()
+        self.alias = "alias/audit-" + uuid.uuid4().hex[:8]
+        with service.client(APP) as app:
+            self.blob = app.Encrypt(key_id=self.key, plaintext=PLAINTEXT, encryption_context=CONTEXT).ciphertext_blob
+
+    def rows(self):
+        """(method, fields, actions that the record names, class)"""
+        key, named = {"key_id": self.key}, {"key_id": self.key, "encryption_context": CONTEXT}
+        return [
+            ("Encrypt", dict(named, plaintext=PLAINTEXT), ["Encrypt"], "usage"),
+            ("Decrypt", {"ciphertext_blob": self.blob, "encryption_context": CONTEXT}, ["Decrypt"], "usage"),
+            ("ReEncrypt", {"ciphertext_blob": self.blob, "source_encryption_context": CONTEXT, "destination_key_id": self.other},
+             ["ReEncryptFrom", "ReEncryptTo"], "usage"),
+            ("GenerateDataKey", dict(named, key_spec=2), ["GenerateDataKey"], "usage"),
+            ("GenerateDataKeyWithoutPlaintext", dict(named, key_spec=2), ["GenerateDataKeyWithoutPlaintext"], "usage"),
+            ("GenerateRandom", {"number_of_bytes": 32}, ["GenerateRandom"], "read"),  # of no key
+            ("CreateKey", {"policy": key_policy()}, ["CreateKey"], "admin"),
+            ("DescribeKey", key, ["DescribeKey"], "read"),
+            ("ListKeys", {}, ["ListKeys"], "read"),
+            ("DisableKey", key, ["DisableKey"], "admin"),
+            ("EnableKey", key, ["EnableKey"], "admin"),
+            ("RotateKeyOnDemand", key, ["RotateKeyOnDemand"], "admin"),
+            ("CreateAlias", {"alias_name": self.alias, "target_key_id": self.key}, ["CreateAlias"], "admin"),
+            ("UpdateAlias", {"alias_name": self.alias, "target_key_id": self.other}, ["UpdateAlias", "UpdateAlias"], "admin"),
+            ("ListAliases", {}, ["ListAliases"], "read"),
+            ("DeleteAlias", {"alias_name": self.alias}, ["DeleteAlias"], "admin"),
+            ("PutKeyPolicy", dict(key, policy=key_policy()), ["PutKeyPolicy"], "admin"),
+            ("GetKeyPolicy", key, ["GetKeyPolicy"], "read"),
+            ("GetStatus", {}, ["GetStatus"], "read"),
+        ]
+
+
+@pytest.fixture(scope="module")
+def methods(service):
+    return Methods(service)
+
+
+def call(client, service, method, request, id_):
+    """The reply or the failure, and the records of the call."""
+    try:
+        answer = getattr(client, method)(metadata=correlated(id_), **request)
+    except Failure as failure:
+        answer = failure
+    return answer, service.records(correlation_id=id_)
+
+
+def test_the_table_is_whole(service, methods):
+    with service.client(APP) as client:
+        services = [s for module in client.modules.values() for s in module.DESCRIPTOR.services_by_name.values()]
+        known = {method.name for s in services for method in s.methods}
+    assert {row[0] for row in methods.rows()} == known
+
+
+def check_common(record, service, principal, method, class_):
+    check_names(record)
+    assert (record["principal"], record["principal_source"]) == (principal, "mtls-uri")
+    assert re.fullmatch(r"ipv4:127\.0\.0\.1:\d+", record["peer"])
+    assert record["operation"] == method and record["class"] == class_
+    assert record["service"] == f"kms.v1.{service}"
+    assert record["client"].startswith("grpc-python/")
+    datetime.datetime.strptime(record["time"], "%Y-%m-%dT%H:%M:%S.%fZ")
+    assert record["latency_us"] >= 0
+
+
+def service_of(client, method):
+    return client.method(method)[0].split("/")[1].removeprefix("kms.v1.")
+
+
+def test_success_of_every_method(service, methods):
+    secrets, made = [PLAINTEXT], set()
+    with service.client(APP) as app, service.client(ADMIN) as admin:
+        for method, request, actions, class_ in methods.rows():
+            client = app if service_of(app, method) == "CryptoService" else admin
+            answer, records = call(client, service, method, request, f"good-{method}-{methods.key}")
+            assert not isinstance(answer, Failure), (method, answer)
+            assert [r["kind"] for r in records] == (["attempt", "outcome"] if class_ == "admin" else ["call"]), method
+            for record in records:
+                check_common(record, service_of(client, method), client is app and APP or ADMIN, method, class_)
+                assert [a["action"] for a in record["access"]] == ["kms:" + a for a in actions]
+                assert all(a["decision"] == "allow" and a["statement"] for a in record["access"])
+            assert "outcome" not in records[0] or class_ != "admin"
+            assert records[-1]["outcome"] == "OK" and len({r["request_id"] for r in records}) == 1
+            assert records[0]["request_id"] not in made
+            made.add(records[0]["request_id"])
+            assert ("store_revision" in records[-1]) == (class_ == "admin") == ("store_digest" in records[-1])
+            if "encryption_context" in request:
+                assert records[0]["access"][0]["context"] == CONTEXT and records[0]["access"][0]["key_version"] == 1
+            for name in ("plaintext", "ciphertext_blob"):
+                secrets.append(getattr(answer, name, b""))
+    check_no_secrets(service, secrets)
+
+
+def check_no_secrets(service, secrets):
+    log = b"".join(path.read_bytes() for path in (service.dir / "audit").glob("*.jsonl"))
+    for secret in filter(None, secrets):
+        for shape in (secret, secret.hex().encode(), base64.b64encode(secret)[:-4], secret[:16].hex().encode()):
+            assert shape not in log
+
+
+def test_denial_of_every_method(service, methods):
+    """One record, of kind call, also for administrative methods: nothing was attempted."""
+    with service.client(OTHER) as other, service.client(ADMIN) as admin:
+        admin.CreateAlias(alias_name=methods.alias + "-2", target_key_id=methods.key)
+        methods.alias += "-2"
+        for method, request, actions, class_ in methods.rows():
+            client, principal = (admin, ADMIN) if method == "GenerateRandom" else (other, OTHER)
+            if method == "CreateAlias":
+                request = dict(request, alias_name=methods.alias + "-new")
+            answer, records = call(client, service, method, request, f"denied-{method}-{methods.key}")
+            assert isinstance(answer, Failure) and answer.reason == "ACCESS_DENIED", (method, answer)
+            assert [r["kind"] for r in records] == ["call"], method
+            record = records[0]
+            check_common(record, service_of(client, method), principal, method, class_)
+            assert record["outcome"] == "ACCESS_DENIED" and record["stage"] == "decide" and record["detail"] in answer.message
+            assert record["request_id"] == answer.request_id
+            assert record["access"][0]["action"] == "kms:" + actions[0] and record["access"][0]["decision"] == "no-match"
+            assert "store_revision" not in record
+            if "encryption_context" in request:
+                assert record["access"][0]["context"] == CONTEXT
+    check_no_secrets(service, [PLAINTEXT, methods.blob])
+
+
+def test_other_failures_are_on_record(service, methods):
+    with service.client(APP) as app, service.client(ADMIN) as admin:
+        alias = {"alias_name": methods.alias + "-taken", "target_key_id": methods.key}
+        admin.CreateAlias(**alias)
+        damaged = {"ciphertext_blob": methods.blob[:-1] + bytes([methods.blob[-1] ^ 1]), "encryption_context": CONTEXT}
+        mixed = {"key_id": methods.key, "policy": key_policy(users=(ADMIN,))}
+        for client, method, request, reason, kinds in [
+                (app, "Decrypt", damaged, "INVALID_CIPHERTEXT", ["call"]),
+                (app, "Encrypt", {"key_id": methods.key, "plaintext": b""}, "INVALID_ARGUMENT", ["call"]),
+                (admin, "CreateAlias", alias, "ALREADY_EXISTS", ["attempt", "outcome"]),
+                (admin, "PutKeyPolicy", mixed, "POLICY_NOT_SEPARATED", ["attempt", "outcome"])]:
+            answer, records = call(client, service, method, request, f"{reason}-{methods.key}")
+            assert isinstance(answer, Failure) and answer.reason == reason, (method, answer)
+            assert [r["kind"] for r in records] == kinds, reason
+            assert records[-1]["outcome"] == reason and records[-1]["kind"] in ("call", "outcome")
+            assert not any("store_revision" in r for r in records)
+
+
+@pytest.mark.parametrize("sent, kept", [("x" * 4000, None), ('id with "quotes" and \\', 'id with "quotes" and \\')],
+                         ids=["long", "quotes"])
+def test_texts_of_clients_cannot_break_the_log(service, methods, sent, kept):
+    before = len(service.records())
+    with service.client(APP) as app:
+        app.GenerateRandom(number_of_bytes=1, metadata=correlated(sent))
+    record = service.records()[before]
+    check_names(record)
+    assert record["correlation_id"] == kept if kept else sent.startswith(record["correlation_id"]) and record["correlation_id"]
+
+
+def test_request_ids_are_unique_and_start_and_stop_are_on_record(fresh):
+    fresh.init()
+    seen = set()
+    for _ in range(2):
+        fresh.start()
+        with fresh.client(APP) as app:
+            for started in [app.start("GenerateRandom", number_of_bytes=8) for _ in range(100)]:
+                started.result()
+        fresh.stop()
+    for record in fresh.records(kind="call"):
+        assert record["request_id"] not in seen
+        seen.add(record["request_id"])
+    assert len(seen) == 200
+    services = [r["operation"] for r in fresh.records(kind="service") if "operation" in r]
+    assert services == ["service-policy", "start", "stop"] * 2
+
+
+# -- the chain --
+
+def check_chain(service):
+    """Sequence, hashes and links by a second implementation (form: kmsd/audit/chain.h)."""
+    sequence, head = 0, "0" * 64
+    for path in sorted((service.dir / "audit").glob("*.jsonl")):
+        for number, line in enumerate(path.read_bytes().split(b"\0", 1)[0].splitlines()):
+            record = json.loads(line)
+            assert (record["seq"], record["prev"]) == (sequence + 1, head), path
+            sequence, head = record["seq"], record["hash"]
+            assert hashlib.sha256(line[:line.rindex(b',"hash":')]).hexdigest() == head
+            assert ("segment" in record) == (number == 0)
+            check_names(record)
+    return sequence, head
+
+
+@pytest.fixture(scope="module")
+def stored(tmp_path_factory):
+    """A service whose log has several files and a restart in it; stopped."""
+    service = Service(tmp_path_factory.mktemp("stored") / "home")
+    service.write_config(audit={"segment": "64KiB"})
+    service.init().start()
+    key = service.new_key()
+    for _ in range(2):
+        with service.client(APP) as app:
+            pad = {"pad": "p" * 500}
+            calls = [app.start("Encrypt", key_id=key, plaintext=b"x", encryption_context=pad) for _ in range(150)]
+            assert all(c.result() for c in calls)
+        service.stop()
+        service.start()
+    service.stop()
+    return service
+
+
+def test_chain_goes_on_over_files_and_restarts(stored):
+    files = sorted((stored.dir / "audit").glob("*.jsonl"))
+    sequence, head = check_chain(stored)
+    report = stored.verify_audit()
+    assert len(files) >= 4 and report["intact"] and report["files"] == len(files)
+    assert (report["records"], report["last_sequence"], report["head"]) == (sequence, sequence, head)
+    reasons = [r["segment"]["because"] for r in stored.records() if "segment" in r]
+    assert reasons.count("start") == 2 and "full" in reasons and set(reasons) == {"new", "start", "full"}
+    assert len(stored.records(operation="Encrypt", outcome="OK")) == 300
+
+
+def audit(directory, *arguments):
+    return subprocess.run([BIN / "kmsctl", "audit", *arguments, "--dir", directory], capture_output=True, text=True, timeout=60)
+
+
+def test_tail(stored):
+    done = audit(stored.dir / "audit", "tail", "--lines", "5", "--output", "json")
+    assert [json.loads(line) for line in done.stdout.splitlines()] == stored.records()[-5:]
+    words = audit(stored.dir / "audit", "tail", "--lines", "3").stdout
+    assert len(words.splitlines()) == 3 and "stop" in words
+
+
+def test_verify_accepts_a_head_kept_elsewhere(stored):
+    head = stored.records()[7]["hash"]
+    assert audit(stored.dir / "audit", "verify", "--head", head).returncode == 0
+    foreign = audit(stored.dir / "audit", "verify", "--head", "ab" * 32)
+    assert foreign.returncode != 0 and "ab" * 8 in foreign.stderr
+
+
+def flip(path, lines):
+    lines[4] = lines[4].replace(b'"kind"', b'"kinD"', 1)
+    path.write_bytes(b"\n".join(lines))
+    return [path.name, "5", "changed"]
+
+
+def flip_value(path, lines):
+    lines[4] = lines[4].replace(b"Encrypt", b"Decrypt", 1)
+    path.write_bytes(b"\n".join(lines))
+    return [path.name, "5", "changed"]
+
+
+def remove_line(path, lines):
+    path.write_bytes(b"\n".join(lines[:4] + lines[5:]))
+    return [path.name, "5", "removed"]
+
+
+def swap_lines(path, lines):
+    path.write_bytes(b"\n".join(lines[:4] + [lines[5], lines[4]] + lines[6:]))
+    return [path.name, "5"]
+
+
+def double_line(path, lines):
+    path.write_bytes(b"\n".join(lines[:5] + lines[4:]))
+    return [path.name, "6"]
+
+
+def forge_line(path, lines):
+    """With a hash that fits, but not the one that the next record names."""
+    body = lines[4][:lines[4].rindex(b',"hash":')].replace(b"spiffe://example.org/app", b"spiffe://example.org/nob")
+    lines[4] = body + b',"hash":"' + hashlib.sha256(body).hexdigest().encode() + b'"}'
+    path.write_bytes(b"\n".join(lines))
+    return [path.name, "6"]
+
+
+def remove_file(path, _):
+    path.unlink()
+    return [path.name, "missing file"]
+
+
+def cut_file(path, lines):
+    path.write_bytes(b"\n".join(lines[:6]) + b"\n")
+    return [path.name, "removed"]
+
+
+@pytest.mark.parametrize("damage", [flip, flip_value, remove_line, swap_lines, double_line, forge_line, remove_file, cut_file])
+def test_verify_names_what_was_changed(stored, tmp_path, damage):
+    copy = tmp_path / "audit"
+    shutil.copytree(stored.dir / "audit", copy)
+    path = sorted(copy.glob("*.jsonl"))[1]
+    words = damage(path, path.read_bytes().split(b"\n"))
+    done = audit(copy, "verify")
+    assert done.returncode != 0 and "CORRUPT" in done.stderr, done.stderr
+    for word in words:
+        assert word in done.stderr, done.stderr
