@@ -14,14 +14,14 @@
 
 enum { BUDGET_BODY_BYTES = 8, BUDGET_ID_BYTES = KMS_ID_TEXT + 9 /* "KEYID/00000001" and NUL */ };
 
-struct reservation {
+struct steps {
     char id[BUDGET_ID_BYTES];
     uint64_t want, budget, granted;
 };
 
 static kms_err reserve_steps(kms_keystore *store, struct kms_totals *totals, void *user, struct kms_why *why)
 {
-    struct reservation *r = user;
+    struct steps *r = user;
     struct kms_old_row old;
     uint8_t body[BUDGET_BODY_BYTES];
     KMS_TRY(kms_change_find(store, KMS_TABLE_BUDGET, r->id, &old, why));
@@ -40,19 +40,19 @@ static kms_err reserve_steps(kms_keystore *store, struct kms_totals *totals, voi
     return kms_change_put(store, &old, &row, &totals->budgets, why);
 }
 
-kms_err kms_keystore_reserve(kms_keystore *store, const struct kms_id *key_id, uint32_t version,
-                             uint64_t want, uint64_t budget, uint64_t *ret_granted, struct kms_why *why)
+kms_err kms_keystore_reserve(kms_keystore *store, const struct kms_reservation *wanted, uint64_t *ret_granted,
+                             struct kms_why *why)
 {
-    struct reservation r = {.want = want, .budget = budget};
+    struct steps steps = {.want = wanted->want, .budget = wanted->budget};
     char key[KMS_ID_TEXT];
-    if (want == 0) {
+    if (wanted->want == 0) {
         kms_why_set(why, "a reservation is for one encryption at least");
         return KMS_FAIL(INVALID_ARGUMENT);
     }
-    kms_id_text(key_id, key);
-    snprintf(r.id, sizeof r.id, "%s/%08" PRIx32, key, version);
+    kms_id_text(wanted->key_id, key);
+    snprintf(steps.id, sizeof steps.id, "%s/%08" PRIx32, key, wanted->version);
     KMS_HOLD(store);
-    KMS_TRY(kms_change_run(store, reserve_steps, &r, why));
-    *ret_granted = r.granted;
+    KMS_TRY(kms_change_run(store, reserve_steps, &steps, why));
+    *ret_granted = steps.granted;
     return KMS_OK;
 }

@@ -83,12 +83,12 @@ KMS_MUST_USE kms_err kms_keystore_set_sealed_key(kms_keystore *store, struct kms
 KMS_MUST_USE kms_err kms_keystore_unlock(kms_keystore *store, struct kms_bytes store_key);
 
 /* Every live row of a table by ascending id (byte by byte), from the first id greater than after ("" for the
- * first), at most limit (0: all). Each row's seal is checked: CORRUPT with table and id in why. Read in
+ * first). Each row's seal is checked: CORRUPT with table and id in why. Read in
  * pages, with no lock between them: visit may call the store, also to change it. visit may stop early by
  * returning an error, which is then returned. */
 typedef kms_err kms_row_visit(void *user, const struct kms_row *row);
 KMS_MUST_USE kms_err kms_keystore_scan(kms_keystore *store, enum kms_table table, const char *after,
-                                       size_t limit, kms_row_visit *visit, void *user, struct kms_why *why);
+                                       kms_row_visit *visit, void *user, struct kms_why *why);
 /* One row, seal checked. Replaces what ret_body held. NOT_FOUND. */
 KMS_MUST_USE kms_err kms_keystore_get(kms_keystore *store, enum kms_table table, const char *id,
                                       uint64_t *ret_revision, kms_buf *ret_body, struct kms_why *why);
@@ -117,14 +117,18 @@ KMS_MUST_USE kms_err kms_keystore_apply(kms_keystore *store, const struct kms_id
 KMS_MUST_USE kms_err kms_keystore_committed(kms_keystore *store, const struct kms_id *request_id,
                                             bool *ret_committed, struct kms_why *why);
 
+struct kms_reservation {
+    const struct kms_id *key_id; /* borrowed */
+    uint32_t version;
+    uint64_t want, budget; /* encryptions: of this reservation, at least 1; of the version in all */
+};
 /* Takes up to want encryptions from the budget of a key version (2^32 in all, NIST SP 800-38D section 8.3,
  * counted across restarts and replicas; lost blocks count as used). KEY_BUDGET_EXHAUSTED when none is left.
  * Budgets are sealed and have a digest of their own, which no audit record carries: load finds one that was
  * put back, and all of them put back to a moment before the last apply, but not all of them put back to a
  * moment since then. */
-KMS_MUST_USE kms_err kms_keystore_reserve(kms_keystore *store, const struct kms_id *key_id, uint32_t version,
-                                          uint64_t want, uint64_t budget, uint64_t *ret_granted,
-                                          struct kms_why *why);
+KMS_MUST_USE kms_err kms_keystore_reserve(kms_keystore *store, const struct kms_reservation *wanted,
+                                          uint64_t *ret_granted, struct kms_why *why);
 
 /* The mark of the last load, verify or change; zeros before. */
 void kms_keystore_mark(kms_keystore *store, struct kms_store_mark *ret_mark);

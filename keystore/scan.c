@@ -55,30 +55,28 @@ static kms_err hand_out(const struct page *page, enum kms_table table, kms_row_v
     return KMS_OK;
 }
 
-static kms_err scan_pages(struct page *page, struct kms_page *what, size_t limit, kms_row_visit *visit,
-                          void *user)
+static kms_err scan_pages(struct page *page, struct kms_page *what, kms_row_visit *visit, void *user)
 {
     char after[KMS_ROW_ID_BYTES];
-    for (size_t seen = 0; limit == 0 || seen < limit; seen += page->count) {
-        what->limit = limit == 0 || limit - seen > PAGE_ROWS ? PAGE_ROWS : limit - seen;
+    what->limit = PAGE_ROWS;
+    for (;;) {
         KMS_TRY(read_page(page, what));
         KMS_TRY(hand_out(page, (enum kms_table)what->table, visit, user));
-        if (page->count < what->limit) break;
+        if (page->count < what->limit) return KMS_OK;
         const char *last = (const char *)page->bytes.data + page->row[page->count - 1].id_at;
         kms_copy(after, last, strlen(last) + 1);
         what->after = after;
     }
-    return KMS_OK;
 }
 
-kms_err kms_keystore_scan(kms_keystore *store, enum kms_table table, const char *after, size_t limit,
-                          kms_row_visit *visit, void *user, struct kms_why *why)
+kms_err kms_keystore_scan(kms_keystore *store, enum kms_table table, const char *after, kms_row_visit *visit,
+                          void *user, struct kms_why *why)
 {
     KMS_TRY(kms_front_check_table(table, why));
     if (after[0] != '\0') KMS_TRY(kms_front_check_id(table, after, why));
     struct page page = {.store = store, .why = why};
     struct kms_page what = {.table = table, .after = after};
-    kms_err err = scan_pages(&page, &what, limit, visit, user);
+    kms_err err = scan_pages(&page, &what, visit, user);
     kms_buf_free(&page.bytes);
     return err;
 }

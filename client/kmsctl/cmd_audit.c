@@ -135,7 +135,8 @@ bool ctl_audit_verify(struct ctl *ctl)
     struct progress progress = {.started_us = kms_monotonic_us(), .wanted = isatty(STDERR_FILENO)};
     struct kms_audit_report report;
     struct kms_why why = {0};
-    kms_err err = kms_audit_verify(dir, ctl->instance, ctl->head, draw, &progress, &report, &why);
+    kms_err err = kms_audit_verify(dir, ctl->instance, ctl->head, &(struct kms_audit_watch){draw, &progress},
+                                   &report, &why);
     if (progress.drawn_us != 0) fprintf(stderr, "\r\033[K");
     if (kms_failed(err)) return ctl_fail(ctl, err, &why);
     return ctl_print(ctl,

@@ -1,4 +1,5 @@
-/* Builds the usual key policy from two lists of principals, and checks others with the daemon's own engine. */
+/* Builds the usual key policy from two lists of principals, and checks others with the daemon's own
+ * engine. */
 #include "client/kmsctl/policy_document.h"
 
 #include <jansson.h>

@@ -40,13 +40,17 @@ struct kms_audit_report {
 };
 /* Called now and then while verify runs, for a progress bar. */
 typedef void kms_audit_progress(void *user, uint64_t bytes_done, uint64_t bytes_total);
+struct kms_audit_watch {
+    kms_audit_progress *progress;
+    void *user;
+};
 /* Checks sequence, hashes and the order of files of one instance. CORRUPT: why says "FILE:LINE: KIND:
  * words" of the first fault, KIND being changed, removed, inserted, reordered or missing file. A log whose
  * oldest files were archived is good in itself: first_sequence says where it begins. expect_head: NULL, or
  * the hash (lower case) of a record that must be in the log (a head kept elsewhere: proof against
- * truncation). INVALID_ARGUMENT; IO. */
+ * truncation). watch: NULL, or who is told of the progress. INVALID_ARGUMENT; IO. */
 KMS_MUST_USE kms_err kms_audit_verify(const char *dir, const char *instance, const char *expect_head,
-                                      kms_audit_progress *progress, void *user,
+                                      const struct kms_audit_watch *watch,
                                       struct kms_audit_report *ret_report, struct kms_why *why);
 
 #endif

@@ -19,9 +19,8 @@ struct verify {
     char time[KMS_TIME_TEXT - 1];    /* of it */
     const char *expect;              /* NULL: none */
     bool expect_found;
-    kms_audit_progress *progress;
-    void *user;
-    uint64_t bytes_before, bytes_total; /* for progress */
+    const struct kms_audit_watch *watch; /* NULL: nobody watches */
+    uint64_t bytes_before, bytes_total;  /* for progress */
     struct kms_audit_report report;
     struct kms_why *why;
 };
@@ -42,8 +41,9 @@ static kms_err fault(const struct verify *v, uint64_t line, const char *kind, co
 
 static void tell_progress(const struct verify *v)
 {
-    if (v->progress != NULL)
-        v->progress(v->user, v->bytes_before + kms_audit_scan_position(&v->scan), v->bytes_total);
+    if (v->watch != NULL)
+        v->watch->progress(v->watch->user, v->bytes_before + kms_audit_scan_position(&v->scan),
+                           v->bytes_total);
 }
 
 /* Does a good record with this sequence follow in the current file? */
@@ -203,7 +203,7 @@ static kms_err check_all(struct verify *v)
         KMS_TRY(check_file(v, i));
         v->report.files++;
         v->bytes_before += v->segments.list[i].bytes;
-        if (v->progress != NULL) v->progress(v->user, v->bytes_before, v->bytes_total);
+        if (v->watch != NULL) v->watch->progress(v->watch->user, v->bytes_before, v->bytes_total);
     }
     v->report.last_sequence = v->head.sequence;
     kms_copy(v->report.head, v->head.hash, sizeof v->report.head);
@@ -243,15 +243,14 @@ static bool valid_head(const char *expect_head)
 }
 
 kms_err kms_audit_verify(const char *dir, const char *instance, const char *expect_head,
-                         kms_audit_progress *progress, void *user, struct kms_audit_report *ret_report,
+                         const struct kms_audit_watch *watch, struct kms_audit_report *ret_report,
                          struct kms_why *why)
 {
     __attribute__((cleanup(free_verify))) struct verify v = {.dir_fd = -1,
                                                              .scan = {.fd = -1},
                                                              .head = kms_audit_no_head,
                                                              .expect = expect_head,
-                                                             .progress = progress,
-                                                             .user = user,
+                                                             .watch = watch,
                                                              .why = why};
     bool named = instance == NULL || kms_audit_instance_valid(instance);
     if (!named || (expect_head != NULL && !valid_head(expect_head))) {

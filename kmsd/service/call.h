@@ -87,7 +87,7 @@ struct kms_call {
     kms_err err;
     struct kms_why why;
     char new_key_id[KMS_ID_TEXT]; /* CreateKey: of the key that it will make */
-    const char *policy_json; /* the document that CreateKey will store; in the arena or the request */
+    const char *policy_json;      /* the document that CreateKey will store; in the arena or the request */
     const char *noted;  /* something that the record should say although the call succeeds; NULL: nothing */
     bool changed_store; /* admin: mark is what the keystore said */
     struct kms_store_mark mark;

@@ -84,8 +84,9 @@ kms_err kms_budget_reserve(const struct kms_core *core, const struct kms_key *ke
     struct kms_budget *budget = key->versions[version - 1].budget;
     unsigned block_log2 = atomic_load(&budget->block_log2);
     uint64_t granted;
-    KMS_TRY(kms_keystore_reserve(core->store, &key->id, version, UINT64_C(1) << block_log2, KMS_KEY_BUDGET,
-                                 &granted, why));
+    KMS_TRY(kms_keystore_reserve(
+        core->store, &(struct kms_reservation){&key->id, version, UINT64_C(1) << block_log2, KMS_KEY_BUDGET},
+        &granted, why));
     if (block_log2 < KMS_BUDGET_BLOCK_LOG2_MAX) atomic_store(&budget->block_log2, block_log2 + 1);
     long long left = atomic_load(&budget->left);
     /* What went below zero was refused, not spent: start from zero. */

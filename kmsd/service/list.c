@@ -36,7 +36,7 @@ static kms_err page_full(struct page *page)
 
 static kms_err scan(struct page *page, enum kms_table table, const char *marker, kms_row_visit *visit)
 {
-    kms_err err = kms_keystore_scan(page->call->core->store, table, marker, 0, visit, page, &page->call->why);
+    kms_err err = kms_keystore_scan(page->call->core->store, table, marker, visit, page, &page->call->why);
     return page->more ? KMS_OK : err;
 }
 

@@ -50,8 +50,9 @@ static void a_budget_is_counted_across_restarts(void)
     for (size_t i = 0; i < KMS_COUNT(cases); i++) {
         struct kms_why why = {""};
         granted = 0;
-        kms_err err = kms_keystore_reserve(store, &key, cases[i].version, cases[i].want, cases[i].budget,
-                                           &granted, &why);
+        kms_err err = kms_keystore_reserve(
+            store, &(struct kms_reservation){&key, cases[i].version, cases[i].want, cases[i].budget},
+            &granted, &why);
         enum kms_code want = cases[i].granted > 0 ? KMS_E_OK : KMS_E_KEY_BUDGET_EXHAUSTED;
         CU_ASSERT(kms_code_is(err, want, __FILE__, (int)i));
         CU_ASSERT_EQUAL(granted, cases[i].granted);
@@ -59,8 +60,10 @@ static void a_budget_is_counted_across_restarts(void)
         kms_keystore_close(store);
         store = store_at(&place);
     }
-    KMS_ASSERT_OK(kms_keystore_reserve(store, &other, 1, 100, 100, &granted, NULL));
-    KMS_ASSERT_CODE(kms_keystore_reserve(store, &other, 1, 0, 100, &granted, NULL), INVALID_ARGUMENT);
+    KMS_ASSERT_OK(
+        kms_keystore_reserve(store, &(struct kms_reservation){&other, 1, 100, 100}, &granted, NULL));
+    KMS_ASSERT_CODE(kms_keystore_reserve(store, &(struct kms_reservation){&other, 1, 0, 100}, &granted, NULL),
+                    INVALID_ARGUMENT);
     KMS_ASSERT_OK(kms_keystore_verify(store, &after, NULL));
     CU_ASSERT(marks_equal(&before, &after)); /* the audit log's mark moves with apply alone */
     kms_keystore_close(store);
@@ -77,10 +80,10 @@ static void a_budget_goes_with_its_version(void)
     kms_id_text(&key, id);
     snprintf(id + strlen(id), 10, "/%08x", 0x1au);
     KMS_ASSERT_OK(put(store, KMS_TABLE_KEY_VERSION, id, 0, "wrapped"));
-    KMS_ASSERT_OK(kms_keystore_reserve(store, &key, 0x1a, 10, 10, &granted, NULL));
+    KMS_ASSERT_OK(kms_keystore_reserve(store, &(struct kms_reservation){&key, 0x1a, 10, 10}, &granted, NULL));
     KMS_ASSERT_OK(erase(store, KMS_TABLE_KEY_VERSION, id, 1));
     KMS_ASSERT_OK(kms_keystore_verify(store, &mark, NULL));
-    KMS_ASSERT_OK(kms_keystore_reserve(store, &key, 0x1a, 10, 10, &granted, NULL));
+    KMS_ASSERT_OK(kms_keystore_reserve(store, &(struct kms_reservation){&key, 0x1a, 10, 10}, &granted, NULL));
     CU_ASSERT_EQUAL(granted, 10);
 }
 
@@ -98,8 +101,8 @@ static void two_processes_do_not_overwrite_each_other(void)
     KMS_ASSERT_CODE(put(two, KMS_TABLE_KEY, "a", 0, "by two"), CONFLICT);
     KMS_ASSERT_OK(put(two, KMS_TABLE_KEY, "a", 1, "by two"));
     KMS_ASSERT_CODE(put(one, KMS_TABLE_KEY, "a", 1, "by one"), CONFLICT);
-    KMS_ASSERT_OK(kms_keystore_reserve(one, &key, 1, 6, 10, &granted, NULL));
-    KMS_ASSERT_OK(kms_keystore_reserve(two, &key, 1, 6, 10, &granted, NULL));
+    KMS_ASSERT_OK(kms_keystore_reserve(one, &(struct kms_reservation){&key, 1, 6, 10}, &granted, NULL));
+    KMS_ASSERT_OK(kms_keystore_reserve(two, &(struct kms_reservation){&key, 1, 6, 10}, &granted, NULL));
     CU_ASSERT_EQUAL(granted, 4);
     KMS_ASSERT_OK(kms_keystore_verify(one, &mark, NULL));
     kms_keystore_mark(two, &seen);
@@ -134,7 +137,8 @@ static _Noreturn void change_until_killed(const struct place *place, int report,
         }
         if (kms_failed(kms_id_new(&a.request)) ||
             kms_failed(kms_keystore_apply(store, &a.request, changes, 3, &mark, NULL)) ||
-            kms_failed(kms_keystore_reserve(store, &key, 1, 1, UINT32_MAX, &granted, NULL)))
+            kms_failed(kms_keystore_reserve(store, &(struct kms_reservation){&key, 1, 1, UINT32_MAX},
+                                            &granted, NULL)))
             _exit(3);
         a.revision = mark.revision;
         if (write(report, &a, sizeof a) != (ssize_t)sizeof a) _exit(4);
@@ -215,12 +219,13 @@ static void what_was_acknowledged_survives_kill_9(void)
         for (size_t i = 0; i < count; i++) expect_there(store, &reports[i]);
         CU_ASSERT(mark.revision >= reports[count - 1].revision);
         /* all rows of a change or none: at most one change of each round was not reported */
-        KMS_ASSERT_OK(kms_keystore_scan(store, KMS_TABLE_KEY, "", 0, count_row, &rows, NULL));
+        KMS_ASSERT_OK(kms_keystore_scan(store, KMS_TABLE_KEY, "", count_row, &rows, NULL));
         CU_ASSERT_EQUAL(rows, 3 * mark.revision);
         CU_ASSERT(mark.revision <= acknowledged + round + 1);
         /* what was reserved stays reserved */
-        KMS_ASSERT_CODE(kms_keystore_reserve(store, &key, 1, 1, acknowledged, &granted, NULL),
-                        KEY_BUDGET_EXHAUSTED);
+        KMS_ASSERT_CODE(
+            kms_keystore_reserve(store, &(struct kms_reservation){&key, 1, 1, acknowledged}, &granted, NULL),
+            KEY_BUDGET_EXHAUSTED);
     }
 }
 

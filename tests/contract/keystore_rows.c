@@ -203,9 +203,10 @@ static void nothing_works_before_unlock(void)
     CU_ASSERT_PTR_NOT_NULL(strstr(why.text, "unlocked"));
     KMS_ASSERT_CODE(put(store, KMS_TABLE_KEY, "a", 0, "x"), KEYSTORE_UNAVAILABLE);
     KMS_ASSERT_CODE(kms_keystore_get(store, KMS_TABLE_KEY, "a", &number, &body, NULL), KEYSTORE_UNAVAILABLE);
-    KMS_ASSERT_CODE(kms_keystore_scan(store, KMS_TABLE_KEY, "", 0, NULL, NULL, NULL), KEYSTORE_UNAVAILABLE);
+    KMS_ASSERT_CODE(kms_keystore_scan(store, KMS_TABLE_KEY, "", NULL, NULL, NULL), KEYSTORE_UNAVAILABLE);
     KMS_ASSERT_CODE(kms_keystore_committed(store, &id, &committed, NULL), KEYSTORE_UNAVAILABLE);
-    KMS_ASSERT_CODE(kms_keystore_reserve(store, &id, 1, 1, 1, &number, NULL), KEYSTORE_UNAVAILABLE);
+    KMS_ASSERT_CODE(kms_keystore_reserve(store, &(struct kms_reservation){&id, 1, 1, 1}, &number, NULL),
+                    KEYSTORE_UNAVAILABLE);
 }
 
 static void the_sealed_key_is_stored_once(void)

@@ -46,12 +46,13 @@ static void a_scan_sees_each_row_once_in_order(void)
 {
     static const struct {
         const char *after;
-        size_t limit, count;
+        size_t count;
         const char *first, *last;
     } cases[] = {
-        {"", 0, ROWS, "k000", "k149"}, {"", 1, 1, "k000", "k000"},       {"", 64, 64, "k000", "k063"},
-        {"", 65, 65, "k000", "k064"},  {"", 1000, ROWS, "k000", "k149"}, {"k100", 0, 49, "k101", "k149"},
-        {"k1", 2, 2, "k100", "k101"},  {"k149", 0, 0, "", ""},
+        {"", ROWS, "k000", "k149"},
+        {"k100", 49, "k101", "k149"},
+        {"k1", 50, "k100", "k149"},
+        {"k149", 0, "", ""},
     };
     struct place place;
     KMS_OWN(kms_keystore) store = store_new(&place);
@@ -59,19 +60,17 @@ static void a_scan_sees_each_row_once_in_order(void)
     KMS_ASSERT_OK(put(store, KMS_TABLE_KEY, "k000", 0, "another table"));
     for (size_t i = 0; i < KMS_COUNT(cases); i++) {
         struct seen s = {0};
-        KMS_ASSERT_OK(
-            kms_keystore_scan(store, KMS_TABLE_KEY_VERSION, cases[i].after, cases[i].limit, note, &s, NULL));
+        KMS_ASSERT_OK(kms_keystore_scan(store, KMS_TABLE_KEY_VERSION, cases[i].after, note, &s, NULL));
         CU_ASSERT_EQUAL(s.count, cases[i].count);
         CU_ASSERT_STRING_EQUAL(s.first, cases[i].first);
         CU_ASSERT_STRING_EQUAL(s.last, cases[i].last);
         CU_ASSERT_FALSE(s.out_of_order || s.wrong_body);
     }
     struct seen none = {0};
-    KMS_ASSERT_OK(kms_keystore_scan(store, KMS_TABLE_ALIAS, "", 0, note, &none, NULL));
+    KMS_ASSERT_OK(kms_keystore_scan(store, KMS_TABLE_ALIAS, "", note, &none, NULL));
     CU_ASSERT_EQUAL(none.count, 0);
-    KMS_ASSERT_CODE(kms_keystore_scan(store, KMS_TABLE_COUNT, "", 0, note, &none, NULL), INVALID_ARGUMENT);
-    KMS_ASSERT_CODE(kms_keystore_scan(store, (enum kms_table)1000, "a", 0, note, &none, NULL),
-                    INVALID_ARGUMENT);
+    KMS_ASSERT_CODE(kms_keystore_scan(store, KMS_TABLE_COUNT, "", note, &none, NULL), INVALID_ARGUMENT);
+    KMS_ASSERT_CODE(kms_keystore_scan(store, (enum kms_table)1000, "a", note, &none, NULL), INVALID_ARGUMENT);
 }
 
 static void ids_are_ordered_byte_by_byte(void)
@@ -81,7 +80,7 @@ static void ids_are_ordered_byte_by_byte(void)
     KMS_OWN(kms_keystore) store = store_new(&place);
     for (size_t i = KMS_COUNT(ids); i-- > 0;) KMS_ASSERT_OK(put(store, KMS_TABLE_ALIAS, ids[i], 0, ids[i]));
     struct seen s = {0};
-    KMS_ASSERT_OK(kms_keystore_scan(store, KMS_TABLE_ALIAS, "", 0, note, &s, NULL));
+    KMS_ASSERT_OK(kms_keystore_scan(store, KMS_TABLE_ALIAS, "", note, &s, NULL));
     CU_ASSERT_EQUAL(s.count, KMS_COUNT(ids));
     CU_ASSERT_FALSE(s.out_of_order || s.wrong_body);
 }
@@ -94,7 +93,7 @@ static void a_visitor_may_stop_early(void)
     fill(store, KMS_TABLE_KEY);
     for (size_t i = 0; i < KMS_COUNT(stops); i++) {
         struct seen s = {.stop_at = stops[i]};
-        KMS_ASSERT_CODE(kms_keystore_scan(store, KMS_TABLE_KEY, "", 0, note, &s, NULL), DEADLINE_EXCEEDED);
+        KMS_ASSERT_CODE(kms_keystore_scan(store, KMS_TABLE_KEY, "", note, &s, NULL), DEADLINE_EXCEEDED);
         CU_ASSERT_EQUAL(s.count, stops[i]);
     }
     KMS_ASSERT_OK(put(store, KMS_TABLE_KEY, "after", 0, "x")); /* nothing is left open */
@@ -116,11 +115,11 @@ static void a_visitor_may_change_the_store(void)
     struct seen s = {.store = store}, left = {0}, moved = {0};
     struct kms_store_mark mark;
     fill(store, KMS_TABLE_KEY);
-    KMS_ASSERT_OK(kms_keystore_scan(store, KMS_TABLE_KEY, "", 0, change_while_reading, &s, NULL));
+    KMS_ASSERT_OK(kms_keystore_scan(store, KMS_TABLE_KEY, "", change_while_reading, &s, NULL));
     CU_ASSERT_EQUAL(s.count, ROWS);
     CU_ASSERT_FALSE(s.out_of_order || s.wrong_body);
-    KMS_ASSERT_OK(kms_keystore_scan(store, KMS_TABLE_KEY, "", 0, note, &left, NULL));
-    KMS_ASSERT_OK(kms_keystore_scan(store, KMS_TABLE_TOKEN, "", 0, note, &moved, NULL));
+    KMS_ASSERT_OK(kms_keystore_scan(store, KMS_TABLE_KEY, "", note, &left, NULL));
+    KMS_ASSERT_OK(kms_keystore_scan(store, KMS_TABLE_TOKEN, "", note, &moved, NULL));
     CU_ASSERT_EQUAL(left.count, 0);
     CU_ASSERT_EQUAL(moved.count, ROWS);
     KMS_ASSERT_OK(kms_keystore_verify(store, &mark, NULL));
@@ -135,7 +134,7 @@ static void a_load_hands_over_everything(void)
     uint64_t granted;
     fill(store, KMS_TABLE_TOKEN);
     fill(store, KMS_TABLE_KEY);
-    KMS_ASSERT_OK(kms_keystore_reserve(store, &key, 1, 5, 10, &granted, NULL));
+    KMS_ASSERT_OK(kms_keystore_reserve(store, &(struct kms_reservation){&key, 1, 5, 10}, &granted, NULL));
     struct seen s = {0};
     KMS_ASSERT_OK(kms_keystore_load(store, note, &s, &mark, NULL));
     CU_ASSERT_EQUAL(s.count, 2 * ROWS); /* neither requests nor budgets */
@@ -170,8 +169,9 @@ static void *write_and_read(void *user)
         struct seen s = {0};
         snprintf(id, sizeof id, "w%u-%03u", w->number, i);
         w->failures += kms_failed(put(w->store, KMS_TABLE_KEY, id, 0, id));
-        w->failures += kms_failed(kms_keystore_reserve(w->store, &key, 1, 3, 1000, &granted, NULL));
-        w->failures += kms_failed(kms_keystore_scan(w->store, KMS_TABLE_KEY, "", 0, note, &s, NULL));
+        w->failures += kms_failed(
+            kms_keystore_reserve(w->store, &(struct kms_reservation){&key, 1, 3, 1000}, &granted, NULL));
+        w->failures += kms_failed(kms_keystore_scan(w->store, KMS_TABLE_KEY, "", note, &s, NULL));
         w->failures += s.count <= i || s.out_of_order || s.wrong_body;
         w->granted += granted;
     }
@@ -196,7 +196,7 @@ static void threads_take_turns(void)
         granted += workers[i].granted;
     }
     CU_ASSERT_EQUAL(granted, WRITERS * CHANGES * 3);
-    KMS_ASSERT_OK(kms_keystore_reserve(store, &key, 1, 1000, 1000, &rest, NULL));
+    KMS_ASSERT_OK(kms_keystore_reserve(store, &(struct kms_reservation){&key, 1, 1000, 1000}, &rest, NULL));
     CU_ASSERT_EQUAL(granted + rest, 1000);
     KMS_ASSERT_OK(kms_keystore_verify(store, &mark, NULL));
     CU_ASSERT_EQUAL(mark.revision, WRITERS * CHANGES);

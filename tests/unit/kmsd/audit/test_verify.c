@@ -39,7 +39,7 @@ static void a_good_log(void)
     char dir[128], head[2 * KMS_DIGEST_BYTES + 1];
     struct kms_audit_report report;
     make_log(dir, head);
-    KMS_ASSERT_OK(kms_audit_verify(dir, NULL, head, NULL, NULL, &report, NULL));
+    KMS_ASSERT_OK(kms_audit_verify(dir, NULL, head, NULL, &report, NULL));
     CU_ASSERT_EQUAL(report.records, RECORDS);
     CU_ASSERT_EQUAL(report.files, FILES);
     CU_ASSERT_EQUAL(report.first_sequence, 1);
@@ -189,7 +189,7 @@ static void archived_front(void)
     struct kms_audit_report report;
     make_log(dir, head);
     move_file(dir, 1, 0);
-    KMS_ASSERT_OK(kms_audit_verify(dir, "t", head, NULL, NULL, &report, NULL));
+    KMS_ASSERT_OK(kms_audit_verify(dir, "t", head, NULL, &report, NULL));
     CU_ASSERT_EQUAL(report.first_sequence, CALLS + 2);
     CU_ASSERT_EQUAL(report.records, RECORDS - CALLS - 1);
     kms_audit_close(log_open(dir, LOG_SEGMENT_BYTES)); /* and it goes on */
@@ -242,7 +242,7 @@ static void forged_records(void)
     make_log(dir, head);
     forge(dir, 3, 2, 4); /* to the end: only a head kept elsewhere tells */
     log_good(dir);
-    KMS_ASSERT_CODE(kms_audit_verify(dir, "t", head, NULL, NULL, &report, &why), CORRUPT);
+    KMS_ASSERT_CODE(kms_audit_verify(dir, "t", head, NULL, &report, &why), CORRUPT);
     CU_ASSERT_PTR_NOT_NULL(strstr(why.text, "removed: the expected head"));
 }
 
@@ -256,12 +256,12 @@ static void cut_off_at_the_end(void)
     take_apart(dir, 3, &pieces);
     put_together(dir, 3, &pieces, "1234");
     CU_ASSERT_EQUAL(log_good(dir), RECORDS - 1); /* nothing shows without the head */
-    KMS_ASSERT_CODE(kms_audit_verify(dir, "t", head, NULL, NULL, &report, &why), CORRUPT);
+    KMS_ASSERT_CODE(kms_audit_verify(dir, "t", head, NULL, &report, &why), CORRUPT);
     CU_ASSERT_PTR_NOT_NULL(strstr(why.text, "removed: the expected head"));
     put_together(dir, 3, &pieces, "12345");
-    KMS_ASSERT_OK(kms_audit_verify(dir, "t", head, NULL, NULL, &report, &why));
+    KMS_ASSERT_OK(kms_audit_verify(dir, "t", head, NULL, &report, &why));
     move_file(dir, 3, 0);
-    KMS_ASSERT_CODE(kms_audit_verify(dir, "t", head, NULL, NULL, &report, &why), CORRUPT);
+    KMS_ASSERT_CODE(kms_audit_verify(dir, "t", head, NULL, &report, &why), CORRUPT);
     kms_buf_free(&pieces.file);
 }
 
@@ -272,13 +272,13 @@ static void arguments(void)
     struct kms_why why;
     make_log(dir, head);
     log_dir(empty);
-    KMS_ASSERT_CODE(kms_audit_verify(dir, "t", "abc", NULL, NULL, &report, &why), INVALID_ARGUMENT);
+    KMS_ASSERT_CODE(kms_audit_verify(dir, "t", "abc", NULL, &report, &why), INVALID_ARGUMENT);
     head[0] = 'A';
-    KMS_ASSERT_CODE(kms_audit_verify(dir, "t", head, NULL, NULL, &report, &why), INVALID_ARGUMENT);
-    KMS_ASSERT_CODE(kms_audit_verify(dir, "../t", NULL, NULL, NULL, &report, &why), INVALID_ARGUMENT);
-    KMS_ASSERT_CODE(kms_audit_verify(dir, "u", NULL, NULL, NULL, &report, &why), IO);
-    KMS_ASSERT_CODE(kms_audit_verify(empty, NULL, NULL, NULL, NULL, &report, &why), IO);
-    KMS_ASSERT_CODE(kms_audit_verify("/nonexistent", NULL, NULL, NULL, NULL, &report, &why), IO);
+    KMS_ASSERT_CODE(kms_audit_verify(dir, "t", head, NULL, &report, &why), INVALID_ARGUMENT);
+    KMS_ASSERT_CODE(kms_audit_verify(dir, "../t", NULL, NULL, &report, &why), INVALID_ARGUMENT);
+    KMS_ASSERT_CODE(kms_audit_verify(dir, "u", NULL, NULL, &report, &why), IO);
+    KMS_ASSERT_CODE(kms_audit_verify(empty, NULL, NULL, NULL, &report, &why), IO);
+    KMS_ASSERT_CODE(kms_audit_verify("/nonexistent", NULL, NULL, NULL, &report, &why), IO);
 }
 
 static void count_progress(void *user, uint64_t done, uint64_t total)
@@ -294,7 +294,8 @@ static void progress(void)
     struct kms_audit_report report;
     uint64_t last = 0;
     make_log(dir, head);
-    KMS_ASSERT_OK(kms_audit_verify(dir, "t", NULL, count_progress, &last, &report, NULL));
+    KMS_ASSERT_OK(
+        kms_audit_verify(dir, "t", NULL, &(struct kms_audit_watch){count_progress, &last}, &report, NULL));
     CU_ASSERT_EQUAL(last, report.bytes);
 }
 
