@@ -70,7 +70,8 @@ quickstart_token() {
     local conf=$KMSD_HOME/etc/softhsm2.conf pin
     kms_as_root test -e "$KMSD_HOME/token/pin" && return
     kms_say "Initialising a SoftHSM token"
-    printf 'directories.tokendir = %s\nobjectstore.backend = file\nlog.level = ERROR\n' "$KMSD_HOME/token/objects" | quickstart_write "$conf" 0644 root
+    printf 'directories.tokendir = %s\nobjectstore.backend = file\nlog.level = ERROR\n' "$KMSD_HOME/token/objects" |
+        quickstart_write "$conf" 0644 root
     pin=$(openssl rand -hex 16)
     kms_as_user $KMS_HSM_USER env SOFTHSM2_CONF="$conf" softhsm2-util --init-token --free --label "$TOKEN_LABEL" \
         --so-pin "$(openssl rand -hex 16)" --pin "$pin" >/dev/null
@@ -95,9 +96,10 @@ quickstart_sign() { # NAME EXTENSION: a certificate for a day's work, by the qui
     local dir=$KMSD_HOME/clients/$1
     [ -e "$dir/cert.pem" ] && return
     install -d -m 0755 "$dir"
-    openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj "/CN=$1" -keyout "$dir/key.pem" -out "$dir/request.pem" 2>/dev/null
-    openssl x509 -req -in "$dir/request.pem" -CA "$KMSD_HOME/ca/ca.pem" -CAkey "$KMSD_HOME/ca/ca.key" -CAcreateserial -days 365 \
-        -extfile <(printf '%s\n' "$2") -out "$dir/cert.pem" 2>/dev/null
+    openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj "/CN=$1" \
+        -keyout "$dir/key.pem" -out "$dir/request.pem" 2>/dev/null
+    openssl x509 -req -in "$dir/request.pem" -CA "$KMSD_HOME/ca/ca.pem" -CAkey "$KMSD_HOME/ca/ca.key" -CAcreateserial \
+        -days 365 -extfile <(printf '%s\n' "$2") -out "$dir/cert.pem" 2>/dev/null
     chmod 0600 "$dir/key.pem"
     rm "$dir/request.pem"
 }
@@ -157,8 +159,9 @@ END
     {
         printf 'current_context: admin\ncontexts:\n'
         for name in admin app service; do
-            printf -- '  - name: %s\n    endpoint: localhost:%s\n    ca: %s\n    cert: %s\n    key: %s\n    audit_dir: %s\n' "$name" "$KMSD_PORT" \
-                "$KMSD_HOME/ca/ca.pem" "$KMSD_HOME/clients/$name/cert.pem" "$KMSD_HOME/clients/$name/key.pem" "$KMSD_HOME/audit"
+            printf -- '  - name: %s\n    endpoint: localhost:%s\n    ca: %s\n' "$name" "$KMSD_PORT" "$KMSD_HOME/ca/ca.pem"
+            printf '    cert: %s\n    key: %s\n' "$KMSD_HOME/clients/$name/cert.pem" "$KMSD_HOME/clients/$name/key.pem"
+            printf '    audit_dir: %s\n' "$KMSD_HOME/audit"
         done
     } >"$KMSD_HOME/clients/kmsctl.yaml"
 }
@@ -181,8 +184,9 @@ quickstart_run() {
         return
     fi
     kms_say "Starting kmsd on 127.0.0.1:$KMSD_PORT (log: $KMSD_HOME/kmsd.log)"
-    kms_as_root env SOFTHSM2_CONF="$KMSD_HOME/etc/softhsm2.conf" setsid bash -c 'echo $$ >"$1/kmsd.pid"; exec "$1/usr/sbin/kmsd" --config "$1/etc/kmsd.yaml"' \
-        - "$KMSD_HOME" </dev/null >"$KMSD_HOME/kmsd.log" 2>&1 &
+    # shellcheck disable=SC2016 # the inner shell expands
+    kms_as_root env SOFTHSM2_CONF="$KMSD_HOME/etc/softhsm2.conf" setsid bash -c \
+        'echo $$ >"$1/kmsd.pid"; exec "$1/usr/sbin/kmsd" --config "$1/etc/kmsd.yaml"' - "$KMSD_HOME" </dev/null >"$KMSD_HOME/kmsd.log" 2>&1 &
     disown
     local i
     for ((i = 0; i < 300; i++)); do

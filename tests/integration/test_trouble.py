@@ -173,10 +173,27 @@ def test_locked_keystore(stopped):
         admin.DisableKey(key_id=stopped.keys[0])
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write read-only files")
 def test_read_only_keystore(stopped):
-    stopped.database.chmod(0o400)
-    refused(stopped, "serve", reason="KEYSTORE_UNAVAILABLE", words=["keystore.db"])
+    """For root a read-only mount, else a read-only file and folder."""
+    folder = stopped.dir / "store"
+    folder.mkdir()
+    for part in stopped.database.parent.glob("keystore.db*"):
+        shutil.move(part, folder)
+    stopped.write_config(keystore={"path": "store/keystore.db"})
+    if os.geteuid() == 0:
+        if subprocess.run(["mount", "--bind", folder, folder], capture_output=True).returncode != 0:
+            pytest.skip("this machine does not let root mount")
+        run("mount", "-o", "remount,ro,bind", folder)
+    else:
+        (folder / "keystore.db").chmod(0o400)
+        folder.chmod(0o500)
+    try:
+        refused(stopped, "serve", reason="KEYSTORE_UNAVAILABLE", words=["keystore.db"])
+    finally:
+        if os.geteuid() == 0:
+            run("umount", "-l", folder)
+        else:
+            folder.chmod(0o700)
 
 
 def test_garbage_keystore(stopped):
