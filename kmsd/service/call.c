@@ -23,6 +23,8 @@ void kms_call_end(struct kms_call *call)
         kms_policy_unref(call->access[i].policy);
     }
     call->access_count = 0;
+    kms_policy_unref(call->service_policy);
+    call->service_policy = NULL;
     if (call->admitted) kms_authn_leave(call->core->authn, call->identity);
     call->admitted = false;
     kms_identity_unref(call->identity);

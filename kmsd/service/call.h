@@ -77,6 +77,7 @@ struct kms_call {
     bool silent;   /* refused once too often: counted in a summary, no record of its own */
     struct kms_access access[KMS_CALL_ACCESSES];
     size_t access_count;
+    kms_policy *service_policy;              /* the one that answered; reference held */
     bool reencrypt;                          /* access[0] is the source, access[1] the destination */
     bool may_bypass_lockout, bypass_lockout; /* the request has the field; its value */
     struct kms_access

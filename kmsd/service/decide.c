@@ -60,15 +60,15 @@ static void answer(const struct kms_call *call, struct kms_access *access, const
     access->decision = kms_policy_decide(policy, &request);
 }
 
-static bool may_list_keys(struct kms_call *call, const kms_policy *service_policy)
+static bool may_list_keys(struct kms_call *call)
 {
+    KMS_OWN(kms_policy) service_policy = kms_core_service_policy(call->core);
     struct kms_access list = {.action = KMS_ACT_LIST_KEYS, .service = true};
     answer(call, &list, service_policy);
     return list.decision.effect == KMS_ALLOW;
 }
 
-static kms_err refuse(struct kms_call *call, const struct kms_access *access,
-                      const kms_policy *service_policy)
+static kms_err refuse(struct kms_call *call, const struct kms_access *access)
 {
     const char *action = kms_action_name(access->action);
     if (access->service)
@@ -77,21 +77,30 @@ static kms_err refuse(struct kms_call *call, const struct kms_access *access,
     int len = (int)(access->named.len < 128 ? access->named.len : 128);
     const char *named = len > 0 ? (const char *)access->named.ptr : "the key of this ciphertext";
     if (len == 0) len = (int)strlen(named);
-    if (access->key == NULL && access->policy == NULL && may_list_keys(call, service_policy))
+    if (access->key == NULL && access->policy == NULL && may_list_keys(call))
         return kms_call_fail(call, KMS_FAIL(NOT_FOUND), "there is no key %.*s", len, named);
     return kms_call_fail(call, KMS_FAIL(ACCESS_DENIED), "%s lacks %s on %.*s (or there is no such key)",
                          call->identity->principal, action, len, named);
 }
 
+/* Most calls ask about keys alone and need not touch the service policy, which all threads share. */
+static bool asks_service(const struct kms_call *call)
+{
+    for (size_t i = 0; i < call->access_count; i++)
+        if (call->access[i].service) return true;
+    return false;
+}
+
 kms_err kms_decide(struct kms_call *call)
 {
-    KMS_OWN(kms_policy) service_policy = kms_core_service_policy(call->core);
+    /* The call keeps it: its record names the statement that decided, even when a reload comes between. */
+    if (asks_service(call)) call->service_policy = kms_core_service_policy(call->core);
     const struct kms_access *refused = NULL;
     for (size_t i = 0; i < call->access_count; i++) {
-        answer(call, &call->access[i], service_policy);
+        answer(call, &call->access[i], call->service_policy);
         if (refused == NULL && call->access[i].decision.effect != KMS_ALLOW) refused = &call->access[i];
     }
     if (call->access_count == 0) return KMS_FAIL(INTERNAL); /* a gather that asks nothing is a bug: deny */
-    if (refused != NULL) return refuse(call, refused, service_policy);
+    if (refused != NULL) return refuse(call, refused);
     return KMS_OK;
 }

@@ -12,6 +12,7 @@
 static enum kms_next refuse(struct kms_call *call, kms_err err)
 {
     call->err = err;
+    if (kms_is(err, KMS_E_SHUTTING_DOWN)) return KMS_NEXT_FINISH; /* not the caller's fault */
     if (kms_authn_refused(call->core->authn, call->identity, call->started_us)) return KMS_NEXT_FINISH;
     call->silent = true;
     call->err = kms_call_fail(call, KMS_FAIL(LIMIT_EXCEEDED), "too many refused calls of this principal");
