@@ -1,0 +1,97 @@
+/* The method table against the protos: each rpc has one row, each row its functions, class and path. */
+#include "kmsd/service/method.h"
+
+#include <stdio.h>
+
+#include "kms/v1/crypto.pb-c.h"
+#include "kms/v1/keys.pb-c.h"
+#include "kms/v1/system.pb-c.h"
+#include "tests/harness/suite.h"
+
+static const ProtobufCServiceDescriptor *const services[] = {&kms__v1__crypto_service__descriptor,
+                                                             &kms__v1__key_service__descriptor,
+                                                             &kms__v1__system_service__descriptor};
+
+static size_t rows_of(const ProtobufCServiceDescriptor *service, const char *rpc)
+{
+    size_t rows = 0;
+    for (size_t i = 0; i < kms_method_count; i++)
+        rows += kms_methods[i].service == service && strcmp(kms_methods[i].rpc, rpc) == 0;
+    return rows;
+}
+
+static void every_rpc_has_one_row(void)
+{
+    size_t rpcs = 0;
+    for (size_t s = 0; s < KMS_COUNT(services); s++) {
+        for (unsigned m = 0; m < services[s]->n_methods; m++)
+            CU_ASSERT_EQUAL(rows_of(services[s], services[s]->methods[m].name), 1);
+        rpcs += services[s]->n_methods;
+    }
+    CU_ASSERT_EQUAL(rpcs, kms_method_count);
+    for (size_t i = 0; i < kms_method_count; i++) CU_ASSERT_PTR_NOT_NULL(kms_method_codec(&kms_methods[i]));
+}
+
+static void every_row_has_the_functions_of_its_lane(void)
+{
+    for (size_t i = 0; i < kms_method_count; i++) {
+        const struct kms_method *m = &kms_methods[i];
+        bool crypto = m->lane == KMS_LANE_CRYPTO;
+        CU_ASSERT(crypto || m->lane == KMS_LANE_ADMIN);
+        CU_ASSERT(m->gather != NULL);
+        CU_ASSERT((m->plan != NULL) == crypto && (m->finish != NULL) == crypto &&
+                  (m->act != NULL) == !crypto);
+    }
+}
+
+static bool begins(const char *text, const char *with)
+{
+    return strncmp(text, with, strlen(with)) == 0;
+}
+
+/* What only looks is read; what uses key material is usage and in the crypto service; all else administers. */
+static enum kms_action_class class_by_name(const struct kms_method *m)
+{
+    if (begins(m->rpc, "Describe") || begins(m->rpc, "Get") || begins(m->rpc, "List")) return KMS_CLASS_READ;
+    if (strcmp(m->rpc, "GenerateRandom") == 0) return KMS_CLASS_READ;
+    return m->service == &kms__v1__crypto_service__descriptor ? KMS_CLASS_USAGE : KMS_CLASS_ADMIN;
+}
+
+static void classes(void)
+{
+    for (size_t i = 0; i < kms_method_count; i++) {
+        const struct kms_method *m = &kms_methods[i];
+        CU_ASSERT_EQUAL(kms_action_class_of(m->action), class_by_name(m));
+        if (kms_action_class_of(m->action) != class_by_name(m)) printf("\n%s", m->rpc);
+        /* what changes stored state needs an attempt's record: never in the lane that has none */
+        CU_ASSERT(m->lane == KMS_LANE_ADMIN || kms_action_class_of(m->action) != KMS_CLASS_ADMIN);
+    }
+}
+
+/* The action bears the rpc's name; ReEncrypt alone needs two. */
+static void actions(void)
+{
+    for (size_t i = 0; i < kms_method_count; i++) {
+        const char *name = kms_action_name(kms_methods[i].action), *rpc = kms_methods[i].rpc;
+        CU_ASSERT(begins(name, "kms:"));
+        CU_ASSERT_STRING_EQUAL(name + 4, strcmp(rpc, "ReEncrypt") == 0 ? "ReEncryptFrom" : rpc);
+        for (size_t k = 0; k < i; k++) CU_ASSERT_NOT_EQUAL(kms_methods[k].action, kms_methods[i].action);
+    }
+}
+
+static void paths(void)
+{
+    char path[KMS_METHOD_PATH_BYTES], first[KMS_METHOD_PATH_BYTES];
+    kms_method_path(&kms_methods[0], first);
+    CU_ASSERT_STRING_EQUAL(first, "/kms.v1.CryptoService/Encrypt");
+    for (size_t i = 0; i < kms_method_count; i++) {
+        kms_method_path(&kms_methods[i], path);
+        size_t service = strlen(kms_methods[i].service->name);
+        CU_ASSERT_EQUAL(strlen(path), service + strlen(kms_methods[i].rpc) + 2); /* none is cut */
+        CU_ASSERT(begins(path, "/kms.v1."));
+    }
+}
+
+KMS_TEST_MAIN("service/method", {"every rpc has one row", every_rpc_has_one_row},
+              {"every row has the functions of its lane", every_row_has_the_functions_of_its_lane},
+              {"classes", classes}, {"actions", actions}, {"paths", paths})
