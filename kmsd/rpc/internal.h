@@ -72,6 +72,7 @@ struct kms_rpc {
     bool serving;           /* they ask gRPC for calls */
     bool listening;         /* gRPC has to be told to stop */
     bool stopping, drained, stopped;
+    atomic_bool closing; /* new calls are told SHUTTING_DOWN */
 };
 
 /* queue.c */

@@ -253,8 +253,19 @@ static bool wait_until_quiet(struct kms_rpc *rpc, bool drained, const struct tim
  * not read. So it is told in a moment when no call is active, if one comes soon; until then calls are served
  * as ever.
  */
+/* gRPC cancels calls that cross its GOAWAY, and CANCELLED tells nobody to try elsewhere: whoever calls now hears
+ * SHUTTING_DOWN first. */
+static void say_farewell(struct kms_rpc *rpc)
+{
+    enum { FAREWELL_MS = 200 };
+    uint32_t ms = rpc->options.drain_ms < FAREWELL_MS ? rpc->options.drain_ms : FAREWELL_MS;
+    atomic_store(&rpc->closing, true);
+    nanosleep(&(struct timespec){.tv_nsec = (long)ms * 1000000}, NULL);
+}
+
 static void shut_down(struct kms_rpc *rpc)
 {
+    if (rpc->serving) say_farewell(rpc);
     uint32_t quiet_ms = rpc->options.drain_ms < KMS_RPC_QUIET_MS ? rpc->options.drain_ms : KMS_RPC_QUIET_MS;
     struct timespec deadline = in_ms(rpc->options.drain_ms), soon = in_ms(quiet_ms);
     pthread_mutex_lock(&rpc->lock);

@@ -195,6 +195,7 @@ static void begin(struct kms_slot *slot, bool too_many)
         kms_why_set(&call->why, "%u calls are active already", rpc->options.calls);
         call->err = KMS_FAIL(LIMIT_EXCEEDED);
     }
+    if (!kms_failed(call->err) && atomic_load(&rpc->closing)) call->err = KMS_FAIL(SHUTTING_DOWN);
     if (!kms_failed(call->err)) call->err = decode(slot, call);
     if (slot->request != NULL) {
         wipe(slot->request);
