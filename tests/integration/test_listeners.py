@@ -9,7 +9,7 @@ import tempfile
 
 import pytest
 
-from harness import ADMIN, APP, BIN, OTHER, Failure, Service, key_policy
+from harness import ADMIN, APP, OTHER, Failure, Service, key_policy
 
 STRANGER, OVERFLOW = 12345, 65534
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can call as somebody else")
@@ -189,7 +189,7 @@ def test_stale_socket_is_replaced(one_door):
 
 
 def start_refused(service, reason, *words):
-    done = subprocess.run([BIN / "kmsd", "--config", service.config], env=service.environment, capture_output=True, text=True, timeout=60)
+    done = service.kmsd(check=False)
     assert done.returncode != 0 and reason in done.stderr, done.stderr
     for word in words:
         assert str(word) in done.stderr, done.stderr
