@@ -247,14 +247,8 @@ static bool wait_until_quiet(struct kms_rpc *rpc, bool drained, const struct tim
     return err == 0;
 }
 
-/*
- * gRPC tells a client to go (GOAWAY), waits for its ping to come back, and closes the connection after the
- * last reply. A client that is writing at that moment meets a closed connection and drops replies that it has
- * not read. So it is told in a moment when no call is active, if one comes soon; until then calls are served
- * as ever.
- */
-/* gRPC cancels calls that cross its GOAWAY, and CANCELLED tells nobody to try elsewhere: whoever calls now hears
- * SHUTTING_DOWN first. */
+/* gRPC cancels calls that cross its GOAWAY, and CANCELLED tells nobody to try elsewhere: whoever calls now
+ * hears SHUTTING_DOWN first. */
 static void say_farewell(struct kms_rpc *rpc)
 {
     enum { FAREWELL_MS = 200 };
@@ -263,6 +257,11 @@ static void say_farewell(struct kms_rpc *rpc)
     nanosleep(&(struct timespec){.tv_nsec = (long)ms * 1000000}, NULL);
 }
 
+/*
+ * gRPC tells a client to go (GOAWAY), waits for its ping to come back, and closes the connection after the last
+ * reply. A client that is writing at that moment meets a closed connection and drops replies that it has not
+ * read. So it is told in a moment when no call is active, if one comes soon.
+ */
 static void shut_down(struct kms_rpc *rpc)
 {
     if (rpc->serving) say_farewell(rpc);
