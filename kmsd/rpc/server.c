@@ -258,9 +258,9 @@ static void say_farewell(struct kms_rpc *rpc)
 }
 
 /*
- * gRPC tells a client to go (GOAWAY), waits for its ping to come back, and closes the connection after the last
- * reply. A client that is writing at that moment meets a closed connection and drops replies that it has not
- * read. So it is told in a moment when no call is active, if one comes soon.
+ * gRPC tells a client to go (GOAWAY), waits for its ping to come back, and closes the connection after the
+ * last reply. A client that is writing at that moment meets a closed connection and drops replies that it
+ * has not read. So it is told in a moment when no call is active, if one comes soon.
  */
 static void shut_down(struct kms_rpc *rpc)
 {
