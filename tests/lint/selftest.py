@@ -1,8 +1,12 @@
 #!/usr/bin/env python3
 """The lints find what they are for: one bad line each, and one good line that they leave alone."""
+import pathlib
+
 import banned
 import budgets
+import docs
 import layers
+import protos
 
 LAYERS = [("base/x.c", '#include "hsm/hsm.h"', 1), ("hsm/x.c", '#include "base/err.h"', 0),
           ("hsm/x.c", '#include "hsm/pkcs11/token.h"', 1),
@@ -19,6 +23,41 @@ JUDGED = [({("k", "p"): 9}, {}, 1), ({("k", "p"): 9}, {("k", "p"): 9}, 0), ({("k
           ({("k", "p"): 9}, {("k", "p"): 10}, 1), ({}, {("k", "p"): 10}, 1)]
 PARAMETERS = [("int f(void)\n{", 0), ("int f(int a, void (*b)(int, int),\n      int c)\n{", 3), ("int f()\n{", 0)]
 
+HEAD = '// What it is for.\nsyntax = "proto3";\npackage kms.v1;\noption go_package = "kmsd/proto/kms/v1;kmsv1";\n'
+PROTO_HEADS = [(HEAD, 0), (HEAD[2:], 1), (HEAD.replace("proto3", "proto2"), 1), (HEAD.replace("kms.v1", "kms.v2"), 1),
+               (HEAD.replace("go_package", "java_package"), 1)]
+PROTO_BODIES = [
+    ("// S.\nservice KeyService {\n// R.\nrpc GetIt(GetItRequest) returns (GetItResponse);\n}", 0),
+    ("service KeyService {\nrpc get_it(A) returns (B);\n}", 3), ("// S.\nservice Keys {\n}", 1),
+    ("message ARequest {\n// F.\nuint32 some_thing = 1;\n}", 0), ("message ARequest {\nuint32 some_thing = 1;\n}", 1),
+    ("message ARequest {\nKeySpec key_spec = 1;\n}", 0), ("message ARequest {\n// F.\nuint32 someThing = 1;\n}", 1),
+    ("message ARequest {\n// F.\nuint32 a = 1;\n// G.\nstring b = 1;\n}", 1),
+    ("message ARequest {\n// F.\nuint32 a = 1;\noneof of_b {\nuint32 b = 1;\n}\n}", 1),
+    ("message ARequest {\nreserved 2, 4 to 6;\n// F.\nuint32 a = 5;\n}", 1), ("message ARequest {\n// F.\nbytes plain_text = 1;\n}", 1),
+    ("message Other {}", 1), ("// E.\nenum Kind {\nKIND_UNSPECIFIED = 0;\nKIND_A = 1;\n}", 0),
+    ("// E.\nenum Kind {\nKIND_NONE = 0;\nA = 1;\n}", 2)]
+SERVICES, ROWS = {"KeyService": {"EnableKey": ("EnableKeyRequest", "EnableKeyResponse")}}, [("key_service", "EnableKey", "ENABLE_KEY")]
+NAMES = [(SERVICES, ROWS, {"ENABLE_KEY": "EnableKey"}, 0), (SERVICES, [], {}, 1), ({}, ROWS, {"ENABLE_KEY": "EnableKey"}, 1),
+         (SERVICES, ROWS, {}, 1), (SERVICES, ROWS, {"ENABLE_KEY": "TurnOnKey"}, 3),
+         ({"KeyService": {"TurnOn": ("TurnOnRequest", "Empty")}}, [], {}, 3)]
+DOCS = [("see `base/err.h` and `tests/unit/base/test_{err,id}.c`", 0), ("see `base/no.h`", 1), ("[a](README.md#kmsd)", 0),
+        ("[a](docs/no.md)", 1), ("[a](README.md#no-such)", 1), ("[a](https://x.test/)", 0), ("`man kmsctl`, `man no-such`", 1),
+        ("    kmsctl --endpoint h:1 key create --alias x  # why", 0), ("    kmsctl key creat", 1), ("    kmsctl key create --alia x", 1),
+        ("`kmsctl key`, `kmsctl frobnicate`", 1), ("    kmsd --config F init\n    kmsd --conf F init\n    kmsd start", 2),
+        ("```\n$ sudo X=1 kms-env run --no-such -- app --any\n```", 1), ("`deploy/quickstart stop`, `deploy/quickstart halt`", 1),
+        ("    tests/run --quick --slow", 1), ("    tests/no-such 1", 1), ("    kmsd -> hsm", 0)]
+
+
+class FakeTruth(docs.Truth):
+    """The help texts that the cases above need, without programs."""
+
+    TEXTS = {"kmsctl": "  --endpoint=HOST:PORT  x\nCommands:\n  key create   make\n  status       s\n", "kmsctl key create": "  --alias=NAME  x\n",
+             "kmsd": "  -c, --config=FILE  x\nCommands:\n  init   make\n", "kms-env": "Subcommands:\n  run   run it\n",
+             "kms-env run": "  -k, --key=KEY  x\n", "tests/run": "  --quick  x\n", "deploy/quickstart": "usage: x [start|stop]\n"}
+
+    def help(self, *words):
+        return self.TEXTS.get(" ".join(words).replace(str(self.bin) + "/", "").replace(str(docs.ROOT) + "/", ""), "")
+
 
 def main():
     for module, cases in ((layers, LAYERS), (banned, BANNED)):
@@ -31,6 +70,18 @@ def main():
         assert len(list(budgets.judge(found, listed))) == want, (found, listed)
     for text, want in PARAMETERS:
         assert budgets.parameters_of(text.splitlines(), 0) == want, text
+    inside = pathlib.Path("kms/v1/keys.proto")
+    for text, want in PROTO_HEADS:
+        assert len(list(protos.head_wrong(inside, text))) == want, text
+    for text, want in PROTO_BODIES:
+        got = list(protos.body_wrong(text))
+        assert len(got) == want, (text, got)
+    for *case, want in NAMES:
+        got = list(protos.names_wrong(*case))
+        assert len(got) == want, (case, got)
+    for text, want in DOCS:
+        got = set(docs.complaints_of(docs.ROOT / "README.md", text, FakeTruth("x")))
+        assert len(got) == want, (text, got)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,193 @@
+#!/usr/bin/env python3
+"""The public contract keeps one style, and one set of names: protos, method.def and action.def agree, and with AWS KMS.
+
+Style: https://protobuf.dev/programming-guides/style and https://google.aip.dev/191 (go_package). Every service, rpc, message
+and field has a comment, but a field whose name and type say all: named like its own type, or explained once in its file.
+"""
+import pathlib
+import re
+import sys
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+CASES = {"message": r"[A-Z][A-Za-z0-9]*", "service": r"[A-Z][A-Za-z0-9]*Service", "rpc": r"[A-Z][A-Za-z0-9]*",
+         "enum": r"[A-Z][A-Za-z0-9]*", "field": r"[a-z][a-z0-9]*(?:_[a-z0-9]+)*", "value": r"[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)*",
+         "oneof": r"[a-z][a-z0-9]*(?:_[a-z0-9]+)*"}
+FIELD = re.compile(r"(?P<repeated>repeated |optional )?(?P<type>map<[\w., ]+>|[\w.]+) (?P<name>\w+) = (?P<number>\d+)[^;]*;")
+RESERVED_NUMBERS = range(19000, 20000)  # protobuf's own
+# Explained once for all: the head of crypto.proto, and AWS's names for pages.
+KNOWN_FIELDS = {"key_id", "key_arn", "alias_name", "alias_arn", "marker", "next_marker", "truncated", "key_metadata", "keys",
+                "aliases", "available"}
+# Operations of AWS KMS (API reference, "Actions"); what is not among them is ours and stands in OURS.
+AWS = set("""CancelKeyDeletion CreateAlias CreateGrant CreateKey Decrypt DeleteAlias DeleteImportedKeyMaterial DeriveSharedSecret
+DescribeKey DisableKey DisableKeyRotation EnableKey EnableKeyRotation Encrypt GenerateDataKey GenerateDataKeyPair
+GenerateDataKeyPairWithoutPlaintext GenerateDataKeyWithoutPlaintext GenerateMac GenerateRandom GetKeyPolicy GetKeyRotationStatus
+GetParametersForImport GetPublicKey ImportKeyMaterial ListAliases ListGrants ListKeyPolicies ListKeyRotations ListKeys
+ListResourceTags ListRetirableGrants PutKeyPolicy ReEncrypt ReplicateKey RetireGrant RevokeGrant RotateKeyOnDemand
+ScheduleKeyDeletion Sign TagResource UntagResource UpdateAlias UpdateKeyDescription UpdatePrimaryRegion Verify VerifyMac""".split())
+PERMISSIONS_ONLY = {"ReEncryptFrom", "ReEncryptTo"}  # AWS's two actions of ReEncrypt
+OURS = {"GetStatus"}
+# AWS's request and response fields, camel case there; a field of ours with another name must not mean the same.
+FOREIGN_SPELLINGS = {"plain_text": "plaintext", "cipher_text_blob": "ciphertext_blob", "keyid": "key_id", "context":
+                     "encryption_context", "alias": "alias_name", "next_token": "next_marker", "page_token": "marker"}
+
+
+def statements(source):
+    """Yields (line number, text, has a comment) of each line that declares something."""
+    commented = False
+    for number, line in enumerate(source.splitlines(), 1):
+        text, _, behind = line.partition("//")
+        text = text.strip()
+        if text:
+            yield number, text, commented or bool(behind)
+        commented = line.strip().startswith("//") or (commented and not line.strip())
+
+
+class Scope:
+    def __init__(self, kind, name):
+        self.kind, self.name, self.numbers = kind, name, {}
+
+
+def name_wrong(kind, name):
+    if not re.fullmatch(CASES[kind], name):
+        yield f"{kind} {name}: not named as {kind}s are"
+
+
+def head_wrong(path, source):
+    """Syntax, package, go_package, file name, leading comment."""
+    package = re.search(r"^package ([\w.]+);", source, re.M)
+    if not source.startswith("//"):
+        yield 1, "begins without a comment that says what it is for"
+    if 'syntax = "proto3";' not in source:
+        yield 1, 'no syntax = "proto3"'
+    if not package or package[1].replace(".", "/") != path.parent.as_posix():
+        yield 1, "the package is not the folder"
+    elif not re.search(rf'^option go_package = "[\w./-]*{package[1].replace(".", "/")};\w+";', source, re.M):
+        yield 1, "no go_package that ends in the package's folder"
+    if not re.fullmatch(r"[a-z][a-z0-9_]*\.proto", path.name):
+        yield 1, "file names are lower_snake_case.proto"
+
+
+def field_wrong(scope, owner, found, commented):
+    number, name = int(found["number"]), found["name"]
+    yield from name_wrong("field", name)
+    if number in owner.numbers:
+        yield f"field {name}: number {number} is {owner.numbers[number]}'s"
+    if number in RESERVED_NUMBERS or number < 1:
+        yield f"field {name}: number {number} is reserved"
+    owner.numbers[number] = name
+    if name in FOREIGN_SPELLINGS:
+        yield f"field {name}: AWS's name is {FOREIGN_SPELLINGS[name]}"
+    own_type = re.sub(r"(?<!^)(?=[A-Z])", "_", found["type"]).lower()
+    if not commented and scope.kind != "oneof" and name not in KNOWN_FIELDS and name != own_type:
+        yield f"field {scope.name}.{name} has no comment"
+
+
+def reserved_wrong(owner, text):
+    """reserved 4, 6 to 8; takes the numbers."""
+    for low, high in re.findall(r"(\d+)(?: to (\d+))?", text):
+        for number in range(int(low), int(high or low) + 1):
+            if number in owner.numbers:
+                yield f"number {number} of {owner.numbers[number]} is reserved"
+            owner.numbers[number] = "reserved"
+
+
+def value_wrong(scope, text):
+    found = re.match(r"(\w+) = (\d+)", text)
+    prefix = re.sub(r"(?<!^)(?=[A-Z])", "_", scope.name).upper() + "_"
+    yield from name_wrong("value", found[1])
+    if not found[1].startswith(prefix):
+        yield f"value {found[1]}: begins without {prefix}"
+    if found[2] == "0" and found[1] != prefix + "UNSPECIFIED":
+        yield f"value {found[1]}: zero is {prefix}UNSPECIFIED"
+    if found[2] in scope.numbers:
+        yield f"value {found[1]}: number {found[2]} is {scope.numbers[found[2]]}'s"
+    scope.numbers[found[2]] = found[1]
+
+
+def opened_wrong(kind, name, commented, scopes):
+    yield from name_wrong(kind, name)
+    request = re.search(r"(Request|Response)$", name)  # explained by its rpc
+    if not commented and not (kind == "oneof" or kind == "message" and request and not scopes):
+        yield f"{kind} {name} has no comment"
+    if kind == "message" and scopes:
+        yield f"message {name}: nested; depth of decoding is bounded by the schema, so messages stay flat"
+
+
+def body_wrong(source):
+    """Yields (line number, complaint) of everything between the braces."""
+    scopes = []
+    for number, text, commented in statements(source):
+        opened = re.match(r"(message|service|enum|oneof) (\w+) \{", text)
+        rpc = re.match(r"rpc (\w+)\(", text)
+        field = FIELD.match(text)
+        wrong = ()
+        if opened:
+            wrong = list(opened_wrong(opened[1], opened[2], commented, scopes))
+            scopes.append(Scope(opened[1], opened[2]))
+        elif rpc:
+            wrong = list(name_wrong("rpc", rpc[1])) + ([] if commented else [f"rpc {rpc[1]} has no comment"])
+        elif scopes and scopes[-1].kind == "enum" and re.match(r"\w+ = \d+", text):
+            wrong = value_wrong(scopes[-1], text)
+        elif scopes and text.startswith("reserved"):
+            wrong = reserved_wrong(scopes[-1], text)
+        elif field and scopes:
+            owner = next(s for s in reversed(scopes) if s.kind != "oneof")
+            wrong = field_wrong(scopes[-1], owner, field, commented)
+        yield from ((number, c) for c in wrong)
+        if text.endswith("}") and scopes:
+            scopes.pop()
+
+
+def rpcs_of(source):
+    """{service: {rpc: (request, response)}}"""
+    services = {}
+    for name, body in re.findall(r"^service (\w+) \{(.*?)^\}", source, re.S | re.M):
+        services[name] = {m[0]: m[1:] for m in re.findall(r"rpc (\w+)\((\w+)\)\s+returns \((\w+)\)", body)}
+    return services
+
+
+def actions_of(source):
+    """{symbol: name} of action.def"""
+    return dict(re.findall(r'^KMS_ACTION\((\w+),\s*"kms:(\w+)"', source, re.M))
+
+
+def names_wrong(services, methods, actions):
+    """Yields complaints. methods: (service, rpc, action symbol) of method.def."""
+    rpcs = {(service, rpc) for service, found in services.items() for rpc in found}
+    rows = {("".join(w.title() for w in service.split("_")), rpc) for service, rpc, _ in methods}
+    yield from (f"rpc {s}.{r} has no row in method.def" for s, r in sorted(rpcs - rows))
+    yield from (f"method.def: {s}.{r} is in no proto" for s, r in sorted(rows - rpcs))
+    yield from (f"rpc {r} is in two services" for r in sorted({r for _, r in rpcs if sum(r == o for _, o in rpcs) > 1}))
+    for service, found in services.items():
+        for rpc, types in found.items():
+            if types != (rpc + "Request", rpc + "Response"):
+                yield f"rpc {rpc}: takes and returns {rpc}Request and {rpc}Response"
+            if rpc not in AWS | OURS:
+                yield f"rpc {rpc}: no operation of AWS KMS; if it is ours, say so in tests/lint/protos.py"
+    for _, rpc, symbol in methods:
+        if symbol not in actions:
+            yield f"method.def: {rpc} needs {symbol}, which action.def has not"
+        elif actions[symbol] != rpc and (rpc, actions[symbol]) != ("ReEncrypt", "ReEncryptFrom"):
+            yield f"method.def: {rpc} needs kms:{actions[symbol]}"
+    for symbol, name in actions.items():
+        if symbol != re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name.replace("ReEncrypt", "Reencrypt")).upper():
+            yield f"action.def: {symbol} is not the symbol of {name}"
+        if name not in (AWS | OURS | PERMISSIONS_ONLY) - {"ReEncrypt"}:
+            yield f"action.def: AWS has no kms:{name}"
+
+
+def main():
+    wrong, services = [], {}
+    for path in sorted((ROOT / "proto/kms").rglob("*.proto")):
+        source, place = path.read_text(), path.relative_to(ROOT)
+        inside = path.relative_to(ROOT / "proto")
+        wrong += [f"{place}:{n}: {c}" for n, c in [*head_wrong(inside, source), *body_wrong(source)]]
+        services.update(rpcs_of(source))
+    methods = re.findall(r'^KMS_(?:CRYPTO|ADMIN)\((\w+),\s*"(\w+)",\s*(\w+),', (ROOT / "kmsd/service/method.def").read_text(), re.M)
+    wrong += names_wrong(services, methods, actions_of((ROOT / "kmsd/policy/action.def").read_text()))
+    print("\n".join(wrong))
+    sys.exit(1 if wrong else 0)
+
+
+if __name__ == "__main__":
+    main()
