@@ -33,10 +33,12 @@ PROTO_BODIES = [
     ("message ARequest {\nKeySpec key_spec = 1;\n}", 0), ("message ARequest {\n// F.\nuint32 someThing = 1;\n}", 1),
     ("message ARequest {\n// F.\nuint32 a = 1;\n// G.\nstring b = 1;\n}", 1),
     ("message ARequest {\n// F.\nuint32 a = 1;\noneof of_b {\nuint32 b = 1;\n}\n}", 1),
-    ("message ARequest {\nreserved 2, 4 to 6;\n// F.\nuint32 a = 5;\n}", 1), ("message ARequest {\n// F.\nbytes plain_text = 1;\n}", 1),
+    ("message ARequest {\nreserved 2, 4 to 6;\n// F.\nuint32 a = 5;\n}", 1),
+    ("message ARequest {\n// F.\nbytes plain_text = 1;\n}", 1),
     ("message Other {}", 1), ("// E.\nenum Kind {\nKIND_UNSPECIFIED = 0;\nKIND_A = 1;\n}", 0),
     ("// E.\nenum Kind {\nKIND_NONE = 0;\nA = 1;\n}", 2)]
-SERVICES, ROWS = {"KeyService": {"EnableKey": ("EnableKeyRequest", "EnableKeyResponse")}}, [("key_service", "EnableKey", "ENABLE_KEY")]
+SERVICES = {"KeyService": {"EnableKey": ("EnableKeyRequest", "EnableKeyResponse")}}
+ROWS = [("key_service", "EnableKey", "ENABLE_KEY")]
 NAMES = [(SERVICES, ROWS, {"ENABLE_KEY": "EnableKey"}, 0), (SERVICES, [], {}, 1), ({}, ROWS, {"ENABLE_KEY": "EnableKey"}, 1),
          (SERVICES, ROWS, {}, 1), (SERVICES, ROWS, {"ENABLE_KEY": "TurnOnKey"}, 3),
          ({"KeyService": {"TurnOn": ("TurnOnRequest", "Empty")}}, [], {}, 3)]
@@ -51,7 +53,8 @@ DOCS = [("see `base/err.h` and `tests/unit/base/test_{err,id}.c`", 0), ("see `ba
 class FakeTruth(docs.Truth):
     """The help texts that the cases above need, without programs."""
 
-    TEXTS = {"kmsctl": "  --endpoint=HOST:PORT  x\nCommands:\n  key create   make\n  status       s\n", "kmsctl key create": "  --alias=NAME  x\n",
+    TEXTS = {"kmsctl": "  --endpoint=HOST:PORT  x\nCommands:\n  key create   make\n  status       s\n",
+             "kmsctl key create": "  --alias=NAME  x\n",
              "kmsd": "  -c, --config=FILE  x\nCommands:\n  init   make\n", "kms-env": "Subcommands:\n  run   run it\n",
              "kms-env run": "  -k, --key=KEY  x\n", "tests/run": "  --quick  x\n", "deploy/quickstart": "usage: x [start|stop]\n"}
 
