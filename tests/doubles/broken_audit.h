@@ -1,6 +1,6 @@
 /*
- * An audit log in memory that breaks on demand, in place of kmsd/audit: it counts, and keeps the order in which
- * records became durable. Appending and committing as in audit.h; the switches may be set by any thread.
+ * An audit log in memory that breaks on demand, in place of kmsd/audit: it counts, and keeps the order in
+ * which records became durable. Appending and committing as in audit.h; any thread may set the switches.
  */
 #ifndef KMS_TESTS_DOUBLES_BROKEN_AUDIT_H
 #define KMS_TESTS_DOUBLES_BROKEN_AUDIT_H

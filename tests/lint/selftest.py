@@ -44,7 +44,8 @@ NAMES = [(SERVICES, ROWS, {"ENABLE_KEY": "EnableKey"}, 0), (SERVICES, [], {}, 1)
          ({"KeyService": {"TurnOn": ("TurnOnRequest", "Empty")}}, [], {}, 3)]
 DOCS = [("see `base/err.h` and `tests/unit/base/test_{err,id}.c`", 0), ("see `base/no.h`", 1), ("[a](README.md#kmsd)", 0),
         ("[a](docs/no.md)", 1), ("[a](README.md#no-such)", 1), ("[a](https://x.test/)", 0), ("`man kmsctl`, `man no-such`", 1),
-        ("    kmsctl --endpoint h:1 key create --alias x  # why", 0), ("    kmsctl key creat", 1), ("    kmsctl key create --alia x", 1),
+        ("    kmsctl --endpoint h:1 key create --alias x  # why", 0), ("    kmsctl key creat", 1),
+        ("    kmsctl key create --alia x", 1),
         ("`kmsctl key`, `kmsctl frobnicate`", 1), ("    kmsd --config F init\n    kmsd --conf F init\n    kmsd start", 2),
         ("```\n$ sudo X=1 kms-env run --no-such -- app --any\n```", 1), ("`deploy/quickstart stop`, `deploy/quickstart halt`", 1),
         ("    tests/run --quick --slow", 1), ("    tests/no-such 1", 1), ("    kmsd -> hsm", 0)]

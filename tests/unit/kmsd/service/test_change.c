@@ -1,4 +1,4 @@
-/* Changes of stored state, and the tokens that make a repeated request answer with what the first one made. */
+/* Changes of stored state, and the tokens that give a repeated request the answer of the first. */
 #include "kmsd/service/change.h"
 
 #include <stdio.h>

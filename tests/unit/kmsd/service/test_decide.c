@@ -39,8 +39,8 @@ static void all_must_allow(void)
     };
     struct world world;
     world_open(&world, NULL);
-    KMS_OWN_KEY one = world_key(&world, 1, KMS_LEVEL_HSM, "Encrypt,ReEncryptFrom");
-    KMS_OWN_KEY two = world_key(&world, 2, KMS_LEVEL_HSM, "ReEncryptTo");
+    world_add_key(&world, 1, KMS_LEVEL_HSM, "Encrypt,ReEncryptFrom");
+    world_add_key(&world, 2, KMS_LEVEL_HSM, "ReEncryptTo");
     for (size_t i = 0; i < KMS_COUNT(cases); i++) {
         struct kms_call call;
         world_call(&world, &call, NULL);
@@ -84,7 +84,7 @@ static void a_stranger_learns_nothing(void)
                                            {WORLD_ARN "key/" KEY(1), WORLD_ARN "key/" KEY(9)}};
     struct world world;
     world_open(&world, NULL);
-    KMS_OWN_KEY one = world_key(&world, 1, KMS_LEVEL_HSM, "Encrypt");
+    world_add_key(&world, 1, KMS_LEVEL_HSM, "Encrypt");
     world_alias(&world, "alias/one", 1, false);
     world_alias(&world, "alias/old", 1, true);
     for (size_t i = 0; i < KMS_COUNT(names); i++) {
@@ -104,7 +104,7 @@ static void not_found_for_who_may_list(void)
     struct world world;
     world_open(&world, NULL);
     world_service_policy(&world, "lister", "ListKeys");
-    KMS_OWN_KEY one = world_key(&world, 1, KMS_LEVEL_HSM, "Encrypt");
+    world_add_key(&world, 1, KMS_LEVEL_HSM, "Encrypt");
     KMS_ASSERT_CODE(answer(&world, "lister", KEY(9), text), NOT_FOUND);
     CU_ASSERT_PTR_NOT_NULL(strstr(text, KEY(9)));
     KMS_ASSERT_CODE(answer(&world, "lister", "alias/none", text), NOT_FOUND);

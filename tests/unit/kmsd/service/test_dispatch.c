@@ -58,18 +58,26 @@ static const struct kms_method
     admin = {.rpc = "Admin", .action = KMS_ACT_DISABLE_KEY, .lane = KMS_LANE_ADMIN, FUNCTIONS},
     look = {.rpc = "Look", .action = KMS_ACT_DESCRIBE_KEY, .lane = KMS_LANE_ADMIN, FUNCTIONS};
 
-static struct kms_key *begin(struct world *world, const struct kms_authn_options *options)
+static struct kms_key *key; /* of this test */
+
+static void begin(struct world *world, const struct kms_authn_options *options)
 {
     memset(&script, 0, sizeof script);
     world_open(world, options);
-    return world_key(world, 1, KMS_LEVEL_HSM, "Encrypt,DisableKey,DescribeKey");
+    key = world_key(world, 1, KMS_LEVEL_HSM, "Encrypt,DisableKey,DescribeKey");
+}
+
+static void end(struct world *world)
+{
+    kms_key_unref(key);
+    world_close(world);
 }
 
 static void crypto_lane(void)
 {
     struct world world;
     struct kms_call call;
-    KMS_OWN_KEY key = begin(&world, NULL);
+    begin(&world, NULL);
     world_call(&world, &call, &crypto);
     CU_ASSERT_EQUAL(kms_dispatch_begin(&call), KMS_NEXT_HSM);
     CU_ASSERT_STRING_EQUAL(script.log, "gp");
@@ -78,7 +86,7 @@ static void crypto_lane(void)
     CU_ASSERT_STRING_EQUAL(script.log, "gpf");
     CU_ASSERT(call.stage == KMS_STAGE_FINISH && !kms_failed(call.err));
     kms_call_end(&call);
-    world_close(&world);
+    end(&world);
 }
 
 /* Each station can end the story; none behind it is reached, and the stage says where it was. */
@@ -107,7 +115,7 @@ static void where_it_ends(void)
     for (size_t i = 0; i < KMS_COUNT(cases); i++) {
         struct world world;
         struct kms_call call;
-        KMS_OWN_KEY key = begin(&world, NULL);
+        begin(&world, NULL);
         script.gather.code = cases[i].gather;
         script.plan.code = cases[i].plan;
         world_call_of(&world, &call, &crypto, cases[i].principal);
@@ -119,7 +127,7 @@ static void where_it_ends(void)
         CU_ASSERT_STRING_EQUAL(script.log, cases[i].log);
         CU_ASSERT_FALSE(call.silent);
         kms_call_end(&call);
-        world_close(&world);
+        end(&world);
     }
 }
 
@@ -127,12 +135,12 @@ static void a_deadline_ahead_is_none(void)
 {
     struct world world;
     struct kms_call call;
-    KMS_OWN_KEY key = begin(&world, NULL);
+    begin(&world, NULL);
     world_call(&world, &call, &crypto);
     call.deadline_us = kms_monotonic_us() + UINT64_C(3600000000);
     CU_ASSERT_EQUAL(kms_dispatch_begin(&call), KMS_NEXT_HSM);
     kms_call_end(&call);
-    world_close(&world);
+    end(&world);
 }
 
 static void admin_lane(void)
@@ -145,7 +153,7 @@ static void admin_lane(void)
         struct world world;
         struct kms_call call;
         bool attempt = false;
-        KMS_OWN_KEY key = begin(&world, NULL);
+        begin(&world, NULL);
         world_call(&world, &call, cases[i].method);
         CU_ASSERT_EQUAL(kms_dispatch_begin(&call), KMS_NEXT_ADMIN);
         CU_ASSERT_STRING_EQUAL(script.log, ""); /* nothing on the rpc thread */
@@ -159,7 +167,7 @@ static void admin_lane(void)
         CU_ASSERT_EQUAL(call.stage, KMS_STAGE_ACT);
         KMS_ASSERT_CODE(call.err, CONFLICT);
         kms_call_end(&call);
-        world_close(&world);
+        end(&world);
     }
 }
 
@@ -168,14 +176,14 @@ static void admin_refused(void)
     struct world world;
     struct kms_call call;
     bool attempt = false;
-    KMS_OWN_KEY key = begin(&world, NULL);
+    begin(&world, NULL);
     world_call_of(&world, &call, &admin, "stranger");
     CU_ASSERT_EQUAL(kms_dispatch_begin(&call), KMS_NEXT_ADMIN);
     CU_ASSERT_EQUAL(kms_dispatch_admin(&call, &attempt), KMS_NEXT_FINISH);
     KMS_ASSERT_CODE(call.err, ACCESS_DENIED);
     CU_ASSERT_FALSE(attempt);
     kms_call_end(&call);
-    world_close(&world);
+    end(&world);
 }
 
 /* An administrative call may wait for a thread; what its caller gave up meanwhile is not done. */
@@ -184,7 +192,7 @@ static void admin_too_late(void)
     struct world world;
     struct kms_call call;
     bool attempt = false;
-    KMS_OWN_KEY key = begin(&world, NULL);
+    begin(&world, NULL);
     world_call(&world, &call, &admin);
     CU_ASSERT_EQUAL(kms_dispatch_begin(&call), KMS_NEXT_ADMIN);
     call.deadline_us = 1; /* passed in the queue */
@@ -193,7 +201,7 @@ static void admin_too_late(void)
     CU_ASSERT_FALSE(attempt);
     CU_ASSERT_STRING_EQUAL(script.log, "");
     kms_call_end(&call);
-    world_close(&world);
+    end(&world);
 }
 
 /* Two refusals of a principal in a second are recorded; the third is silent and has another answer. */
@@ -203,7 +211,7 @@ static void too_many_refusals(void)
     static const enum kms_code want[] = {KMS_E_ACCESS_DENIED, KMS_E_ACCESS_DENIED, KMS_E_LIMIT_EXCEEDED,
                                          KMS_E_ACCESS_DENIED, KMS_E_OK};
     struct world world;
-    KMS_OWN_KEY key = begin(&world, NULL);
+    begin(&world, NULL);
     kms_identity *keep = NULL; /* a connection that stays: its entry, too */
     for (size_t i = 0; i < KMS_COUNT(who); i++) {
         struct kms_call call;
@@ -216,14 +224,14 @@ static void too_many_refusals(void)
         kms_call_end(&call);
     }
     kms_identity_unref(keep);
-    world_close(&world);
+    end(&world);
 }
 
 /* What fails after policy said yes is always recorded. */
 static void failures_of_the_entitled_are_recorded(void)
 {
     struct world world;
-    KMS_OWN_KEY key = begin(&world, NULL);
+    begin(&world, NULL);
     script.plan = KMS_FAIL(KEY_DISABLED);
     for (int i = 0; i < 10; i++) {
         struct kms_call call;
@@ -233,14 +241,14 @@ static void failures_of_the_entitled_are_recorded(void)
         CU_ASSERT_FALSE(call.silent);
         kms_call_end(&call);
     }
-    world_close(&world);
+    end(&world);
 }
 
 static void in_flight(void)
 {
     struct world world;
     struct kms_call one, two;
-    KMS_OWN_KEY key = begin(&world, &(struct kms_authn_options){.in_flight_per_principal = 1});
+    begin(&world, &(struct kms_authn_options){.in_flight_per_principal = 1});
     world_call(&world, &one, &crypto);
     CU_ASSERT_EQUAL(kms_dispatch_begin(&one), KMS_NEXT_HSM);
     world_call(&world, &two, &crypto);
@@ -252,14 +260,14 @@ static void in_flight(void)
     world_call(&world, &two, &crypto);
     CU_ASSERT_EQUAL(kms_dispatch_begin(&two), KMS_NEXT_HSM);
     kms_call_end(&two);
-    world_close(&world);
+    end(&world);
 }
 
 static void the_hsm_failed(void)
 {
     struct world world;
     struct kms_call call;
-    KMS_OWN_KEY key = begin(&world, NULL);
+    begin(&world, NULL);
     world_call(&world, &call, &crypto);
     CU_ASSERT_EQUAL(kms_dispatch_begin(&call), KMS_NEXT_HSM);
     call.job.err = KMS_FAIL(INVALID_CIPHERTEXT);
@@ -268,14 +276,14 @@ static void the_hsm_failed(void)
     CU_ASSERT_EQUAL(call.stage, KMS_STAGE_HSM);
     CU_ASSERT_STRING_EQUAL(script.log, "gp");
     kms_call_end(&call);
-    world_close(&world);
+    end(&world);
 }
 
 static void reserving(void)
 {
     struct world world;
     struct kms_call call;
-    KMS_OWN_KEY key = begin(&world, NULL);
+    begin(&world, NULL);
     struct kms_budget *budget = key->versions[0].budget;
     script.spends = true;
     world_call(&world, &call, &crypto);
@@ -291,7 +299,7 @@ static void reserving(void)
     for (int i = 0; i < 10; i++) KMS_ASSERT_OK(kms_budget_reserve(&world.core, key, 1, NULL));
     CU_ASSERT_EQUAL(atomic_load(&budget->block_log2), KMS_BUDGET_BLOCK_LOG2_MAX);
     kms_call_end(&call);
-    world_close(&world);
+    end(&world);
 }
 
 static void nothing_to_reserve(void)
@@ -299,7 +307,7 @@ static void nothing_to_reserve(void)
     struct world world;
     struct kms_call call;
     uint64_t granted;
-    KMS_OWN_KEY key = begin(&world, NULL);
+    begin(&world, NULL);
     script.spends = true;
     KMS_ASSERT_OK_FATAL(kms_keystore_reserve(
         world.core.store, &(struct kms_reservation){&key->id, 1, KMS_KEY_BUDGET, KMS_KEY_BUDGET}, &granted,
@@ -310,7 +318,7 @@ static void nothing_to_reserve(void)
     KMS_ASSERT_CODE(call.err, KEY_BUDGET_EXHAUSTED);
     CU_ASSERT_STRING_EQUAL(script.log, "gp");
     kms_call_end(&call);
-    world_close(&world);
+    end(&world);
 }
 
 /* Others spend every block before this call gets to it: it gives up, and does not encrypt beyond a block. */
@@ -318,7 +326,7 @@ static void starved(void)
 {
     struct world world;
     struct kms_call call;
-    KMS_OWN_KEY key = begin(&world, NULL);
+    begin(&world, NULL);
     script.spends = script.always_starved = true;
     world_call(&world, &call, &crypto);
     CU_ASSERT_EQUAL(kms_dispatch_begin(&call), KMS_NEXT_ADMIN);
@@ -326,7 +334,7 @@ static void starved(void)
     KMS_ASSERT_CODE(call.err, LIMIT_EXCEEDED);
     CU_ASSERT_STRING_EQUAL(script.log, "gpppp");
     kms_call_end(&call);
-    world_close(&world);
+    end(&world);
 }
 
 KMS_TEST_MAIN("service/dispatch", {"crypto lane", crypto_lane}, {"where it ends", where_it_ends},

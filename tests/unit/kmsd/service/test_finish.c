@@ -1,4 +1,4 @@
-/* Group commit: no record, no answer; one commit for all that wait; and what a broken audit log does to them. */
+/* Group commit: no record, no answer; one commit for all that wait; what a broken audit log does to them. */
 #include "kmsd/service/finish.h"
 
 #include <stdio.h>

@@ -49,7 +49,7 @@ static bool begins(const char *text, const char *with)
     return strncmp(text, with, strlen(with)) == 0;
 }
 
-/* What only looks is read; what uses key material is usage and in the crypto service; all else administers. */
+/* What only looks is read; what uses key material is usage, in the crypto service; all else administers. */
 static enum kms_action_class class_by_name(const struct kms_method *m)
 {
     if (begins(m->rpc, "Describe") || begins(m->rpc, "Get") || begins(m->rpc, "List")) return KMS_CLASS_READ;

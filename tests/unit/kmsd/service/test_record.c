@@ -1,4 +1,4 @@
-/* What the audit log is told of a call: who, what, on which key, decided how, and nothing of the plaintext. */
+/* What the audit log is told of a call: who, what, on which key, decided how; nothing of the plaintext. */
 #include "kmsd/service/record.h"
 
 #include <stdlib.h>

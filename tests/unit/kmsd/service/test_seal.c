@@ -83,7 +83,7 @@ static void data_keys(void)
     struct kms_access *access;
     struct kms_bytes aad;
     world_open(&world, NULL);
-    KMS_OWN_KEY key = world_key(&world, 1, KMS_LEVEL_SOFTWARE, "GenerateDataKey");
+    world_add_key(&world, 1, KMS_LEVEL_SOFTWARE, "GenerateDataKey");
     world_call(&world, &call, NULL);
     KMS_ASSERT_OK_FATAL(kms_access_named(&call, KMS_ACT_GENERATE_DATA_KEY, KEY(1), &access));
     KMS_ASSERT_OK_FATAL(kms_seal_plan(&call, access, &call.job.key, &aad));
@@ -108,7 +108,7 @@ static void not_without_budget(void)
     struct kms_access *access;
     struct kms_bytes aad = {0};
     world_open(&world, NULL);
-    KMS_OWN_KEY key = world_key(&world, 1, KMS_LEVEL_HSM, "Encrypt");
+    world_add_key(&world, 1, KMS_LEVEL_HSM, "Encrypt");
     world_call(&world, &call, NULL);
     KMS_ASSERT_OK_FATAL(kms_access_named(&call, KMS_ACT_ENCRYPT, KEY(1), &access));
     KMS_ASSERT_OK(kms_seal_plan(&call, access, &call.job.key, &aad));
@@ -168,7 +168,7 @@ static void opening(void)
     world_open(&world, NULL);
     KMS_OWN_KEY key = world_key(&world, 1, KMS_LEVEL_HSM, "Decrypt");
     KMS_OWN_KEY one = world_change(&world, key, true, 1);
-    KMS_OWN_KEY two = world_key(&world, 2, KMS_LEVEL_HSM, "Decrypt");
+    world_add_key(&world, 2, KMS_LEVEL_HSM, "Decrypt");
     world_alias(&world, "alias/one", 1, false);
     world_alias(&world, "alias/two", 2, false);
     world_alias(&world, "alias/gone", 1, true);
@@ -202,8 +202,8 @@ static void aliases_cannot_be_probed(void)
 {
     struct world world;
     world_open(&world, NULL);
-    KMS_OWN_KEY one = world_key(&world, 1, KMS_LEVEL_HSM, "Decrypt");
-    KMS_OWN_KEY two = world_key(&world, 2, KMS_LEVEL_HSM, "Decrypt");
+    world_add_key(&world, 1, KMS_LEVEL_HSM, "Decrypt");
+    world_add_key(&world, 2, KMS_LEVEL_HSM, "Decrypt");
     world_alias(&world, "alias/there", 2, false);
     struct kms_why said[2];
     for (int i = 0; i < 2; i++) {

@@ -100,6 +100,11 @@ struct kms_key *world_key(struct world *world, unsigned number, enum kms_level l
     return key;
 }
 
+void world_add_key(struct world *world, unsigned number, enum kms_level level, const char *actions)
+{
+    kms_key_unref(world_key(world, number, level, actions));
+}
+
 struct kms_key *world_change(struct world *world, struct kms_key *key, bool enabled, uint32_t more_versions)
 {
     struct kms_key *changed = NULL;

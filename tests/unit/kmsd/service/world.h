@@ -1,4 +1,4 @@
-/* What the tests of the stations stand on: calls, and a core with a real keystore, keyring, authn, policies. */
+/* What the tests of the stations stand on: calls, and a core with real keystore, keyring, authn, policies. */
 #ifndef KMS_TESTS_SERVICE_WORLD_H
 #define KMS_TESTS_SERVICE_WORLD_H
 
@@ -23,9 +23,10 @@ kms_policy *world_policy(const char *principal, const char *actions, bool servic
 void world_service_policy(struct world *world, const char *principal, const char *actions);
 
 struct kms_id world_id(unsigned number);
-/* Key `number` in the keyring, one version per entry of "wrapped", usable by principal for actions. */
+/* Key `number` in the keyring, one version; its policy lets "app" do actions. The caller owns a reference. */
 struct kms_key *world_key(struct world *world, unsigned number, enum kms_level level, const char *actions);
-/* The same key with one change: a new generation in the keyring. The caller owns a reference, as above. */
+void world_add_key(struct world *world, unsigned number, enum kms_level level, const char *actions);
+/* The same key with one change: a new generation in the keyring. The caller owns a reference. */
 struct kms_key *world_change(struct world *world, struct kms_key *key, bool enabled, uint32_t more_versions);
 void world_alias(struct world *world, const char *name, unsigned number, bool deleted);
 
