@@ -72,21 +72,42 @@ bool kms_unbase64(struct kms_bytes text, uint8_t *data, size_t *ret_len)
     return true;
 }
 
+#if defined(__x86_64__)
+/* The processor's own instruction (SSE 4.2), eight bytes at a time. */
+__attribute__((target("sse4.2"))) static uint32_t crc32c_by_processor(uint32_t crc, struct kms_bytes data)
+{
+    uint64_t wide = crc, word;
+    size_t at = 0;
+    for (; at + sizeof word <= data.len; at += sizeof word) {
+        memcpy(&word, data.ptr + at, sizeof word);
+        wide = __builtin_ia32_crc32di(wide, word);
+    }
+    crc = (uint32_t)wide;
+    for (; at < data.len; at++) crc = __builtin_ia32_crc32qi(crc, data.ptr[at]);
+    return crc;
+}
+#endif
+
+uint32_t kms_crc32c_portable(uint32_t crc, struct kms_bytes data)
+{
+    static const uint32_t table[16] = {
+        /* of each half byte, polynomial 0x82f63b78 (reversed) */
+        0x00000000, 0x105ec76f, 0x20bd8ede, 0x30e349b1, 0x417b1dbc, 0x5125dad3, 0x61c69362, 0x7198540d,
+        0x82f63b78, 0x92a8fc17, 0xa24bb5a6, 0xb21572c9, 0xc38d26c4, 0xd3d3e1ab, 0xe330a81a, 0xf36e6f75,
+    };
+    crc = ~crc;
+    for (size_t i = 0; i < data.len; i++) {
+        crc ^= data.ptr[i];
+        crc = crc >> 4 ^ table[crc & 15];
+        crc = crc >> 4 ^ table[crc & 15];
+    }
+    return ~crc;
+}
+
 uint32_t kms_crc32c(uint32_t crc, struct kms_bytes data)
 {
-    static uint32_t table[256];
-    static _Bool ready; /* every thread that races here writes the same values */
-    if (!__atomic_load_n(&ready, __ATOMIC_ACQUIRE)) {
-        for (uint32_t i = 0; i < 256; i++) {
-            uint32_t v = i;
-            for (int bit = 0; bit < 8; bit++)
-                v = v & 1 ? v >> 1 ^ 0x82f63b78u : v >> 1; /* reversed polynomial */
-            __atomic_store_n(&table[i], v, __ATOMIC_RELAXED);
-        }
-        __atomic_store_n(&ready, 1, __ATOMIC_RELEASE);
-    }
-    crc = ~crc;
-    for (size_t i = 0; i < data.len; i++)
-        crc = crc >> 8 ^ __atomic_load_n(&table[(crc ^ data.ptr[i]) & 0xff], __ATOMIC_RELAXED);
-    return ~crc;
+#if defined(__x86_64__)
+    if (__builtin_cpu_supports("sse4.2")) return ~crc32c_by_processor(~crc, data);
+#endif
+    return kms_crc32c_portable(crc, data);
 }

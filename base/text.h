@@ -18,5 +18,7 @@ bool kms_unbase64(struct kms_bytes text, uint8_t *data, size_t *ret_len);
 /* CRC-32C (Castagnoli, RFC 3720 appendix B.4), as Google's KMS uses it. crc is 0 to begin, or the last
  * result. */
 uint32_t kms_crc32c(uint32_t crc, struct kms_bytes data);
+/* The same without the processor's help, where it has none. */
+uint32_t kms_crc32c_portable(uint32_t crc, struct kms_bytes data);
 
 #endif

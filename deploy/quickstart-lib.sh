@@ -186,7 +186,8 @@ quickstart_run() {
     kms_say "Starting kmsd on 127.0.0.1:$KMSD_PORT (log: $KMSD_HOME/kmsd.log)"
     # shellcheck disable=SC2016 # the inner shell expands
     kms_as_root env SOFTHSM2_CONF="$KMSD_HOME/etc/softhsm2.conf" setsid bash -c \
-        'echo $$ >"$1/kmsd.pid"; exec "$1/usr/sbin/kmsd" --config "$1/etc/kmsd.yaml"' - "$KMSD_HOME" </dev/null >"$KMSD_HOME/kmsd.log" 2>&1 &
+        'echo $$ >"$1/kmsd.pid"; exec "$1/usr/sbin/kmsd" --config "$1/etc/kmsd.yaml"' - "$KMSD_HOME" \
+        </dev/null >"$KMSD_HOME/kmsd.log" 2>&1 &
     disown
     local i
     for ((i = 0; i < 300; i++)); do

@@ -73,6 +73,11 @@ static kms_err init_token(struct kms_worker *w)
     return kms_roots_make(w->token, &w->hello.why);
 }
 
+static kms_err fill_ivs(void *token, uint8_t *to, size_t len)
+{
+    return kms_token_random(token, to, len);
+}
+
 static kms_err serve_token(struct kms_worker *w, uint32_t cached_keys)
 {
     KMS_TRY(kms_roots_load(w->token, &w->roots, &w->hello.why));
@@ -81,6 +86,7 @@ static kms_err serve_token(struct kms_worker *w, uint32_t cached_keys)
     struct kms_key_budget budget = kms_headroom_keys(cached_keys);
     KMS_TRY(kms_keyring_new(w->token, &w->roots, &budget, &w->keyring));
     KMS_TRY(kms_software_new(&w->software));
+    w->ivs.fill = fill_ivs;
     w->scratch = kms_locked_alloc(KMS_SCRATCH_BYTES);
     return w->scratch != NULL ? KMS_OK : KMS_FAIL(NO_MEMORY);
 }

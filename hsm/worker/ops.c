@@ -15,7 +15,7 @@ static kms_err seal(struct kms_worker *w, const struct kms_hsm_key *key, struct 
     }
     struct kms_gcm gcm = {.key = opened->object, .aad = aad, .input = input};
     size_t len;
-    KMS_TRY(kms_token_random(w->token, gcm.iv, sizeof gcm.iv));
+    KMS_TRY(kms_nonces_take(&w->ivs, w->token, gcm.iv, sizeof gcm.iv));
     KMS_TRY(kms_token_encrypt(w->token, &gcm, out + sizeof gcm.iv, input.len + KMS_GCM_TAG_BYTES, &len));
     kms_copy(out, gcm.iv, sizeof gcm.iv);
     *ret_len = sizeof gcm.iv + len;

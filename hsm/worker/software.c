@@ -18,12 +18,20 @@ struct kms_software {
     EVP_CIPHER *cipher;
     EVP_CIPHER_CTX *seal, *open; /* prepared once: a message sets key and IV */
     uint8_t *key;                /* 32 bytes of locked memory */
+    struct kms_nonces nonces;    /* N and IV */
 };
+
+static kms_err fill_nonces(void *source, uint8_t *to, size_t len)
+{
+    (void)source;
+    return RAND_bytes(to, (int)len) == 1 ? KMS_OK : KMS_FAIL(INTERNAL);
+}
 
 kms_err kms_software_new(kms_software **ret_software)
 {
     kms_software *s = calloc(1, sizeof *s);
     if (s == NULL) return KMS_FAIL(NO_MEMORY);
+    s->nonces.fill = fill_nonces;
     s->cipher = EVP_CIPHER_fetch(NULL, "AES-256-GCM", NULL);
     s->seal = EVP_CIPHER_CTX_new();
     s->open = EVP_CIPHER_CTX_new();
@@ -71,7 +79,7 @@ kms_err kms_software_seal(kms_software *software, kms_digest *backing, struct km
     EVP_CIPHER_CTX *ctx = software->seal;
     uint8_t *iv = out + N_BYTES, *body = iv + IV_BYTES;
     int len;
-    if (RAND_priv_bytes(out, N_BYTES + IV_BYTES) != 1) return KMS_FAIL(INTERNAL);
+    KMS_TRY(kms_nonces_take(&software->nonces, NULL, out, N_BYTES + IV_BYTES));
     KMS_TRY(derive(software, backing, out));
     bool ok = EVP_EncryptInit_ex2(ctx, NULL, software->key, iv, NULL) == 1 && update(ctx, true, NULL, aad) &&
               update(ctx, true, body, input) && EVP_EncryptFinal_ex(ctx, body + input.len, &len) == 1 &&

@@ -35,6 +35,15 @@ KMS_MUST_USE kms_err kms_seal_key(kms_token *token, kms_object seal, enum kms_se
 KMS_MUST_USE kms_err kms_unseal_key(kms_token *token, kms_object seal, enum kms_seal_purpose purpose,
                                     struct kms_bytes aad, struct kms_bytes sealed, uint8_t key[64]);
 
+/* nonces.c: random bytes fetched many at a time. They become public with the message that uses them; the
+ * worker never forks, so none is used twice. */
+struct kms_nonces {
+    kms_err (*fill)(void *source, uint8_t *to, size_t len);
+    size_t left; /* bytes at the end of the store that are not used yet */
+    uint8_t bytes[1024];
+};
+KMS_MUST_USE kms_err kms_nonces_take(struct kms_nonces *nonces, void *source, uint8_t *out, size_t len);
+
 /* software.c: AES-256-GCM by OpenSSL under a key derived for each message (SP 800-108r1). */
 typedef struct kms_software kms_software;
 KMS_MUST_USE kms_err kms_software_new(kms_software **ret_software);
@@ -77,7 +86,8 @@ struct kms_worker {
     struct kms_roots roots;
     kms_keyring *keyring;
     kms_software *software;
-    uint8_t *scratch; /* KMS_SCRATCH_BYTES of locked memory: plaintext between two keys, key material */
+    struct kms_nonces ivs; /* of the token, for HSM level */
+    uint8_t *scratch;      /* KMS_SCRATCH_BYTES of locked memory: plaintext between two keys, key material */
     struct kms_hello hello;
     struct kms_worker_page *page;
     int socket;

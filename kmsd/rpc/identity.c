@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "kmsd/rpc/cork.h"
+
 enum { WAYS = 4, SETS_MIN = 16, SETS_MAX = 1024 };
 
 struct entry {
@@ -16,6 +18,8 @@ struct entry {
     size_t pem_len;
     kms_identity *identity; /* NULL: refused, as refusal says */
     struct kms_why *refusal;
+    char peer[KMS_CALL_TEXT_BYTES]; /* whose socket this is: another connection may get the same context */
+    int socket;
 };
 
 struct kms_certificates {
@@ -79,11 +83,28 @@ static kms_err answer(const struct entry *e, kms_identity **ret_identity, struct
     return KMS_OK;
 }
 
+static struct entry *set_of(kms_certificates *certificates, const void *context)
+{
+    uint64_t hash = (uint64_t)(uintptr_t)context * UINT64_C(0x9e3779b97f4a7c15); /* golden ratio */
+    return &certificates->entries[(hash >> 40) % certificates->sets * WAYS];
+}
+
+int kms_certificates_socket(kms_certificates *certificates, const void *context, const char *peer)
+{
+    struct entry *set = set_of(certificates, context);
+    for (size_t i = 0; i < WAYS; i++) {
+        if (set[i].context != context) continue;
+        if (strcmp(set[i].peer, peer) == 0) return set[i].socket;
+        snprintf(set[i].peer, sizeof set[i].peer, "%s", peer);
+        return set[i].socket = kms_cork_find(peer);
+    }
+    return -1;
+}
+
 kms_err kms_certificates_find(kms_certificates *certificates, const void *context, struct kms_bytes pem,
                               kms_identity **ret_identity, struct kms_why *why)
 {
-    uint64_t hash = (uint64_t)(uintptr_t)context * UINT64_C(0x9e3779b97f4a7c15); /* golden ratio */
-    struct entry *set = &certificates->entries[(hash >> 40) % certificates->sets * WAYS];
+    struct entry *set = set_of(certificates, context);
     struct entry *victim = &set[certificates->next++ % WAYS];
     for (size_t i = 0; i < WAYS; i++) {
         if (set[i].context == NULL && victim->context != context) victim = &set[i];
@@ -128,7 +149,8 @@ void kms_source_ip(const char *peer, char *text, size_t text_cap)
 }
 
 /* One certificate a connection: the context is gRPC's own object for it. */
-static kms_err identify_tls(kms_certificates *certificates, grpc_call *grpc_call, struct kms_call *call)
+static kms_err identify_tls(kms_certificates *certificates, grpc_call *grpc_call, struct kms_call *call,
+                            int *ret_socket)
 {
     grpc_auth_context *context = grpc_call_auth_context(grpc_call);
     const grpc_auth_property *pem = NULL;
@@ -143,13 +165,15 @@ static kms_err identify_tls(kms_certificates *certificates, grpc_call *grpc_call
     else
         err = kms_certificates_find(certificates, context, kms_bytes_of(pem->value, pem->value_length),
                                     &call->identity, &call->why);
+    if (!kms_failed(err)) *ret_socket = kms_certificates_socket(certificates, context, call->peer);
     if (context != NULL) grpc_auth_context_release(context);
     return err;
 }
 
 kms_err kms_identify(kms_certificates *certificates, kms_peers *peers, grpc_call *grpc_call,
-                     struct kms_call *call)
+                     struct kms_call *call, int *ret_socket)
 {
+    *ret_socket = -1;
     char *peer = grpc_call_get_peer(grpc_call);
     if (peer == NULL) return KMS_FAIL(UNAUTHENTICATED);
     if (strncmp(peer, "fd:", 3) == 0) {
@@ -164,5 +188,5 @@ kms_err kms_identify(kms_certificates *certificates, kms_peers *peers, grpc_call
         kms_why_set(&call->why, "the address of the peer is not known");
         return KMS_FAIL(UNAUTHENTICATED);
     }
-    return identify_tls(certificates, grpc_call, call);
+    return identify_tls(certificates, grpc_call, call, ret_socket);
 }

@@ -24,10 +24,14 @@ void kms_certificates_free(kms_certificates *certificates); /* NULL is a no-op *
 KMS_MUST_USE kms_err kms_certificates_find(kms_certificates *certificates, const void *context,
                                            struct kms_bytes pem, kms_identity **ret_identity,
                                            struct kms_why *why);
+/* The socket of the connection that context belongs to now and peer is at, for cork.h; -1: not known. After
+ * kms_certificates_find. */
+int kms_certificates_socket(kms_certificates *certificates, const void *context, const char *peer);
 
-/* UNAUTHENTICATED with the cause in call->why; peer and source_ip are filled either way. */
+/* UNAUTHENTICATED with the cause in call->why; peer and source_ip are filled either way. *ret_socket: of
+ * a TCP connection, else -1 (cork.h). */
 KMS_MUST_USE kms_err kms_identify(kms_certificates *certificates, kms_peers *peers, grpc_call *grpc_call,
-                                  struct kms_call *call);
+                                  struct kms_call *call, int *ret_socket);
 
 /* gRPC's "ipv4:A:PORT" or "ipv6:%5BA%5D:PORT" to the address alone, "" when it is neither. */
 void kms_source_ip(const char *peer, char *text, size_t text_cap);

@@ -96,5 +96,6 @@ void kms_slot_reply(struct kms_call *call); /* on the thread of its queue */
 void kms_slots_free(struct kms_queue *queue);
 grpc_call *kms_slot_grpc_call(const struct kms_call *call);
 struct kms_queue *kms_slot_queue(const struct kms_call *call);
+int kms_slot_socket(const struct kms_call *call); /* for cork.h */
 
 #endif

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "base/log.h"
+#include "kmsd/rpc/cork.h"
 #include "kmsd/rpc/internal.h"
 
 /* The queue whose thread this is. */
@@ -11,12 +12,17 @@ static _Thread_local struct kms_queue *here;
 
 static void reply_all(struct kms_call *calls)
 {
+    struct kms_cork cork = {.count = 0};
+    for (const struct kms_call *call = calls; call != NULL; call = call->next)
+        kms_cork_add(&cork, kms_slot_socket(call));
+    kms_cork_hold(&cork);
     while (calls != NULL) {
         struct kms_call *call = calls;
         calls = call->next;
         call->next = NULL;
         kms_slot_reply(call);
     }
+    kms_cork_let_go(&cork);
 }
 
 static void fire_back(struct kms_tag *tag, bool ok)

@@ -34,6 +34,7 @@ struct kms_slot {
     grpc_metadata trailer;
     bool refused; /* status_text and trailer are set */
     int cancelled;
+    int socket; /* of its TCP connection, -1: none that is known */
     struct kms_call call;
 };
 
@@ -44,6 +45,10 @@ grpc_call *kms_slot_grpc_call(const struct kms_call *call)
 struct kms_queue *kms_slot_queue(const struct kms_call *call)
 {
     return ((const struct kms_slot *)call->transport)->queue;
+}
+int kms_slot_socket(const struct kms_call *call)
+{
+    return ((const struct kms_slot *)call->transport)->socket;
 }
 
 /* --- waiting --- */
@@ -190,7 +195,7 @@ static void begin(struct kms_slot *slot, bool too_many)
     call->started_us = kms_now_us();
     call->deadline_us = deadline_us(slot->deadline);
     read_metadata(&slot->metadata, call);
-    call->err = kms_identify(queue->certificates, rpc->peers, slot->grpc_call, call);
+    call->err = kms_identify(queue->certificates, rpc->peers, slot->grpc_call, call, &slot->socket);
     if (!kms_failed(call->err) && too_many) {
         kms_why_set(&call->why, "%u calls are active already", rpc->options.calls);
         call->err = KMS_FAIL(LIMIT_EXCEEDED);

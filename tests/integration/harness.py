@@ -19,22 +19,65 @@ ADMIN, APP, OTHER, OFFICER = (f"spiffe://example.org/{name}" for name in ("admin
 
 SERVICE_POLICY = {
     "Statement": [
-        {"Sid": "Administrators", "Effect": "Allow", "Principal": {"AWS": [ADMIN, "spiffe://example.org/admin2"]},
-         "Action": ["kms:CreateKey", "kms:ListKeys", "kms:ListAliases", "kms:GetStatus"], "Resource": "*"},
-        {"Sid": "Random", "Effect": "Allow", "Principal": {"AWS": [APP, OTHER]}, "Action": "kms:GenerateRandom", "Resource": "*"},
-        {"Sid": "Officer", "Effect": "Allow", "Principal": {"AWS": OFFICER}, "Action": "kms:GetStatus", "Resource": "*"},
+        {
+            "Sid": "Administrators",
+            "Effect": "Allow",
+            "Principal": {"AWS": [ADMIN, "spiffe://example.org/admin2"]},
+            "Action": ["kms:CreateKey", "kms:ListKeys", "kms:ListAliases", "kms:GetStatus"],
+            "Resource": "*",
+        },
+        {
+            "Sid": "Random",
+            "Effect": "Allow",
+            "Principal": {"AWS": [APP, OTHER]},
+            "Action": "kms:GenerateRandom",
+            "Resource": "*",
+        },
+        {
+            "Sid": "Officer",
+            "Effect": "Allow",
+            "Principal": {"AWS": OFFICER},
+            "Action": "kms:GetStatus",
+            "Resource": "*",
+        },
     ]
 }
 
-ADMIN_ACTIONS = ["kms:Create*", "kms:Update*", "kms:Delete*", "kms:Put*", "kms:Enable*", "kms:Disable*", "kms:RotateKeyOnDemand",
-                 "kms:Describe*", "kms:Get*", "kms:List*"]
+ADMIN_ACTIONS = [
+    "kms:Create*",
+    "kms:Update*",
+    "kms:Delete*",
+    "kms:Put*",
+    "kms:Enable*",
+    "kms:Disable*",
+    "kms:RotateKeyOnDemand",
+    "kms:Describe*",
+    "kms:Get*",
+    "kms:List*",
+]
 USE_ACTIONS = ["kms:Encrypt", "kms:Decrypt", "kms:ReEncrypt*", "kms:GenerateDataKey*", "kms:DescribeKey"]
 
 
 def key_policy(admins=(ADMIN,), users=(APP,)):
-    statements = [{"Sid": "Admin", "Effect": "Allow", "Principal": {"AWS": list(admins)}, "Action": ADMIN_ACTIONS, "Resource": "*"}]
+    statements = [
+        {
+            "Sid": "Admin",
+            "Effect": "Allow",
+            "Principal": {"AWS": list(admins)},
+            "Action": ADMIN_ACTIONS,
+            "Resource": "*",
+        }
+    ]
     if users:
-        statements.append({"Sid": "Use", "Effect": "Allow", "Principal": {"AWS": list(users)}, "Action": USE_ACTIONS, "Resource": "*"})
+        statements.append(
+            {
+                "Sid": "Use",
+                "Effect": "Allow",
+                "Principal": {"AWS": list(users)},
+                "Action": USE_ACTIONS,
+                "Resource": "*",
+            }
+        )
     return json.dumps({"Version": "2012-10-17", "Statement": statements})
 
 
@@ -83,16 +126,61 @@ class Certificates:
         self.sign("server", "subjectAltName=DNS:localhost,IP:127.0.0.1")
 
     def ca(self, name):
-        run("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "30",
-            "-subj", f"/CN={name}", "-keyout", self.dir / f"{name}.key", "-out", self.dir / f"{name}.pem")
+        run(
+            "openssl",
+            "req",
+            "-x509",
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:P-256",
+            "-nodes",
+            "-days",
+            "30",
+            "-subj",
+            f"/CN={name}",
+            "-keyout",
+            self.dir / f"{name}.key",
+            "-out",
+            self.dir / f"{name}.pem",
+        )
 
     def sign(self, name, extension, ca="ca", days="30", cn=None):
         ext = self.dir / f"{name}.ext"
         ext.write_text(extension + "\n")
-        run("openssl", "req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", f"/CN={cn or name}",
-            "-keyout", self.dir / f"{name}.key", "-out", self.dir / f"{name}.csr")
-        run("openssl", "x509", "-req", "-in", self.dir / f"{name}.csr", "-CA", self.dir / f"{ca}.pem", "-CAkey", self.dir / f"{ca}.key",
-            "-CAcreateserial", "-days", days, "-extfile", ext, "-out", self.dir / f"{name}.pem")
+        run(
+            "openssl",
+            "req",
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:P-256",
+            "-nodes",
+            "-subj",
+            f"/CN={cn or name}",
+            "-keyout",
+            self.dir / f"{name}.key",
+            "-out",
+            self.dir / f"{name}.csr",
+        )
+        run(
+            "openssl",
+            "x509",
+            "-req",
+            "-in",
+            self.dir / f"{name}.csr",
+            "-CA",
+            self.dir / f"{ca}.pem",
+            "-CAkey",
+            self.dir / f"{ca}.key",
+            "-CAcreateserial",
+            "-days",
+            days,
+            "-extfile",
+            ext,
+            "-out",
+            self.dir / f"{name}.pem",
+        )
         os.chmod(self.dir / f"{name}.key", 0o600)
         return self.dir / f"{name}.pem"
 
@@ -111,18 +199,33 @@ class Service:
         self.certs = Certificates(self.dir / "certs")
         self.process = None
         self.port = 0
-        self.environment = dict(os.environ, SOFTHSM2_CONF=str(self.dir / "softhsm2.conf"), **options.pop("environment", {}))
+        self.environment = dict(
+            os.environ, SOFTHSM2_CONF=str(self.dir / "softhsm2.conf"), **options.pop("environment", {})
+        )
         if os.geteuid() != 0:  # LeakSanitizer needs ptrace, which a process that is not dumpable refuses
             self.environment["ASAN_OPTIONS"] = self.environment.get("ASAN_OPTIONS", "") + ":detect_leaks=0"
         for name in ("tokens", "audit", "state"):
             (self.dir / name).mkdir()
-        (self.dir / "softhsm2.conf").write_text(f"directories.tokendir = {self.dir}/tokens\nobjectstore.backend = file\nlog.level = ERROR\n")
+        (self.dir / "softhsm2.conf").write_text(
+            f"directories.tokendir = {self.dir}/tokens\nobjectstore.backend = file\nlog.level = ERROR\n"
+        )
         self.token("kmsd")
         self.service_policy(SERVICE_POLICY)
         self.write_config(**options)
 
     def token(self, label, pin="4711-test"):
-        run("softhsm2-util", "--init-token", "--free", "--label", label, "--pin", pin, "--so-pin", "so-" + pin, env=self.environment)
+        run(
+            "softhsm2-util",
+            "--init-token",
+            "--free",
+            "--label",
+            label,
+            "--pin",
+            pin,
+            "--so-pin",
+            "so-" + pin,
+            env=self.environment,
+        )
         self.pin_file = self.dir / "pin"
         self.pin_file.write_text(pin + "\n")
         self.pin_file.chmod(0o600)
@@ -134,12 +237,23 @@ class Service:
         path.write_text(document if isinstance(document, str) else json.dumps(document))
         path.chmod(0o444)
 
-    def write_config(self, extra="", listen="127.0.0.1:0", unix="", label="kmsd", module="/usr/lib/softhsm/libsofthsm2.so", **sections):
+    def write_config(
+        self,
+        extra="",
+        listen="127.0.0.1:0",
+        unix="",
+        label="kmsd",
+        module="/usr/lib/softhsm/libsofthsm2.so",
+        **sections,
+    ):
         base = {
             "tls": {"cert": "certs/server.pem", "key": "certs/server.key", "client_ca": "certs/ca.pem"},
             "policy": {"service": "service-policy.json"},
-            "hsm": {"uri": f'"pkcs11:token={label}?module-path={module}&pin-source=file:{self.dir}/pin"', "worker_path": str(BIN / "kms-hsm"),
-                    "workers": "2"},
+            "hsm": {
+                "uri": f'"pkcs11:token={label}?module-path={module}&pin-source=file:{self.dir}/pin"',
+                "worker_path": str(BIN / "kms-hsm"),
+                "workers": "2",
+            },
             "keystore": {"path": "state/keystore.db"},
             "audit": {"dir": "audit", "segment": "1MiB"},
             "limits": {"rate_per_principal": "0", "refused_per_second": "100000"},
@@ -165,8 +279,13 @@ class Service:
     def start(self, *arguments, wrapper=()):
         self.log = open(self.dir / "kmsd.log", "ab")
         offset = self.log.tell()
-        self.process = subprocess.Popen([*wrapper, str(BIN / "kmsd"), "--config", str(self.config), *arguments], env=self.environment,
-                                        stderr=self.log, stdout=self.log, stdin=subprocess.DEVNULL)
+        self.process = subprocess.Popen(
+            [*wrapper, str(BIN / "kmsd"), "--config", str(self.config), *arguments],
+            env=self.environment,
+            stderr=self.log,
+            stdout=self.log,
+            stdin=subprocess.DEVNULL,
+        )
 
         def ready():
             text = self.log_text(offset)
@@ -175,6 +294,7 @@ class Service:
             if self.process.poll() is not None:
                 raise AssertionError(f"kmsd ended with {self.process.returncode}:\n{text}")
             return None
+
         text = wait_for(ready, 60, "kmsd ready")
         self.port = int(text.split("tls_port=")[1].split()[0])
         return self
@@ -218,7 +338,9 @@ class Service:
 
     def verify_audit(self):
         """kmsctl's word that the chain is whole, as a dict."""
-        return json.loads(run(BIN / "kmsctl", "audit", "verify", "--dir", self.dir / "audit", "--output", "json").stdout)
+        return json.loads(
+            run(BIN / "kmsctl", "audit", "verify", "--dir", self.dir / "audit", "--output", "json").stdout
+        )
 
     # -- clients --
 
@@ -227,13 +349,29 @@ class Service:
 
     def kmsctl(self, uri, *arguments, **options):
         name = self.certs.client(uri)
-        return run(BIN / "kmsctl", "--endpoint", f"localhost:{self.port}", "--ca", self.certs.dir / "ca.pem", "--cert",
-                   self.certs.dir / f"{name}.pem", "--key", self.certs.dir / f"{name}.key", *arguments, **options)
+        return run(
+            BIN / "kmsctl",
+            "--endpoint",
+            f"localhost:{self.port}",
+            "--ca",
+            self.certs.dir / "ca.pem",
+            "--cert",
+            self.certs.dir / f"{name}.pem",
+            "--key",
+            self.certs.dir / f"{name}.key",
+            *arguments,
+            **options,
+        )
 
     def client_environment(self, uri):
         name = self.certs.client(uri)
-        return dict(self.environment, KMS_ENDPOINT=f"localhost:{self.port}", KMS_CA=str(self.certs.dir / "ca.pem"),
-                    KMS_CERT=str(self.certs.dir / f"{name}.pem"), KMS_KEY_FILE=str(self.certs.dir / f"{name}.key"))
+        return dict(
+            self.environment,
+            KMS_ENDPOINT=f"localhost:{self.port}",
+            KMS_CA=str(self.certs.dir / "ca.pem"),
+            KMS_CERT=str(self.certs.dir / f"{name}.pem"),
+            KMS_KEY_FILE=str(self.certs.dir / f"{name}.key"),
+        )
 
     def records(self, **wanted):
         """Audit records, oldest first; the live file ends in NULs."""
@@ -256,6 +394,7 @@ class Failure(Exception):
 
     def __init__(self, error):
         import kms_rpc_status_pb2 as status_pb2
+
         self.code = error.code().name
         self.message = error.details()
         self.reason = self.request_id = None
@@ -277,17 +416,26 @@ class Client:
     def __init__(self, service, uri, certificate=None, ca="ca", unix=None, target=None):
         import grpc
         from kms.v1 import crypto_pb2, keys_pb2, system_pb2
+
         self.grpc = grpc
         self.modules = {"CryptoService": crypto_pb2, "KeyService": keys_pb2, "SystemService": system_pb2}
         if unix:
-            self.channel = grpc.insecure_channel(f"unix:{unix}", options=[("grpc.use_local_subchannel_pool", 1)])
+            self.channel = grpc.insecure_channel(
+                f"unix:{unix}", options=[("grpc.use_local_subchannel_pool", 1)]
+            )
             return
         directory = service.certs.dir
         name = certificate or service.certs.client(uri)
-        credentials = grpc.ssl_channel_credentials((directory / f"{ca}.pem").read_bytes(), (directory / f"{name}.key").read_bytes(),
-                                                   (directory / f"{name}.pem").read_bytes())
-        self.channel = grpc.secure_channel(target or f"localhost:{service.port}", credentials,
-                                           options=[("grpc.use_local_subchannel_pool", 1)])
+        credentials = grpc.ssl_channel_credentials(
+            (directory / f"{ca}.pem").read_bytes(),
+            (directory / f"{name}.key").read_bytes(),
+            (directory / f"{name}.pem").read_bytes(),
+        )
+        self.channel = grpc.secure_channel(
+            target or f"localhost:{service.port}",
+            credentials,
+            options=[("grpc.use_local_subchannel_pool", 1)],
+        )
 
     def __enter__(self):
         return self
@@ -320,17 +468,24 @@ class Client:
         path, request, reply = self.method(name)
 
         def call(timeout=20, metadata=None, compression=None, **fields):
-            function = self.channel.unary_unary(path, request_serializer=request.SerializeToString, response_deserializer=reply.FromString)
+            function = self.channel.unary_unary(
+                path, request_serializer=request.SerializeToString, response_deserializer=reply.FromString
+            )
             try:
-                return function(request(**fields), timeout=timeout, metadata=metadata, compression=compression)
+                return function(
+                    request(**fields), timeout=timeout, metadata=metadata, compression=compression
+                )
             except self.grpc.RpcError as error:
                 raise Failure(error) from None
+
         return call
 
     def start(self, name, metadata=None, **fields):
         """A call under way (grpc future)."""
         path, request, reply = self.method(name)
-        function = self.channel.unary_unary(path, request_serializer=request.SerializeToString, response_deserializer=reply.FromString)
+        function = self.channel.unary_unary(
+            path, request_serializer=request.SerializeToString, response_deserializer=reply.FromString
+        )
         return function.future(request(**fields), timeout=30, metadata=metadata)
 
 

@@ -45,7 +45,9 @@ class Load:
     def progress(self, calls=20, seconds=30):
         """Waits until so many more actions have ended well."""
         goal = len(self.done) + calls
-        wait_for(lambda: len(self.done) >= goal, seconds, f"{calls} more calls (failures: {self.failures[-3:]})")
+        wait_for(
+            lambda: len(self.done) >= goal, seconds, f"{calls} more calls (failures: {self.failures[-3:]})"
+        )
 
     def __exit__(self, *_):
         self.stopping.set()

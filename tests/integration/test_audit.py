@@ -15,13 +15,15 @@ from harness import ADMIN, APP, BIN, OTHER, ROOT, Failure, Service, key_policy
 from load import correlated
 
 PLAINTEXT = b"plaintext-" + uuid.uuid4().hex.encode()
-CONTEXT = {"tenant": "Müller & Co \"x\"\n", "purpose": "test"}
+CONTEXT = {"tenant": 'Müller & Co "x"\n', "purpose": "test"}
 
 
 def fields():
     """From the dictionary: names of members by the object they stand in."""
     names = collections.defaultdict(set)
-    for parent, name in re.findall(r'KMS_FIELD\(\w+,\s*"(\w*)",\s*"(\w+)"', (ROOT / "kmsd/audit/fields.def").read_text()):
+    for parent, name in re.findall(
+        r'KMS_FIELD\(\w+,\s*"(\w*)",\s*"(\w+)"', (ROOT / "kmsd/audit/fields.def").read_text()
+    ):
         names[parent].add(name)
     return names
 
@@ -46,7 +48,9 @@ class Methods:
         self.key, self.other = service.new_key(), service.new_key()
         self.alias = "alias/audit-" + uuid.uuid4().hex[:8]
         with service.client(APP) as app:
-            self.blob = app.Encrypt(key_id=self.key, plaintext=PLAINTEXT, encryption_context=CONTEXT).ciphertext_blob
+            self.blob = app.Encrypt(
+                key_id=self.key, plaintext=PLAINTEXT, encryption_context=CONTEXT
+            ).ciphertext_blob
 
     def rows(self):
         """(method, fields, actions that the record names, class)"""
@@ -54,10 +58,23 @@ class Methods:
         return [
             ("Encrypt", dict(named, plaintext=PLAINTEXT), ["Encrypt"], "usage"),
             ("Decrypt", {"ciphertext_blob": self.blob, "encryption_context": CONTEXT}, ["Decrypt"], "usage"),
-            ("ReEncrypt", {"ciphertext_blob": self.blob, "source_encryption_context": CONTEXT, "destination_key_id": self.other},
-             ["ReEncryptFrom", "ReEncryptTo"], "usage"),
+            (
+                "ReEncrypt",
+                {
+                    "ciphertext_blob": self.blob,
+                    "source_encryption_context": CONTEXT,
+                    "destination_key_id": self.other,
+                },
+                ["ReEncryptFrom", "ReEncryptTo"],
+                "usage",
+            ),
             ("GenerateDataKey", dict(named, key_spec=2), ["GenerateDataKey"], "usage"),
-            ("GenerateDataKeyWithoutPlaintext", dict(named, key_spec=2), ["GenerateDataKeyWithoutPlaintext"], "usage"),
+            (
+                "GenerateDataKeyWithoutPlaintext",
+                dict(named, key_spec=2),
+                ["GenerateDataKeyWithoutPlaintext"],
+                "usage",
+            ),
             ("GenerateRandom", {"number_of_bytes": 32}, ["GenerateRandom"], "read"),  # of no key
             ("CreateKey", {"policy": key_policy()}, ["CreateKey"], "admin"),
             ("DescribeKey", key, ["DescribeKey"], "read"),
@@ -66,7 +83,12 @@ class Methods:
             ("EnableKey", key, ["EnableKey"], "admin"),
             ("RotateKeyOnDemand", key, ["RotateKeyOnDemand"], "admin"),
             ("CreateAlias", {"alias_name": self.alias, "target_key_id": self.key}, ["CreateAlias"], "admin"),
-            ("UpdateAlias", {"alias_name": self.alias, "target_key_id": self.other}, ["UpdateAlias", "UpdateAlias"], "admin"),
+            (
+                "UpdateAlias",
+                {"alias_name": self.alias, "target_key_id": self.other},
+                ["UpdateAlias", "UpdateAlias"],
+                "admin",
+            ),
             ("ListAliases", {}, ["ListAliases"], "read"),
             ("DeleteAlias", {"alias_name": self.alias}, ["DeleteAlias"], "admin"),
             ("PutKeyPolicy", dict(key, policy=key_policy()), ["PutKeyPolicy"], "admin"),
@@ -91,7 +113,9 @@ def call(client, service, method, request, id_):
 
 def test_the_table_is_whole(service, methods):
     with service.client(APP) as client:
-        services = [s for module in client.modules.values() for s in module.DESCRIPTOR.services_by_name.values()]
+        services = [
+            s for module in client.modules.values() for s in module.DESCRIPTOR.services_by_name.values()
+        ]
         known = {method.name for s in services for method in s.methods}
     assert {row[0] for row in methods.rows()} == known
 
@@ -118,9 +142,13 @@ def test_success_of_every_method(service, methods):
             client = app if service_of(app, method) == "CryptoService" else admin
             answer, records = call(client, service, method, request, f"good-{method}-{methods.key}")
             assert not isinstance(answer, Failure), (method, answer)
-            assert [r["kind"] for r in records] == (["attempt", "outcome"] if class_ == "admin" else ["call"]), method
+            assert [r["kind"] for r in records] == (
+                ["attempt", "outcome"] if class_ == "admin" else ["call"]
+            ), method
             for record in records:
-                check_common(record, service_of(client, method), client is app and APP or ADMIN, method, class_)
+                check_common(
+                    record, service_of(client, method), client is app and APP or ADMIN, method, class_
+                )
                 assert [a["action"] for a in record["access"]] == ["kms:" + a for a in actions]
                 assert all(a["decision"] == "allow" and a["statement"] for a in record["access"])
             assert "outcome" not in records[0] or class_ != "admin"
@@ -129,7 +157,10 @@ def test_success_of_every_method(service, methods):
             made.add(records[0]["request_id"])
             assert ("store_revision" in records[-1]) == (class_ == "admin") == ("store_digest" in records[-1])
             if "encryption_context" in request:
-                assert records[0]["access"][0]["context"] == CONTEXT and records[0]["access"][0]["key_version"] == 1
+                assert (
+                    records[0]["access"][0]["context"] == CONTEXT
+                    and records[0]["access"][0]["key_version"] == 1
+                )
             for name in ("plaintext", "ciphertext_blob"):
                 secrets.append(getattr(answer, name, b""))
     check_no_secrets(service, secrets)
@@ -138,7 +169,12 @@ def test_success_of_every_method(service, methods):
 def check_no_secrets(service, secrets):
     log = b"".join(path.read_bytes() for path in (service.dir / "audit").glob("*.jsonl"))
     for secret in filter(None, secrets):
-        for shape in (secret, secret.hex().encode(), base64.b64encode(secret)[:-4], secret[:16].hex().encode()):
+        for shape in (
+            secret,
+            secret.hex().encode(),
+            base64.b64encode(secret)[:-4],
+            secret[:16].hex().encode(),
+        ):
             assert shape not in log
 
 
@@ -156,9 +192,16 @@ def test_denial_of_every_method(service, methods):
             assert [r["kind"] for r in records] == ["call"], method
             record = records[0]
             check_common(record, service_of(client, method), principal, method, class_)
-            assert record["outcome"] == "ACCESS_DENIED" and record["stage"] == "decide" and record["detail"] in answer.message
+            assert (
+                record["outcome"] == "ACCESS_DENIED"
+                and record["stage"] == "decide"
+                and record["detail"] in answer.message
+            )
             assert record["request_id"] == answer.request_id
-            assert record["access"][0]["action"] == "kms:" + actions[0] and record["access"][0]["decision"] == "no-match"
+            assert (
+                record["access"][0]["action"] == "kms:" + actions[0]
+                and record["access"][0]["decision"] == "no-match"
+            )
             assert "store_revision" not in record
             if "encryption_context" in request:
                 assert record["access"][0]["context"] == CONTEXT
@@ -169,13 +212,17 @@ def test_other_failures_are_on_record(service, methods):
     with service.client(APP) as app, service.client(ADMIN) as admin:
         alias = {"alias_name": methods.alias + "-taken", "target_key_id": methods.key}
         admin.CreateAlias(**alias)
-        damaged = {"ciphertext_blob": methods.blob[:-1] + bytes([methods.blob[-1] ^ 1]), "encryption_context": CONTEXT}
+        damaged = {
+            "ciphertext_blob": methods.blob[:-1] + bytes([methods.blob[-1] ^ 1]),
+            "encryption_context": CONTEXT,
+        }
         mixed = {"key_id": methods.key, "policy": key_policy(users=(ADMIN,))}
         for client, method, request, reason, kinds in [
-                (app, "Decrypt", damaged, "INVALID_CIPHERTEXT", ["call"]),
-                (app, "Encrypt", {"key_id": methods.key, "plaintext": b""}, "INVALID_ARGUMENT", ["call"]),
-                (admin, "CreateAlias", alias, "ALREADY_EXISTS", ["attempt", "outcome"]),
-                (admin, "PutKeyPolicy", mixed, "POLICY_NOT_SEPARATED", ["attempt", "outcome"])]:
+            (app, "Decrypt", damaged, "INVALID_CIPHERTEXT", ["call"]),
+            (app, "Encrypt", {"key_id": methods.key, "plaintext": b""}, "INVALID_ARGUMENT", ["call"]),
+            (admin, "CreateAlias", alias, "ALREADY_EXISTS", ["attempt", "outcome"]),
+            (admin, "PutKeyPolicy", mixed, "POLICY_NOT_SEPARATED", ["attempt", "outcome"]),
+        ]:
             answer, records = call(client, service, method, request, f"{reason}-{methods.key}")
             assert isinstance(answer, Failure) and answer.reason == reason, (method, answer)
             assert [r["kind"] for r in records] == kinds, reason
@@ -183,15 +230,22 @@ def test_other_failures_are_on_record(service, methods):
             assert not any("store_revision" in r for r in records)
 
 
-@pytest.mark.parametrize("sent, kept", [("x" * 4000, None), ('id with "quotes" and \\', 'id with "quotes" and \\')],
-                         ids=["long", "quotes"])
+@pytest.mark.parametrize(
+    "sent, kept",
+    [("x" * 4000, None), ('id with "quotes" and \\', 'id with "quotes" and \\')],
+    ids=["long", "quotes"],
+)
 def test_texts_of_clients_cannot_break_the_log(service, methods, sent, kept):
     before = len(service.records())
     with service.client(APP) as app:
         app.GenerateRandom(number_of_bytes=1, metadata=correlated(sent))
     record = service.records()[before]
     check_names(record)
-    assert record["correlation_id"] == kept if kept else sent.startswith(record["correlation_id"]) and record["correlation_id"]
+    assert (
+        record["correlation_id"] == kept
+        if kept
+        else sent.startswith(record["correlation_id"]) and record["correlation_id"]
+    )
 
 
 def test_request_ids_are_unique_and_start_and_stop_are_on_record(fresh):
@@ -213,6 +267,7 @@ def test_request_ids_are_unique_and_start_and_stop_are_on_record(fresh):
 
 # -- the chain --
 
+
 def check_chain(service):
     """Sequence, hashes and links by a second implementation (form: kmsd/audit/chain.h)."""
     sequence, head = 0, "0" * 64
@@ -221,7 +276,7 @@ def check_chain(service):
             record = json.loads(line)
             assert (record["seq"], record["prev"]) == (sequence + 1, head), path
             sequence, head = record["seq"], record["hash"]
-            assert hashlib.sha256(line[:line.rindex(b',"hash":')]).hexdigest() == head
+            assert hashlib.sha256(line[: line.rindex(b',"hash":')]).hexdigest() == head
             assert ("segment" in record) == (number == 0)
             check_names(record)
     return sequence, head
@@ -237,7 +292,9 @@ def stored(tmp_path_factory):
     for _ in range(2):
         with service.client(APP) as app:
             pad = {"pad": "p" * 500}
-            calls = [app.start("Encrypt", key_id=key, plaintext=b"x", encryption_context=pad) for _ in range(150)]
+            calls = [
+                app.start("Encrypt", key_id=key, plaintext=b"x", encryption_context=pad) for _ in range(150)
+            ]
             assert all(c.result() for c in calls)
         service.stop()
         service.start()
@@ -257,7 +314,9 @@ def test_chain_goes_on_over_files_and_restarts(stored):
 
 
 def audit(directory, *arguments):
-    return subprocess.run([BIN / "kmsctl", "audit", *arguments, "--dir", directory], capture_output=True, text=True, timeout=60)
+    return subprocess.run(
+        [BIN / "kmsctl", "audit", *arguments, "--dir", directory], capture_output=True, text=True, timeout=60
+    )
 
 
 def test_tail(stored):
@@ -303,7 +362,9 @@ def double_line(path, lines):
 
 def forge_line(path, lines):
     """With a hash that fits, but not the one that the next record names."""
-    body = lines[4][:lines[4].rindex(b',"hash":')].replace(b"spiffe://example.org/app", b"spiffe://example.org/nob")
+    body = lines[4][: lines[4].rindex(b',"hash":')].replace(
+        b"spiffe://example.org/app", b"spiffe://example.org/nob"
+    )
     lines[4] = body + b',"hash":"' + hashlib.sha256(body).hexdigest().encode() + b'"}'
     path.write_bytes(b"\n".join(lines))
     return [path.name, "6"]
@@ -319,7 +380,9 @@ def cut_file(path, lines):
     return [path.name, "removed"]
 
 
-@pytest.mark.parametrize("damage", [flip, flip_value, remove_line, swap_lines, double_line, forge_line, remove_file, cut_file])
+@pytest.mark.parametrize(
+    "damage", [flip, flip_value, remove_line, swap_lines, double_line, forge_line, remove_file, cut_file]
+)
 def test_verify_names_what_was_changed(stored, tmp_path, damage):
     copy = tmp_path / "audit"
     shutil.copytree(stored.dir / "audit", copy)

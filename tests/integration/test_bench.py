@@ -6,15 +6,41 @@ import pytest
 
 from harness import APP, BUILD, ROOT
 
-MEMBERS = {"operation", "level", "transport", "connections", "in_flight", "calls_per_s", "p50_us", "p99_us", "p999_us",
-           "server_cpu_us", "ratio_to_empty", "cpu_ratio_to_empty"}
-pytestmark = pytest.mark.skipif(not (BUILD / "bench/kms-load").exists(), reason="the bench programs are not built (BUILD_TESTING=OFF)")
+MEMBERS = {
+    "operation",
+    "level",
+    "transport",
+    "connections",
+    "in_flight",
+    "calls_per_s",
+    "p50_us",
+    "p99_us",
+    "p999_us",
+    "server_cpu_us",
+    "ratio_to_empty",
+    "cpu_ratio_to_empty",
+}
+pytestmark = pytest.mark.skipif(
+    not (BUILD / "bench/kms-load").exists(), reason="the bench programs are not built (BUILD_TESTING=OFF)"
+)
 
 
 def bench(tmp_path, *options):
     out = tmp_path / "rows.json"
-    command = [ROOT / "tests/bench/run", "--build", BUILD, "--dir", tmp_path, "--json", out, "--rounds", "2", "--slice-ms", "10",
-               *options]
+    command = [
+        ROOT / "tests/bench/run",
+        "--build",
+        BUILD,
+        "--dir",
+        tmp_path,
+        "--json",
+        out,
+        "--rounds",
+        "2",
+        "--slice-ms",
+        "10",
+        *options,
+    ]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stdout + done.stderr
     rows = json.loads(out.read_text())
@@ -22,12 +48,19 @@ def bench(tmp_path, *options):
         assert MEMBERS <= set(row)
         assert all(row[name] > 0 for name in MEMBERS - {"operation", "level", "transport", "in_flight"}), row
         assert row["errors"] == 0
-    return [(row["operation"], row["level"], row["transport"], row["connections"], row["in_flight"]) for row in rows], done.stdout
+    return [
+        (row["operation"], row["level"], row["transport"], row["connections"], row["in_flight"])
+        for row in rows
+    ], done.stdout
 
 
 def test_quick_has_the_rows_of_the_bars(tmp_path):
     rows, printed = bench(tmp_path, "--quick", "--open-loop", "--rate", "200")
-    closed = [("Empty", "none", "mtls", 4, 8), ("Encrypt", "SOFTWARE", "mtls", 4, 8), ("Encrypt", "HSM", "mtls", 4, 8)]
+    closed = [
+        ("Empty", "none", "mtls", 4, 8),
+        ("Encrypt", "SOFTWARE", "mtls", 4, 8),
+        ("Encrypt", "HSM", "mtls", 4, 8),
+    ]
     assert rows == closed + [row[:4] + (0,) for row in closed]
     assert printed.count(">= ") == 8 and printed.count("<= ") == 4
 
@@ -35,16 +68,35 @@ def test_quick_has_the_rows_of_the_bars(tmp_path):
 def test_every_operation_on_a_unix_socket(tmp_path):
     rows, _ = bench(tmp_path, "--rows", "unix,1x8")
     operations = ("Encrypt", "Decrypt", "GenerateDataKey")
-    assert rows == [("Empty", "none", "unix", 1, 8)] + [(operation, level, "unix", 1, 8) for operation in operations
-                                                        for level in ("SOFTWARE", "HSM")]
+    assert rows == [("Empty", "none", "unix", 1, 8)] + [
+        (operation, level, "unix", 1, 8) for operation in operations for level in ("SOFTWARE", "HSM")
+    ]
 
 
 def test_calls_that_fail_are_counted_and_not_measured(service):
     name = service.certs.dir / service.certs.client(APP)
     target = f"name=refused,operation=Encrypt,address=tls:127.0.0.1:{service.port},pids={service.process.pid},key=alias/nobody"
-    done = subprocess.run([BUILD / "bench/kms-load", "--ca", service.certs.dir / "ca.pem", "--cert", f"{name}.pem",
-                           "--key", f"{name}.key", "--in-flight", "4", "--rounds", "2", "--slice-ms", "10", target],
-                          capture_output=True, text=True, timeout=60)
+    done = subprocess.run(
+        [
+            BUILD / "bench/kms-load",
+            "--ca",
+            service.certs.dir / "ca.pem",
+            "--cert",
+            f"{name}.pem",
+            "--key",
+            f"{name}.key",
+            "--in-flight",
+            "4",
+            "--rounds",
+            "2",
+            "--slice-ms",
+            "10",
+            target,
+        ],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout)[0]
     assert told["calls"] == 0 and told["errors"] > 0 and told["first_error"] == 7  # PERMISSION_DENIED

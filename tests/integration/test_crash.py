@@ -15,11 +15,13 @@ ROUNDS = int(os.environ.get("KMS_CRASH_ROUNDS", "3"))
 
 def round_trip(key):
     """Encrypts and decrypts; the name of the call ends up in the log."""
+
     def action(client, name):
         data = os.urandom(20)
         blob = client.Encrypt(key_id=key, plaintext=data, metadata=correlated(name + "-e")).ciphertext_blob
         assert client.Decrypt(ciphertext_blob=blob, metadata=correlated(name + "-d")).plaintext == data
         return name, blob, data
+
     return action
 
 
@@ -38,6 +40,7 @@ def wait_gone(pids):
 
 # -- workers --
 
+
 def test_killed_workers_are_replaced_without_a_failed_call(fresh):
     fresh.init().start()
     key, software = fresh.new_key(), fresh.new_key(protection_level=2)
@@ -49,11 +52,19 @@ def test_killed_workers_are_replaced_without_a_failed_call(fresh):
             assert len(before) == 2
             for pid in before[:victims]:
                 os.kill(pid, signal.SIGKILL)
-            wait_for(lambda: len(fresh.workers()) == 2 and not set(before[:victims]) & set(fresh.workers()), 30, "new workers")
+            wait_for(
+                lambda: len(fresh.workers()) == 2 and not set(before[:victims]) & set(fresh.workers()),
+                30,
+                "new workers",
+            )
             load.progress()
             wait_healthy(fresh)
     assert not load.failures
-    wait_for(lambda: "event=hsm.workers healthy=2 configured=2 died=4" in fresh.log_text(), 10, "what died, for the operator")
+    wait_for(
+        lambda: "event=hsm.workers healthy=2 configured=2 died=4" in fresh.log_text(),
+        10,
+        "what died, for the operator",
+    )
 
 
 @pytest.mark.parametrize("victims", [1, 2])
@@ -67,7 +78,11 @@ def test_hung_workers_are_replaced_without_a_failed_call(fresh, victims):
         before = fresh.workers()
         for pid in before[:victims]:
             os.kill(pid, signal.SIGSTOP)
-        wait_for(lambda: len(fresh.workers()) == 2 and not set(before[:victims]) & set(fresh.workers()), 30, "new workers")
+        wait_for(
+            lambda: len(fresh.workers()) == 2 and not set(before[:victims]) & set(fresh.workers()),
+            30,
+            "new workers",
+        )
         load.progress()
         wait_healthy(fresh)
     assert not load.failures
@@ -105,10 +120,13 @@ def test_a_call_that_ends_every_worker_is_quarantined(fresh, poison):
             except Failure as failure:
                 assert failure.reason == "HSM_UNAVAILABLE"
                 return None
+
         wait_for(heals, 20, "end of the quarantine")
     wait_healthy(fresh)
     wait_for(lambda: "healthy=2 configured=2 died=" in fresh.log_text(), 10, "a line in the log")
-    assert "died=2" in fresh.log_text() and "died=3" not in fresh.log_text(), "quarantined calls end no worker"
+    assert (
+        "died=2" in fresh.log_text() and "died=3" not in fresh.log_text()
+    ), "quarantined calls end no worker"
     assert fresh.records(operation="Encrypt", outcome="HSM_UNAVAILABLE")
 
 
@@ -131,6 +149,7 @@ def test_no_healthy_worker_and_recovery_without_restart(fresh):
                 assert (failure.code, failure.reason) == ("UNAVAILABLE", "HSM_UNAVAILABLE")
                 return True
             return False
+
         wait_for(refused, 30, "refusal")
         began = time.monotonic()
         assert refused() and time.monotonic() - began < 5, "known to be down: fails at once"
@@ -165,6 +184,7 @@ def test_death_of_the_spawner_is_told(fresh):
                 assert (failure.code, failure.reason) == ("UNAVAILABLE", "HSM_UNAVAILABLE")
                 return True
             return False
+
         wait_for(refused, 30, "refusal")
     assert status(fresh).hsm_workers_healthy == 0
     fresh.stop()
@@ -187,13 +207,20 @@ def test_the_daemon_takes_its_processes_along(fresh, frozen):
 
 # -- the daemon --
 
+
 def creates(client, name):
-    return name, client.CreateKey(policy=key_policy(), description=name, metadata=correlated(name)).key_metadata.key_id
+    return (
+        name,
+        client.CreateKey(
+            policy=key_policy(), description=name, metadata=correlated(name)
+        ).key_metadata.key_id,
+    )
 
 
 def rotates(key):
     def action(client, name):
         return name, client.RotateKeyOnDemand(key_id=key, metadata=correlated(name)).current_version
+
     return action
 
 
@@ -226,13 +253,21 @@ class Promises:
     def check_log(self, service):
         """Every promise is on record; every attempt has one end; recovery told the truth."""
         records = service.records()
-        ended = collections.Counter(r["request_id"] for r in records if r["kind"] in ("outcome", "recovery") and "request_id" in r)
-        answered = {r["correlation_id"] for r in records if r.get("outcome") == "OK" and "correlation_id" in r}
+        ended = collections.Counter(
+            r["request_id"] for r in records if r["kind"] in ("outcome", "recovery") and "request_id" in r
+        )
+        answered = {
+            r["correlation_id"] for r in records if r.get("outcome") == "OK" and "correlation_id" in r
+        }
         assert self.names <= answered, sorted(self.names - answered)[:5]
         attempts = [r for r in records if r["kind"] == "attempt"]
         assert [ended[r["request_id"]] for r in attempts] == [1] * len(attempts)
         stored = {r["request_id"] for r in records if r["kind"] == "outcome" and r["outcome"] == "OK"}
-        stored |= {r["request_id"] for r in records if r["kind"] == "recovery" and r.get("detail") == "committed before the crash"}
+        stored |= {
+            r["request_id"]
+            for r in records
+            if r["kind"] == "recovery" and r.get("detail") == "committed before the crash"
+        }
         recoveries = {r["detail"] for r in records if r["kind"] == "recovery" and "request_id" in r}
         assert recoveries <= {"committed before the crash", "not committed"}
         self.check_truth(service, attempts, stored)
@@ -247,7 +282,11 @@ class Promises:
                 if not page.truncated:
                     break
             attempts = [r for r in attempts if r["request_id"] in stored]
-            created = {r["correlation_id"] for r in attempts if r["operation"] == "CreateKey" and "correlation_id" in r}
+            created = {
+                r["correlation_id"]
+                for r in attempts
+                if r["operation"] == "CreateKey" and "correlation_id" in r
+            }
             assert found - {"first"} == created
             rotated = [r for r in attempts if r["operation"] == "RotateKeyOnDemand"]
             assert admin.DescribeKey(key_id=self.key).key_metadata.current_version == 1 + len(rotated)
@@ -261,7 +300,9 @@ def test_the_daemon_dies_at_random_moments(fresh):
     print("seed", seed)
     dice = random.Random(seed)
     for number in range(ROUNDS):
-        uses, made, turned = (Load(fresh, patient=False, prefix=f"{number}-{kind}") for kind in ("use", "make", "turn"))
+        uses, made, turned = (
+            Load(fresh, patient=False, prefix=f"{number}-{kind}") for kind in ("use", "make", "turn")
+        )
         uses.add(2, APP, round_trip(promises.key))
         made.add(2, ADMIN, creates)
         turned.add(2, ADMIN, rotates(promises.key))
@@ -279,7 +320,10 @@ def test_the_daemon_dies_at_random_moments(fresh):
         fresh.verify_audit()
     recoveries = [r.get("detail") for r in fresh.records(kind="recovery") if "request_id" in r]
     promises.check_keys(fresh, promises.keys)
-    print(f"{ROUNDS} deaths, {len(promises.names)} calls acknowledged, {len(promises.keys)} keys", collections.Counter(recoveries))
+    print(
+        f"{ROUNDS} deaths, {len(promises.names)} calls acknowledged, {len(promises.keys)} keys",
+        collections.Counter(recoveries),
+    )
     fresh.stop()
     fresh.verify_audit()
 

@@ -13,25 +13,54 @@ ENVIRONMENT = dict(os.environ, ASAN_OPTIONS="detect_leaks=0", KMSCTL_CONFIG="")
 @pytest.fixture(scope="module")
 def kmsctl(service):
     """kmsctl(principal, arguments..., input=text, status=0) answers standard output, or standard error when status is not 0."""
+
     def call(principal, *arguments, status=0, **options):
         done = service.kmsctl(principal, *arguments, check=False, env=ENVIRONMENT, **options)
         assert done.returncode == status, (arguments, done.stdout, done.stderr)
         return done.stderr if status else done.stdout
+
     return call
 
 
 @pytest.fixture(scope="module")
 def alias(kmsctl):
-    kmsctl(ADMIN, "key", "create", "--alias", "alias/kmsctl", "--admin", ADMIN, "--user", APP, "--description", "for a test")
+    kmsctl(
+        ADMIN,
+        "key",
+        "create",
+        "--alias",
+        "alias/kmsctl",
+        "--admin",
+        ADMIN,
+        "--user",
+        APP,
+        "--description",
+        "for a test",
+    )
     return "alias/kmsctl"
 
 
 def test_encryption_there_and_back(kmsctl, alias):
-    ciphertext = kmsctl(APP, "encrypt", "--key", alias, "--context", "app=web", "--base64", input="top secret")
+    ciphertext = kmsctl(
+        APP, "encrypt", "--key", alias, "--context", "app=web", "--base64", input="top secret"
+    )
     assert ciphertext.startswith("kms:v1:")
     assert kmsctl(APP, "decrypt", "--context", "app=web", input=ciphertext) == "top secret"
-    assert kmsctl(APP, "decrypt", "--context", "app=x", input=ciphertext, status=1).startswith("kmsctl: INVALID_CIPHERTEXT: ")
-    moved = kmsctl(APP, "re-encrypt", "--to", alias, "--context", "app=web", "--to-context", "app=shop", "--base64", input=ciphertext)
+    assert kmsctl(APP, "decrypt", "--context", "app=x", input=ciphertext, status=1).startswith(
+        "kmsctl: INVALID_CIPHERTEXT: "
+    )
+    moved = kmsctl(
+        APP,
+        "re-encrypt",
+        "--to",
+        alias,
+        "--context",
+        "app=web",
+        "--to-context",
+        "app=shop",
+        "--base64",
+        input=ciphertext,
+    )
     assert kmsctl(APP, "decrypt", "--context", "app=shop", input=moved) == "top secret"
 
 
@@ -56,9 +85,16 @@ def test_rotation_and_states(kmsctl, alias):
 
 
 def test_data_keys_and_random(kmsctl, alias):
-    made = json.loads(kmsctl(APP, "data-key", "--key", alias, "--spec", "AES_128", "--context", "file=1", "-o", "json"))
-    assert kmsctl(APP, "decrypt", "--base64", "--context", "file=1", input=made["ciphertext_blob"]).strip() == made["plaintext"]
-    assert "plaintext" not in json.loads(kmsctl(APP, "data-key", "--key", alias, "--without-plaintext", "-o", "json"))
+    made = json.loads(
+        kmsctl(APP, "data-key", "--key", alias, "--spec", "AES_128", "--context", "file=1", "-o", "json")
+    )
+    assert (
+        kmsctl(APP, "decrypt", "--base64", "--context", "file=1", input=made["ciphertext_blob"]).strip()
+        == made["plaintext"]
+    )
+    assert "plaintext" not in json.loads(
+        kmsctl(APP, "data-key", "--key", alias, "--without-plaintext", "-o", "json")
+    )
     assert kmsctl(APP, "random", "--base64") != kmsctl(APP, "random", "--base64")
 
 

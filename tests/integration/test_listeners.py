@@ -29,8 +29,17 @@ except grpc.RpcError as error:
 
 def call_as(uid, path, method="/kms.v1.CryptoService/GenerateRandom", data=b"\x08\x08"):
     """One call by another user: the name of the status code, then words."""
-    done = subprocess.run([sys.executable, "-c", CLIENT, str(path), method, data.hex()], user=uid, group=uid, extra_groups=[],
-                          capture_output=True, text=True, cwd="/", env={"PATH": "/usr/bin:/bin", "HOME": "/"}, timeout=60)
+    done = subprocess.run(
+        [sys.executable, "-c", CLIENT, str(path), method, data.hex()],
+        user=uid,
+        group=uid,
+        extra_groups=[],
+        capture_output=True,
+        text=True,
+        cwd="/",
+        env={"PATH": "/usr/bin:/bin", "HOME": "/"},
+        timeout=60,
+    )
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -61,8 +70,13 @@ def folder():
 @pytest.fixture(scope="module")
 def open_house(folder, tmp_path_factory):
     service = Service(tmp_path_factory.mktemp("listeners") / "home")
-    rows = [("app", "0666", APP, {}), ("other", "0660", OTHER, {}), ("mine", "0600", "", {os.geteuid(): APP}),
-            ("strangers", "0777", "", {STRANGER: APP, STRANGER + 1: OTHER}), ("both", "0666", OTHER, {STRANGER: APP})]
+    rows = [
+        ("app", "0666", APP, {}),
+        ("other", "0660", OTHER, {}),
+        ("mine", "0600", "", {os.geteuid(): APP}),
+        ("strangers", "0777", "", {STRANGER: APP, STRANGER + 1: OTHER}),
+        ("both", "0666", OTHER, {STRANGER: APP}),
+    ]
     service.write_config(unix=doors(folder, *rows))
     service.init().start()
     service.key = service.new_key()
@@ -74,15 +88,22 @@ def open_house(folder, tmp_path_factory):
 def test_modes_and_owner(open_house):
     for name, mode in {"app": 0o666, "other": 0o660, "mine": 0o600, "strangers": 0o777}.items():
         info = os.stat(open_house.door(name))
-        assert stat.S_ISSOCK(info.st_mode) and stat.S_IMODE(info.st_mode) == mode and info.st_uid == os.geteuid()
+        assert (
+            stat.S_ISSOCK(info.st_mode) and stat.S_IMODE(info.st_mode) == mode and info.st_uid == os.geteuid()
+        )
 
 
 def test_principal_of_the_socket_decides_and_is_recorded(open_house):
     door = open_house.door
-    with open_house.client(None, unix=door("app")) as app, open_house.client(None, unix=door("other")) as other:
+    with open_house.client(None, unix=door("app")) as app, open_house.client(
+        None, unix=door("other")
+    ) as other:
         blob = app.Encrypt(key_id=open_house.key, plaintext=b"x").ciphertext_blob
         assert app.Decrypt(ciphertext_blob=blob).plaintext == b"x"
-        for call in (lambda: other.Decrypt(ciphertext_blob=blob), lambda: other.Encrypt(key_id=open_house.key, plaintext=b"x")):
+        for call in (
+            lambda: other.Decrypt(ciphertext_blob=blob),
+            lambda: other.Encrypt(key_id=open_house.key, plaintext=b"x"),
+        ):
             with pytest.raises(Failure) as caught:
                 call()
             assert caught.value.reason == "ACCESS_DENIED"
@@ -91,7 +112,10 @@ def test_principal_of_the_socket_decides_and_is_recorded(open_house):
     denied = open_house.records(operation="Encrypt", outcome="ACCESS_DENIED")[-1]
     assert (allowed["principal"], denied["principal"]) == (APP, OTHER)
     for record in (allowed, denied):
-        assert record["principal_source"] == "unix" and record["peer"] == f"unix:uid={os.geteuid()},pid={os.getpid()}"
+        assert (
+            record["principal_source"] == "unix"
+            and record["peer"] == f"unix:uid={os.geteuid()},pid={os.getpid()}"
+        )
 
 
 def test_principal_of_the_uid(open_house):
@@ -120,7 +144,9 @@ def test_the_kernel_says_who_calls(open_house):
     assert call_as(STRANGER + 1, open_house.door("strangers")).startswith("OK")
     assert open_house.records(operation="GenerateRandom")[-1]["principal"] == OTHER
     assert call_as(STRANGER + 2, open_house.door("strangers")).startswith("UNAUTHENTICATED")
-    assert call_as(STRANGER, open_house.door("both")).startswith("OK")  # its own principal goes before the socket's
+    assert call_as(STRANGER, open_house.door("both")).startswith(
+        "OK"
+    )  # its own principal goes before the socket's
     assert open_house.records(operation="GenerateRandom")[-1]["principal"] == APP
     assert call_as(STRANGER + 2, open_house.door("both")).startswith("OK")
     assert open_house.records(operation="GenerateRandom")[-1]["principal"] == OTHER
@@ -147,12 +173,19 @@ def test_the_overflow_uid_cannot_be_mapped(fresh):
     assert done.returncode != 0 and "65534" in done.stderr
 
 
-@pytest.mark.parametrize("condition, allowed", [('{"Bool": {"aws:SecureTransport": "true"}}', False),
-                                                ('{"Bool": {"aws:SecureTransport": "false"}}', True),
-                                                ('{"IpAddress": {"aws:SourceIp": "0.0.0.0/0"}}', False)])
+@pytest.mark.parametrize(
+    "condition, allowed",
+    [
+        ('{"Bool": {"aws:SecureTransport": "true"}}', False),
+        ('{"Bool": {"aws:SecureTransport": "false"}}', True),
+        ('{"IpAddress": {"aws:SourceIp": "0.0.0.0/0"}}', False),
+    ],
+)
 def test_a_socket_is_no_network(open_house, condition, allowed):
-    statement = ('{"Sid": "Net", "Effect": "Allow", "Principal": {"AWS": "%s"}, "Action": "kms:Encrypt", "Resource": "*", '
-                 '"Condition": %s}' % (APP, condition))
+    statement = (
+        '{"Sid": "Net", "Effect": "Allow", "Principal": {"AWS": "%s"}, "Action": "kms:Encrypt", "Resource": "*", '
+        '"Condition": %s}' % (APP, condition)
+    )
     policy = key_policy(users=()).replace('"Statement": [', '"Statement": [' + statement + ", ")
     key = open_house.new_key(policy=policy)
     with open_house.client(None, unix=open_house.door("app")) as local, open_house.client(APP) as remote:
@@ -165,6 +198,7 @@ def test_a_socket_is_no_network(open_house, condition, allowed):
 
 
 # -- files in the way --
+
 
 @pytest.fixture
 def one_door(fresh):
@@ -233,7 +267,9 @@ def test_sockets_only(fresh):
     """No TLS listener, no certificate needed."""
     fresh.path = fresh.dir / "door"
     rows = [("door", "0600", APP, {}), ("admin", "0600", ADMIN, {})]
-    fresh.write_config(listen="", unix=doors(fresh.dir, *rows), tls=dict.fromkeys(["cert", "key", "client_ca"], '""'))
+    fresh.write_config(
+        listen="", unix=doors(fresh.dir, *rows), tls=dict.fromkeys(["cert", "key", "client_ca"], '""')
+    )
     fresh.init().start()
     assert works(fresh)
     with fresh.client(None, unix=fresh.dir / "admin") as admin:

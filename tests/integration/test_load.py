@@ -42,12 +42,24 @@ class Flood:
         name, certs = service.certs.client(uri), service.certs.dir
         path, request, _ = service.client(uri).method("Encrypt")
         data = request(key_id=key, plaintext=b"flood").SerializeToString().hex()
-        self.command = [sys.executable, "-c", FLOOD, f"localhost:{service.port}", certs / "ca.pem", certs / f"{name}.key",
-                        certs / f"{name}.pem", path, data, str(seconds)]
+        self.command = [
+            sys.executable,
+            "-c",
+            FLOOD,
+            f"localhost:{service.port}",
+            certs / "ca.pem",
+            certs / f"{name}.key",
+            certs / f"{name}.pem",
+            path,
+            data,
+            str(seconds),
+        ]
         self.processes, self.seen = processes, collections.Counter()
 
     def __enter__(self):
-        self.running = [subprocess.Popen(self.command, stdout=subprocess.PIPE, text=True) for _ in range(self.processes)]
+        self.running = [
+            subprocess.Popen(self.command, stdout=subprocess.PIPE, text=True) for _ in range(self.processes)
+        ]
         assert all(process.stdout.readline() == "ready\n" for process in self.running)
         return self
 
@@ -83,12 +95,21 @@ def test_flood_of_denied_calls(fresh):
             seen += flood.seen
         seconds = time.time() - began
     ratio = sorted(b / a for a, b in zip(alone, beside))[PHASES // 2]
-    print(f"flood of {sum(seen.values())} calls {dict(seen)}; alone {alone}, beside it {beside} calls/s, median of ratios {ratio:.2f}")
-    wait_for(lambda: sum(r["count"] for r in fresh.records(kind="suppressed")) >= seen["RESOURCE_EXHAUSTED"], 10, "the last summary")
+    print(
+        f"flood of {sum(seen.values())} calls {dict(seen)}; alone {alone}, beside it {beside} calls/s, median of ratios {ratio:.2f}"
+    )
+    wait_for(
+        lambda: sum(r["count"] for r in fresh.records(kind="suppressed")) >= seen["RESOURCE_EXHAUSTED"],
+        10,
+        "the last summary",
+    )
     grown = [r for r in fresh.records() if r["seq"] > before and r.get("principal") == OTHER]
     denied, summaries = ([r for r in grown if r["kind"] == kind] for kind in ("call", "suppressed"))
     assert set(seen) == {"PERMISSION_DENIED", "RESOURCE_EXHAUSTED"}
-    assert len(denied) == seen["PERMISSION_DENIED"] and sum(r["count"] for r in summaries) == seen["RESOURCE_EXHAUSTED"]
+    assert (
+        len(denied) == seen["PERMISSION_DENIED"]
+        and sum(r["count"] for r in summaries) == seen["RESOURCE_EXHAUSTED"]
+    )
     assert seen["RESOURCE_EXHAUSTED"] > 2 * REFUSED_PER_SECOND
     assert len(denied) <= REFUSED_PER_SECOND * (seconds + 1) and len(summaries) <= seconds + 2
     assert ratio >= 0.4
@@ -101,7 +122,9 @@ def reasons(calls):
         if call.code().name == "OK":
             ended["OK"] += 1
         else:
-            ended[call.code().name, next((w for w in call.details().split() if w.startswith("limits.")), "")] += 1
+            ended[
+                call.code().name, next((w for w in call.details().split() if w.startswith("limits.")), "")
+            ] += 1
     return ended
 
 
@@ -115,7 +138,10 @@ def test_rate_of_a_principal(fresh):
         other.GenerateRandom(number_of_bytes=1)  # has a bucket of its own
         time.sleep(0.2)
         app.GenerateRandom(number_of_bytes=1)  # filled up again
-    assert set(ended) == {"OK", ("RESOURCE_EXHAUSTED", "limits.rate_per_principal")} and 20 <= ended["OK"] <= most
+    assert (
+        set(ended) == {"OK", ("RESOURCE_EXHAUSTED", "limits.rate_per_principal")}
+        and 20 <= ended["OK"] <= most
+    )
 
 
 def test_calls_in_flight_of_a_principal(fresh):
@@ -141,10 +167,12 @@ def test_calls_in_flight_of_a_principal(fresh):
 
 # -- ends and changes in the middle of work --
 
+
 def encrypts(key):
     def action(client, name):
         client.Encrypt(key_id=key, plaintext=b"x", metadata=correlated(name))
         return name
+
     return action
 
 
@@ -158,17 +186,28 @@ def test_graceful_end_under_load(fresh):
     fresh.init().start()
     for number in range(3):
         key = fresh.new_key()
-        load = Load(fresh, prefix=f"end{number}", patient=False).add(6, APP, encrypts(key)).add(2, ADMIN, creates)
+        load = (
+            Load(fresh, prefix=f"end{number}", patient=False)
+            .add(6, APP, encrypts(key))
+            .add(2, ADMIN, creates)
+        )
         with load:
             load.progress(50)
             began = time.monotonic()
             fresh.stop()
             took = time.monotonic() - began
         assert {failure.code for failure in load.failures} == {"UNAVAILABLE"} and len(load.failures) == 8
-        recorded = {r["correlation_id"] for r in fresh.records(outcome="OK") if r.get("correlation_id", "").startswith(load.prefix)}
+        recorded = {
+            r["correlation_id"]
+            for r in fresh.records(outcome="OK")
+            if r.get("correlation_id", "").startswith(load.prefix)
+        }
         assert set(load.done) <= recorded, "acknowledged, not on record"
         assert not recorded - set(load.done), "done, but not acknowledged"
-        assert {failure.reason for failure in load.failures} <= {"SHUTTING_DOWN", None}, "None: at the door, or by GOAWAY"
+        assert {failure.reason for failure in load.failures} <= {
+            "SHUTTING_DOWN",
+            None,
+        }, "None: at the door, or by GOAWAY"
         assert fresh.records()[-1]["operation"] == "stop" and not fresh.records(kind="recovery") and took < 10
         fresh.verify_audit()
         fresh.start()
@@ -179,7 +218,9 @@ def server_certificate(service):
     context = ssl.create_default_context(cafile=certs / "ca.pem")
     context.load_cert_chain(certs / f"{name}.pem", certs / f"{name}.key")
     context.set_alpn_protocols(["h2"])
-    with socket.create_connection(("localhost", service.port)) as raw, context.wrap_socket(raw, server_hostname="localhost") as tls:
+    with socket.create_connection(("localhost", service.port)) as raw, context.wrap_socket(
+        raw, server_hostname="localhost"
+    ) as tls:
         return ssl.DER_cert_to_PEM_cert(tls.getpeercert(True)).strip()
 
 
@@ -195,11 +236,16 @@ def test_certificates_are_exchanged_under_load(fresh):
             offset = len(fresh.log_text())
             fresh.signal(signal.SIGHUP)
             wait_for(lambda: "what=certificates" in fresh.log_text(offset), what="a line about the reload")
-            wait_for(lambda: server_certificate(fresh) == certificate.read_text().strip(), what="the new certificate")
+            wait_for(
+                lambda: server_certificate(fresh) == certificate.read_text().strip(),
+                what="the new certificate",
+            )
         certificate.write_text(first + "\n")  # does not fit the key
         offset = len(fresh.log_text())
         fresh.signal(signal.SIGHUP)
-        wait_for(lambda: "level=error event=reload what=certificates" in fresh.log_text(offset), what="the refusal")
+        wait_for(
+            lambda: "level=error event=reload what=certificates" in fresh.log_text(offset), what="the refusal"
+        )
         assert server_certificate(fresh) not in (first, "")
         load.progress(30)
     assert not load.failures
@@ -208,6 +254,7 @@ def test_certificates_are_exchanged_under_load(fresh):
 
 
 # -- ill-mannered clients --
+
 
 @pytest.fixture(scope="module")
 def key(service):
@@ -239,10 +286,16 @@ def test_two_hundred_connections(service, key):
         client.close()
 
 
-CLIENT_HELLO = bytes.fromhex("1603010200010001fc0303") + bytes(range(32)) + b"\x20" + bytes(32)  # then nothing
-MANNERS = {"nothing": b"", "garbage": random.Random(1).randbytes(4096), "half a handshake": CLIENT_HELLO,
-           "plaintext HTTP": b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n",
-           "plaintext HTTP/2": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes(9)}
+CLIENT_HELLO = (
+    bytes.fromhex("1603010200010001fc0303") + bytes(range(32)) + b"\x20" + bytes(32)
+)  # then nothing
+MANNERS = {
+    "nothing": b"",
+    "garbage": random.Random(1).randbytes(4096),
+    "half a handshake": CLIENT_HELLO,
+    "plaintext HTTP": b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n",
+    "plaintext HTTP/2": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes(9),
+}
 
 
 def test_strangers_at_the_tls_port(service, key):
@@ -300,6 +353,7 @@ def test_message_of_a_mebibyte(service, key):
 
 def test_compressed_requests_are_refused(service, key):
     import grpc
+
     with service.client(APP) as app:
         with pytest.raises(Failure) as caught:
             app.Encrypt(key_id=key, plaintext=b"x" * 1000, compression=grpc.Compression.Gzip)

@@ -20,7 +20,9 @@ from harness import APP, OTHER, Failure, Service, comm, wait_for
 CALLS, IN_FLIGHT = 160, 40  # of each kind, for each of four connections
 PIN = "pin-" + secrets.token_hex(12)
 MARKER = secrets.token_bytes(24)  # part of every plaintext
-TEXT_MARKER = b"marker:" + secrets.token_hex(12).encode()  # the same in printable form: what a log line could hold
+TEXT_MARKER = (
+    b"marker:" + secrets.token_hex(12).encode()
+)  # the same in printable form: what a log line could hold
 PIECE, LAST_PIECE = len(MARKER + TEXT_MARKER), 17 * 1024  # bytes
 RESIDUE = 20  # copies that gRPC's own buffers may keep (one has been seen, with TLS); more than a thousand went through
 
@@ -35,7 +37,11 @@ def mappings(pid):
         elif line.startswith("Rss:"):
             found[-1][4] = int(line.split()[1])
     # a sanitizer's shadow is terabytes of address space and holds no data
-    return [(a, b, name) for a, b, rights, name, resident in found if rights[0] == "r" and resident and b - a < 1 << 32]
+    return [
+        (a, b, name)
+        for a, b, rights, name, resident in found
+        if rights[0] == "r" and resident and b - a < 1 << 32
+    ]
 
 
 def scan(pid, needles):
@@ -63,10 +69,16 @@ def use(client, key, data_keys):
         plain[number] = (MARKER + TEXT_MARKER) * (1, 3, 70, 900)[number % 4] + os.urandom(8)
     for first in range(0, CALLS, IN_FLIGHT):
         now = range(first, first + IN_FLIGHT)
-        calls = {n: client.start("Encrypt", key_id=key, plaintext=plain[n], encryption_context={"n": str(n)}) for n in now}
+        calls = {
+            n: client.start("Encrypt", key_id=key, plaintext=plain[n], encryption_context={"n": str(n)})
+            for n in now
+        }
         made = [client.start("GenerateDataKey", key_id=key, key_spec=2) for _ in range(5)]
         sealed = {n: call.result().ciphertext_blob for n, call in calls.items()}
-        calls = {n: client.start("Decrypt", ciphertext_blob=sealed[n], encryption_context={"n": str(n)}) for n in now}
+        calls = {
+            n: client.start("Decrypt", ciphertext_blob=sealed[n], encryption_context={"n": str(n)})
+            for n in now
+        }
         for n in now:
             assert calls[n].result().plaintext == plain[n]
         for reply in (call.result() for call in made):
@@ -77,10 +89,15 @@ def use(client, key, data_keys):
 def fail(app, stranger, key):
     """Plaintext in calls that are refused at every station."""
     data = MARKER + TEXT_MARKER
-    refused = [lambda: stranger.Encrypt(key_id=key, plaintext=data), lambda: app.Encrypt(key_id=key, plaintext=data * 2000),
-               lambda: app.Encrypt(key_id="alias/none", plaintext=data), lambda: app.Decrypt(ciphertext_blob=data),
-               lambda: app.Encrypt(key_id=key, plaintext=data, plaintext_crc32c=1),
-               lambda: app.raw(app.method("Encrypt")[0], b"\x12\x7f" + data), lambda: app.raw("/kms.v1.CryptoService/None", data)]
+    refused = [
+        lambda: stranger.Encrypt(key_id=key, plaintext=data),
+        lambda: app.Encrypt(key_id=key, plaintext=data * 2000),
+        lambda: app.Encrypt(key_id="alias/none", plaintext=data),
+        lambda: app.Decrypt(ciphertext_blob=data),
+        lambda: app.Encrypt(key_id=key, plaintext=data, plaintext_crc32c=1),
+        lambda: app.raw(app.method("Encrypt")[0], b"\x12\x7f" + data),
+        lambda: app.raw("/kms.v1.CryptoService/None", data),
+    ]
     for call in refused:
         with pytest.raises(Failure):
             call()
@@ -102,13 +119,18 @@ def used(request, tmp_path_factory):
     service = Service(tmp_path_factory.mktemp("kmsd") / "home", environment={"ASAN_OPTIONS": options})
     path = service.dir / "socket"
     service.token("marked", pin=PIN)
-    service.write_config(unix=f"  unix:\n    - path: {path}\n      principal: {APP}", label="marked", log={"level": "debug"})
+    service.write_config(
+        unix=f"  unix:\n    - path: {path}\n      principal: {APP}", label="marked", log={"level": "debug"}
+    )
     service.init().start()
     service.data_keys, service.transport = [], request.param
     keys = [service.new_key(protection_level=1), service.new_key(protection_level=2)]
     wait_for(lambda: len(service.workers()) == 2, what="workers")
     with contextlib.ExitStack() as stack:
-        apps = [stack.enter_context(service.client(APP, unix=path if request.param == "unix" else None)) for _ in keys * 2]
+        apps = [
+            stack.enter_context(service.client(APP, unix=path if request.param == "unix" else None))
+            for _ in keys * 2
+        ]
         for app, key in zip(apps, keys * 2):
             use(app, key, service.data_keys)
         fail(apps[0], service.client(OTHER), keys[0])
@@ -126,7 +148,9 @@ def copies(pid, needles):
 def test_no_plaintext_stays(used):
     needles = [MARKER, *used.data_keys[::10], *used.data_keys[-5:]]
     if not readable(used.process.pid, APP.encode()):
-        pytest.skip("this user may not look into the memory of processes that are not dumpable (needs CAP_SYS_PTRACE)")
+        pytest.skip(
+            "this user may not look into the memory of processes that are not dumpable (needs CAP_SYS_PTRACE)"
+        )
     assert all(readable(pid, str(used.pin_file).encode()) for pid in used.workers())
     assert [copies(pid, needles) for pid in used.workers()] == [(0, {})] * 2
     idle = copies(used.process.pid, needles)
@@ -137,7 +161,9 @@ def test_no_plaintext_stays(used):
     time.sleep(0.5)
     later = copies(used.process.pid, needles)
     print(f"{used.transport}: kmsd with the last replies {idle}, after others {later}")
-    assert idle[0] * PIECE <= (LAST_PIECE * len(used.apps) if used.transport == "tls" else 0) + RESIDUE * PIECE
+    assert (
+        idle[0] * PIECE <= (LAST_PIECE * len(used.apps) if used.transport == "tls" else 0) + RESIDUE * PIECE
+    )
     assert later[0] <= RESIDUE
 
 
@@ -149,7 +175,9 @@ def shapes(secret):
 def test_no_plaintext_in_any_file(used):
     """Keystore, state, audit log, the daemon's own log at level debug."""
     assert used.records(operation="Encrypt", outcome="OK") and "level=debug" in used.log_text()
-    needles = [shape for secret in [MARKER, TEXT_MARKER, *used.data_keys[:50]] for shape in shapes(secret)] + [PIN.encode()]
+    needles = [
+        shape for secret in [MARKER, TEXT_MARKER, *used.data_keys[:50]] for shape in shapes(secret)
+    ] + [PIN.encode()]
     looked_at = [path for path in used.dir.rglob("*") if path.is_file() and path != used.pin_file]
     assert {"keystore.db", "kmsd.log"} <= {path.name for path in looked_at}
     for path in looked_at:
@@ -186,8 +214,12 @@ def test_no_core_dump(fresh):
     fresh.init().start(wrapper=("prlimit", "--core=unlimited") if os.geteuid() == 0 else ())
     wait_for(lambda: len(fresh.workers()) == 2, what="workers")
     for pid in family(fresh):
-        assert re.search(r"Max core file size +0 +0 ", pathlib.Path(f"/proc/{pid}/limits").read_text()), comm(pid)
+        assert re.search(r"Max core file size +0 +0 ", pathlib.Path(f"/proc/{pid}/limits").read_text()), comm(
+            pid
+        )
     os.kill(fresh.process.pid, signal.SIGQUIT)
-    assert os.waitid(os.P_PID, fresh.process.pid, os.WEXITED | os.WNOWAIT).si_code == os.CLD_KILLED  # not CLD_DUMPED
+    assert (
+        os.waitid(os.P_PID, fresh.process.pid, os.WEXITED | os.WNOWAIT).si_code == os.CLD_KILLED
+    )  # not CLD_DUMPED
     assert fresh.process.wait(20) == -signal.SIGQUIT
     fresh.process = None

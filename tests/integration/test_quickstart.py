@@ -9,7 +9,9 @@ import pytest
 
 from harness import ROOT, free_port, run
 
-pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="quickstart installs packages and makes users: as root")
+pytestmark = pytest.mark.skipif(
+    os.geteuid() != 0, reason="quickstart installs packages and makes users: as root"
+)
 
 
 class Quickstart:
@@ -18,8 +20,14 @@ class Quickstart:
         self.environment = dict(os.environ, KMSD_HOME=str(home), KMSD_PORT=str(free_port()), CI="true")
 
     def __call__(self, program, *arguments, check=True):
-        done = subprocess.run([ROOT / "deploy" / program, *arguments], env=self.environment, stdout=subprocess.PIPE,
-                              stderr=subprocess.STDOUT, text=True, timeout=600)
+        done = subprocess.run(
+            [ROOT / "deploy" / program, *arguments],
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=600,
+        )
         assert not check or done.returncode == 0, done.stdout
         return done.stdout
 
@@ -41,8 +49,19 @@ def quickstart(tmp_path_factory):
 
 def test_quickstart_shows_the_main_job(quickstart):
     text = quickstart("quickstart")
-    in_order = ["key create", "kms-env encrypt", "kms-env run", "lacks kms:Decrypt", "key rotate", "version 2", "data-key",
-                "the wrapped key opens", "audit tail", "audit verify", "Intact"]
+    in_order = [
+        "key create",
+        "kms-env encrypt",
+        "kms-env run",
+        "lacks kms:Decrypt",
+        "key rotate",
+        "version 2",
+        "data-key",
+        "the wrapped key opens",
+        "audit tail",
+        "audit verify",
+        "Intact",
+    ]
     at = -1
     for words in in_order:
         assert text.find(words, at + 1) > at, f"{words!r} is missing or out of order:\n{text}"
@@ -59,10 +78,15 @@ def test_workers_have_a_user_of_their_own(quickstart):
             if str(quickstart.home) in command or int(process) == pid:
                 owners.setdefault(name, set()).add(os.stat(f"/proc/{process}").st_uid)
     import pwd
-    assert pwd.getpwnam("kms-hsm").pw_uid in owners["kms-hsm"] and pwd.getpwnam("kmsd").pw_uid in owners["kmsd"]
+
+    assert (
+        pwd.getpwnam("kms-hsm").pw_uid in owners["kms-hsm"] and pwd.getpwnam("kmsd").pw_uid in owners["kmsd"]
+    )
     pin = quickstart.home / "token" / "pin"
     assert stat.S_IMODE(pin.stat().st_mode) == 0o600
-    as_kmsd = subprocess.run(["setpriv", "--reuid", "kmsd", "--regid", "kmsd", "--clear-groups", "cat", pin], capture_output=True)
+    as_kmsd = subprocess.run(
+        ["setpriv", "--reuid", "kmsd", "--regid", "kmsd", "--clear-groups", "cat", pin], capture_output=True
+    )
     assert as_kmsd.returncode != 0 and not as_kmsd.stdout
     assert "libsofthsm2" not in open(f"/proc/{pid}/maps").read()
 
@@ -117,9 +141,24 @@ def test_stop_and_clean_leave_nothing(quickstart):
 
 
 def test_installation(quickstart, tmp_path):
-    run("cmake", "--install", ROOT / "build" / "release", "--prefix", "/usr", env=dict(os.environ, DESTDIR=str(tmp_path)))
-    for name in ("sbin/kmsd", "libexec/kmsd/kms-hsm", "bin/kmsctl", "bin/kms-env", "lib/systemd/system/kmsd.service",
-                 "lib/sysusers.d/kmsd.conf", "share/man/man1/kmsctl.1", "share/man/man3/libkms.3"):
+    run(
+        "cmake",
+        "--install",
+        ROOT / "build" / "release",
+        "--prefix",
+        "/usr",
+        env=dict(os.environ, DESTDIR=str(tmp_path)),
+    )
+    for name in (
+        "sbin/kmsd",
+        "libexec/kmsd/kms-hsm",
+        "bin/kmsctl",
+        "bin/kms-env",
+        "lib/systemd/system/kmsd.service",
+        "lib/sysusers.d/kmsd.conf",
+        "share/man/man1/kmsctl.1",
+        "share/man/man3/libkms.3",
+    ):
         assert (tmp_path / "usr" / name).exists(), name
     sample = next((tmp_path / "usr").rglob("kmsd.yaml.sample"))
     assert sample.read_text() == run(tmp_path / "usr" / "sbin" / "kmsd", "sample-config").stdout

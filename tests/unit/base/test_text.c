@@ -93,6 +93,10 @@ static void crc32c(void)
         uint32_t crc = kms_crc32c(0, kms_bytes_of("123456789", cut));
         CU_ASSERT_EQUAL(kms_crc32c(crc, kms_bytes_of(&"123456789"[cut], 9 - cut)), 0xe3069283);
     }
+    for (size_t len = 0; len <= sizeof iscsi_read; len++) { /* with and without the processor's instruction */
+        const struct kms_bytes part = kms_bytes_of(iscsi_read, len);
+        CU_ASSERT_EQUAL(kms_crc32c(7, part), kms_crc32c_portable(7, part));
+    }
 }
 
 KMS_TEST_MAIN("base/text", {"UTF-8", utf8}, {"base64", base64}, {"base64 refused", base64_refused},
