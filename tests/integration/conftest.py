@@ -1,7 +1,12 @@
 """Fixtures: a running service for each module, or a fresh one for each test."""
+import os
 import sys
 
 import pytest
+
+# grpcio's own fork handlers run when a test starts a program while calls are under way, and have crashed the interpreter.
+# Our children only exec.
+os.environ["GRPC_ENABLE_FORK_SUPPORT"] = "false"
 
 sys.path.insert(0, __file__.rsplit("/", 1)[0])
 import harness  # noqa: E402

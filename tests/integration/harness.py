@@ -12,6 +12,8 @@ import subprocess
 import sys
 import time
 
+from rpc_client import Client, Failure  # noqa: F401 (what tests import)
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get("KMS_BUILD", ROOT / "build" / "dev")).resolve()
 BIN = BUILD / "bin"
@@ -352,7 +354,7 @@ class Service:
         return run(
             BIN / "kmsctl",
             "--endpoint",
-            f"localhost:{self.port}",
+            f"127.0.0.1:{self.port}",
             "--ca",
             self.certs.dir / "ca.pem",
             "--cert",
@@ -367,7 +369,7 @@ class Service:
         name = self.certs.client(uri)
         return dict(
             self.environment,
-            KMS_ENDPOINT=f"localhost:{self.port}",
+            KMS_ENDPOINT=f"127.0.0.1:{self.port}",
             KMS_CA=str(self.certs.dir / "ca.pem"),
             KMS_CERT=str(self.certs.dir / f"{name}.pem"),
             KMS_KEY_FILE=str(self.certs.dir / f"{name}.key"),
@@ -387,106 +389,6 @@ class Service:
         with self.client(admin) as client:
             fields.setdefault("policy", key_policy())
             return client.CreateKey(**fields).key_metadata.key_id
-
-
-class Failure(Exception):
-    """A failed call: gRPC code name, stable reason, message."""
-
-    def __init__(self, error):
-        import kms_rpc_status_pb2 as status_pb2
-
-        self.code = error.code().name
-        self.message = error.details()
-        self.reason = self.request_id = None
-        for key, value in error.trailing_metadata() or ():
-            if key == "grpc-status-details-bin":
-                status = status_pb2.Status.FromString(value)
-                for detail in status.details:
-                    if detail.type_url.endswith("google.rpc.ErrorInfo"):
-                        info = status_pb2.ErrorInfo.FromString(detail.value)
-                        assert info.domain == "kmsd"
-                        self.reason = info.reason
-                        self.request_id = info.metadata.get("request_id")
-        super().__init__(f"{self.code} {self.reason}: {self.message}")
-
-
-class Client:
-    """Every RPC of proto/ as a method with keyword fields; an independent client: grpcio and generated code."""
-
-    def __init__(self, service, uri, certificate=None, ca="ca", unix=None, target=None):
-        import grpc
-        from kms.v1 import crypto_pb2, keys_pb2, system_pb2
-
-        self.grpc = grpc
-        self.modules = {"CryptoService": crypto_pb2, "KeyService": keys_pb2, "SystemService": system_pb2}
-        if unix:
-            self.channel = grpc.insecure_channel(
-                f"unix:{unix}", options=[("grpc.use_local_subchannel_pool", 1)]
-            )
-            return
-        directory = service.certs.dir
-        name = certificate or service.certs.client(uri)
-        credentials = grpc.ssl_channel_credentials(
-            (directory / f"{ca}.pem").read_bytes(),
-            (directory / f"{name}.key").read_bytes(),
-            (directory / f"{name}.pem").read_bytes(),
-        )
-        self.channel = grpc.secure_channel(
-            target or f"localhost:{service.port}",
-            credentials,
-            options=[("grpc.use_local_subchannel_pool", 1)],
-        )
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.channel.close()
-
-    def close(self):
-        self.channel.close()
-
-    def method(self, name):
-        for service, module in self.modules.items():
-            descriptor = module.DESCRIPTOR.services_by_name[service]
-            if name in descriptor.methods_by_name:
-                method = descriptor.methods_by_name[name]
-                request = getattr(module, method.input_type.name)
-                reply = getattr(module, method.output_type.name)
-                return f"/kms.v1.{service}/{name}", request, reply
-        raise AttributeError(name)
-
-    def raw(self, path, data, timeout=20):
-        """Bytes out, bytes in."""
-        call = self.channel.unary_unary(path, request_serializer=bytes, response_deserializer=bytes)
-        try:
-            return call(data, timeout=timeout)
-        except self.grpc.RpcError as error:
-            raise Failure(error) from None
-
-    def __getattr__(self, name):
-        path, request, reply = self.method(name)
-
-        def call(timeout=20, metadata=None, compression=None, **fields):
-            function = self.channel.unary_unary(
-                path, request_serializer=request.SerializeToString, response_deserializer=reply.FromString
-            )
-            try:
-                return function(
-                    request(**fields), timeout=timeout, metadata=metadata, compression=compression
-                )
-            except self.grpc.RpcError as error:
-                raise Failure(error) from None
-
-        return call
-
-    def start(self, name, metadata=None, **fields):
-        """A call under way (grpc future)."""
-        path, request, reply = self.method(name)
-        function = self.channel.unary_unary(
-            path, request_serializer=request.SerializeToString, response_deserializer=reply.FromString
-        )
-        return function.future(request(**fields), timeout=30, metadata=metadata)
 
 
 def free_port():
