@@ -9,7 +9,7 @@
 #include "client/lib/message.h"
 #include "google/rpc/status.pb-c.h"
 
-enum { CODE_RESOURCE_EXHAUSTED = 8, CODE_UNAVAILABLE = 14, DETAILS_BYTES = 64 * 1024 };
+enum { CODE_CANCELLED = 1, CODE_RESOURCE_EXHAUSTED = 8, CODE_UNAVAILABLE = 14, DETAILS_BYTES = 64 * 1024 };
 
 /* https://grpc.github.io/grpc/core/md_doc_statuscodes.html */
 static const char *const code_names[] = {
@@ -92,6 +92,8 @@ void kms_error_remote(struct kms_error *error, int code, struct kms_bytes messag
 {
     if (error == NULL) return;
     char reason[KMS_ERROR_REASON_BYTES];
+    /* This library cancels nothing: a call that gRPC cancels without a word of kmsd has crossed its farewell. */
+    if (code == CODE_CANCELLED && details.len == 0) code = CODE_UNAVAILABLE;
     bool found = details.len > 0 && details.len <= DETAILS_BYTES && find_reason(details, code, reason);
     set_code(error, code, found ? reason : kms_error_code_name(code));
     set_message(error, message.len > 0 ? message : kms_bytes_text(error->reason));

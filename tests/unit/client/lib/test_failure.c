@@ -124,7 +124,18 @@ static void retryable_by_code(void)
     CU_ASSERT_STRING_EQUAL(kms_error_code_name(-1), "UNKNOWN");
 }
 
+/* What crossed the farewell of a server that stops was never begun: try elsewhere. */
+static void cancelled_by_the_wire_is_unavailable(void)
+{
+    struct kms_error error;
+    kms_error_remote(&error, 1, kms_bytes_text("Cancelled on the server side"), kms_bytes_of(NULL, 0));
+    CU_ASSERT_EQUAL(error.code, 14);
+    CU_ASSERT_STRING_EQUAL(error.reason, "UNAVAILABLE");
+    CU_ASSERT_TRUE(error.retryable);
+}
+
 KMS_TEST_MAIN("client/lib/failure", {"the reason comes from the details", reason_comes_from_the_details},
               {"details that are not details are ignored", details_that_are_not_details},
               {"messages are made harmless", messages_are_made_harmless}, {"own failures", own_failures},
-              {"what may succeed later", retryable_by_code})
+              {"what may succeed later", retryable_by_code},
+              {"cancelled by the wire is unavailable", cancelled_by_the_wire_is_unavailable})
