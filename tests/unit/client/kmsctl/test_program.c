@@ -294,6 +294,7 @@ static int on_terminal(const char *line, char *shown, size_t size)
 {
     int master;
     pid_t pid = forkpty(&master, NULL, NULL, NULL);
+    CU_ASSERT_FATAL(pid >= 0);
     if (pid == 0) {
         execl("/bin/sh", "sh", "-c", line, (char *)NULL);
         _exit(127);
@@ -307,9 +308,23 @@ static int on_terminal(const char *line, char *shown, size_t size)
     return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
 
+/* A change root without devpts has none to give. */
+static bool has_terminals(void)
+{
+    int master, slave;
+    if (openpty(&master, &slave, NULL, NULL, NULL) != 0) return false;
+    close(master);
+    close(slave);
+    return true;
+}
+
 static void plaintext_stays_off_the_terminal(void)
 {
     char shown[2000];
+    if (!has_terminals()) {
+        printf("skipped: no pseudo-terminal can be opened here (is devpts mounted?) ");
+        return;
+    }
     start();
     CU_ASSERT_EQUAL(on_terminal("printf CTsecret | $K --endpoint $E decrypt", shown, sizeof shown),
                     CTL_USAGE);
