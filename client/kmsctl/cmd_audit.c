@@ -29,7 +29,7 @@ static const char *text_at(const json_t *object, const char *name)
     return text != NULL ? text : "-";
 }
 
-/* One line for people: time, number, what became of it, who, what, on which key. */
+/* One line for people, in columns: time, number, kind, what became of it, what, on which key, who. */
 static json_t *summary(struct kms_bytes line)
 {
     json_t *record = json_loadb((const char *)line.ptr, line.len, 0, NULL);
@@ -38,10 +38,10 @@ static json_t *summary(struct kms_bytes line)
     const char *key = text_at(access, "key_id");
     if (strcmp(key, "-") == 0) key = text_at(access, "key_named");
     char seq[24];
-    snprintf(seq, sizeof seq, "%" JSON_INTEGER_FORMAT, json_integer_value(json_object_get(record, "seq")));
-    json_t *text = json_sprintf("%s  %s  %-8s %-16s %s  %s  %s", text_at(record, "time"), seq,
+    snprintf(seq, sizeof seq, "%8" JSON_INTEGER_FORMAT, json_integer_value(json_object_get(record, "seq")));
+    json_t *text = json_sprintf("%s  %s  %-8s  %-20s  %-17s  %-36s  %s", text_at(record, "time"), seq,
                                 text_at(record, "kind"), text_at(record, "outcome"),
-                                text_at(record, "principal"), text_at(record, "operation"), key);
+                                text_at(record, "operation"), key, text_at(record, "principal"));
     json_decref(record);
     return text;
 }

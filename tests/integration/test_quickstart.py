@@ -66,6 +66,15 @@ def test_quickstart_shows_the_main_job(quickstart):
     for words in in_order:
         assert text.find(words, at + 1) > at, f"{words!r} is missing or out of order:\n{text}"
         at = text.find(words, at + 1)
+    tail = text[text.index("audit tail") : text.index("audit verify")].splitlines()[1:-1]
+    assert [line.split()[4] for line in tail] == (
+        ["CreateKey"] * 2  # attempt and outcome
+        + ["Encrypt"] * 3
+        + ["Decrypt"] * 6  # the application's, the administrator's
+        + ["RotateKeyOnDemand"] * 2
+        + ["Decrypt"] * 3
+        + ["Encrypt", "GenerateDataKey", "Decrypt"]
+    )
     assert "and has two lines" in text and 'NASTY=it is "quoted" = $HOME # not a comment' in text
 
 

@@ -71,14 +71,31 @@ static size_t lines(const char *text)
     return count;
 }
 
+/* That word stands in the same column of each of so many lines. */
+static bool in_columns(const char *text, const char *word, size_t count)
+{
+    const char *first = strstr(text, word);
+    for (const char *line = text; line != NULL && *line != '\0'; count--) {
+        const char *found = strstr(line, word);
+        if (found == NULL || found - line != first - text) return false;
+        line = strchr(line, '\n');
+        line += line != NULL;
+    }
+    return count == 0;
+}
+
 static void tail(void)
 {
     CU_ASSERT_EQUAL(sh("$K audit tail --dir log -n 3"), 0);
     CU_ASSERT_EQUAL(lines(out), 3);
     CU_ASSERT_PTR_NOT_NULL(strstr(out, "ACCESS_DENIED"));
-    CU_ASSERT_PTR_NOT_NULL(strstr(out, "spiffe://x/app-24  Decrypt  alias/web\n"));
+    CU_ASSERT_PTR_NOT_NULL(
+        strstr(out, "Decrypt            alias/web                             spiffe://x/app-24\n"));
     CU_ASSERT_EQUAL(sh("$K audit tail --dir log"), 0);
     CU_ASSERT_EQUAL(lines(out), 10);
+    CU_ASSERT(in_columns(out, "ACCESS_DENIED", 10));
+    CU_ASSERT_EQUAL(sh("$K audit tail --dir log -n 20"), 0); /* numbers of one digit and of two */
+    CU_ASSERT(in_columns(out, "ACCESS_DENIED", 20));
     CU_ASSERT_EQUAL(sh("$K audit tail --dir log -n 1000 -o json"), 0);
     CU_ASSERT(lines(out) >= RECORDS);
     CU_ASSERT_EQUAL(strncmp(out, "{\"seq\":1,", 9), 0);
