@@ -186,21 +186,40 @@ static error_t parse_global(int key, char *arg, struct argp_state *state)
     }
 }
 
+/* The commands of a group, or all of them, one on a line with what each is for. */
+static kms_err list_commands(const char *group, kms_buf *out)
+{
+    KMS_TRY(kms_buf_print(out, "Commands:\n"));
+    for (size_t i = 0; i < ctl_command_count; i++) {
+        const struct ctl_command *c = &ctl_commands[i];
+        if (c->hidden || (group != NULL && (c->group == NULL || strcmp(c->group, group) != 0))) continue;
+        char usage[64];
+        snprintf(usage, sizeof usage, "%s%s%s %s", c->group != NULL ? c->group : "",
+                 c->group != NULL ? " " : "", c->verb, c->arguments);
+        KMS_TRY(kms_buf_print(out, "  %-22s %s\n", usage, c->summary));
+    }
+    return KMS_OK;
+}
+
 /* The list of commands, behind the options in --help. */
 static char *help_text(int key, const char *text, void *input)
 {
     (void)input;
     if (key != ARGP_KEY_HELP_POST_DOC) return (char *)(uintptr_t)text;
     kms_buf help = {0};
-    kms_err err = kms_buf_print(&help, "Commands:\n");
-    for (size_t i = 0; i < ctl_command_count && !kms_failed(err); i++) {
-        const struct ctl_command *c = &ctl_commands[i];
-        char usage[64];
-        snprintf(usage, sizeof usage, "%s%s%s %s", c->group != NULL ? c->group : "",
-                 c->group != NULL ? " " : "", c->verb, c->arguments);
-        if (!c->hidden) err = kms_buf_print(&help, "  %-22s %s\n", usage, c->summary);
-    }
-    return kms_failed(err) ? NULL : (char *)help.data; /* argp frees it */
+    return kms_failed(list_commands(NULL, &help)) ? NULL : (char *)help.data; /* argp frees it */
+}
+
+/* `kmsctl GROUP --help` ends here. */
+static void group_help(const char *group, const char *word)
+{
+    if (strcmp(word, "--help") != 0 && strcmp(word, "-?") != 0) return;
+    KMS_OWN_BUF help = {0};
+    if (kms_failed(list_commands(group, &help))) exit(CTL_FAILED);
+    printf("Usage: kmsctl [OPTION...] %s COMMAND [ARGUMENT...]\n\n%s\n"
+           "`kmsctl %s COMMAND --help' lists the options of each.\n",
+           group, (const char *)help.data, group);
+    exit(EXIT_SUCCESS);
 }
 
 static void find_command(struct ctl *ctl, const char *first, const char *second)
@@ -209,6 +228,7 @@ static void find_command(struct ctl *ctl, const char *first, const char *second)
     if (ctl->command == NULL && second != NULL) ctl->command = ctl_find_command(first, second);
     if (ctl->command != NULL) return;
     bool is_group = ctl_find_command(first, NULL) != NULL;
+    if (is_group && second != NULL) group_help(first, second);
     if (is_group && second != NULL)
         fprintf(stderr, "kmsctl: no command \"%s %s\"", first, second);
     else

@@ -15,7 +15,7 @@ static const struct row {
      "policy decides: ask an administrator of the key, or for the service policy who runs kmsd"},
     {"UNAUTHENTICATED", CTL_DENIED,
      "check the certificate (cert, key) of the context: `kmsctl context show`"},
-    {"NOT_FOUND", CTL_NOT_FOUND, "`kmsctl key list` and `kmsctl alias list` show what there is"},
+    {"NOT_FOUND", CTL_NOT_FOUND, "kmsctl key list, alias list and context list show what there is"},
     {"KEY_DISABLED", CTL_FAILED, "an administrator of the key can enable it: `kmsctl key enable KEY`"},
     {"KEY_BUDGET_EXHAUSTED", CTL_FAILED, "give the key a new version: `kmsctl key rotate KEY`"},
     {"POLICY_NOT_SEPARATED", CTL_FAILED, "give administration and usage to different principals"},

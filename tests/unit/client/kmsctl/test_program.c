@@ -273,6 +273,7 @@ static void exit_statuses_and_hints(void)
         {"printf x | $K --endpoint $E encrypt --key k --context prod", CTL_FAILED, "is not NAME=VALUE"},
         {"$K", CTL_USAGE, "no command"},
         {"$K key", CTL_USAGE, "key what?"},
+        {"$K key frob", CTL_USAGE, "no command \"key frob\"; there is: create"},
         {"$K keys", CTL_USAGE, "no command \"keys\""},
         {"$K key list extra", CTL_USAGE, "too many arguments"},
         {"$K key describe", CTL_USAGE, "wanted: KEY"},
@@ -335,6 +336,16 @@ static void plaintext_stays_off_the_terminal(void)
     CU_ASSERT_EQUAL(on_terminal("$K --endpoint $E data-key --key k", shown, sizeof shown), CTL_USAGE);
 }
 
+static void help_of_a_group(void)
+{
+    CU_ASSERT_EQUAL(sh("$K key --help"), 0);
+    CU_ASSERT(says(out, "Usage: kmsctl [OPTION...] key COMMAND") &&
+              says(out, "\n  key rotate KEY         add a"));
+    CU_ASSERT_PTR_NULL(strstr(out, "\n  alias"));
+    CU_ASSERT_EQUAL(sh("$K --endpoint $E audit '-?'"), 0);
+    CU_ASSERT(says(out, "  audit verify "));
+}
+
 static void contexts_of_the_file(void)
 {
     CU_ASSERT_EQUAL(
@@ -346,6 +357,7 @@ static void contexts_of_the_file(void)
     CU_ASSERT_EQUAL(sh("$K --config c.yaml context use b && $K --config c.yaml key list"), 0);
     CU_ASSERT_EQUAL(sh("$K --config c.yaml context show -o json | grep -c '\"name\": \"b\"'"), 0);
     CU_ASSERT_EQUAL(sh("$K --config c.yaml context use c"), CTL_NOT_FOUND);
+    CU_ASSERT(says(err, "no context \"c\"; there is: a, b\nhint: ") && says(err, "context list"));
 }
 
 static void completion_in_bash(void)
@@ -369,5 +381,5 @@ KMS_TEST_MAIN("kmsctl", {"encryption there and back", encryption_there_and_back}
               {"pages become one list", pages_become_one_list},
               {"exit statuses and hints", exit_statuses_and_hints},
               {"plaintext stays off the terminal", plaintext_stays_off_the_terminal},
-              {"contexts of the file", contexts_of_the_file}, {"completion in bash", completion_in_bash},
-              {"the end", finish})
+              {"help of a group", help_of_a_group}, {"contexts of the file", contexts_of_the_file},
+              {"completion in bash", completion_in_bash}, {"the end", finish})
