@@ -26,9 +26,10 @@ static const struct argp_option options[] = {
 static const char about[] =
     "Envelope-encryption key management with root keys in an HSM.\v"
     "Commands:\n"
-    "  serve          Serve until SIGTERM (the default). SIGHUP reads certificates, deny list and service "
-    "policy again\n"
-    "  init           Make the root keys on the token and an empty keystore; refuses a token that has them\n"
+    "  serve          Serve until SIGTERM (the default); SIGHUP reads certificates,\n"
+    "                 deny list and service policy again\n"
+    "  init           Make the root keys on the token and an empty keystore;\n"
+    "                 refuses a token that has them\n"
     "  check          Read the configuration and say what is wrong with it\n"
     "  dump-config    Print the options in effect\n"
     "  sample-config  Print every option with its default and range\n";
@@ -160,6 +161,9 @@ int main(int argc, char **argv)
     KMS_OWN(kmsd_conf) conf = NULL;
     struct kms_why why = {{0}};
     kms_err err = kmsd_conf_load(arguments.config, &conf, &why);
-    if (kms_failed(err)) return complain(err, &why);
-    return run(&arguments, conf);
+    if (!kms_failed(err)) return run(&arguments, conf);
+    int status = complain(err, &why);
+    if (kms_is(err, KMS_E_IO))
+        fputs("hint: --config FILE names another; kmsd sample-config prints one to start from\n", stderr);
+    return status;
 }

@@ -45,7 +45,7 @@ def test_bad_configuration_names_file_line_and_option(fresh, line, words):
 
 
 def test_missing_configuration(fresh):
-    refused(fresh, "serve", reason="IO", words=["/nonexistent.yaml"], config="/nonexistent.yaml")
+    refused(fresh, "serve", reason="IO", words=["/nonexistent.yaml", "--config FILE"], config="/nonexistent.yaml")
 
 
 def test_check_and_dump(fresh):
@@ -136,6 +136,18 @@ def test_service_policy_grants_no_key_action(fresh, document, words):
     fresh.init()
     fresh.service_policy(document)
     refused(fresh, "serve", reason="MALFORMED_POLICY", words=["service-policy.json", *words])
+
+
+def test_error_shows_a_long_path_whole(fresh):
+    """And still what is wrong with the file."""
+    fresh.init()
+    folder = fresh.dir / ("long-" + "x" * (150 - len(str(fresh.dir))))
+    folder.mkdir()
+    path = folder / "policy-of-the-service.json"
+    path.write_text("not json")
+    path.chmod(0o444)
+    fresh.write_config(policy={"service": str(path)})
+    refused(fresh, "serve", reason="MALFORMED_POLICY", words=[path, "line 1"])
 
 
 def test_service_policy_must_not_be_writable(fresh):
