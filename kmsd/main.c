@@ -23,16 +23,15 @@ static const struct argp_option options[] = {
      0},
     {0},
 };
-static const char about[] =
-    "Envelope-encryption key management with root keys in an HSM.\v"
-    "Commands:\n"
-    "  serve          Serve until SIGTERM (the default); SIGHUP reads certificates,\n"
-    "                 deny list and service policy again\n"
-    "  init           Make the root keys on the token and an empty keystore;\n"
-    "                 refuses a token that has them\n"
-    "  check          Read the configuration and say what is wrong with it\n"
-    "  dump-config    Print the options in effect\n"
-    "  sample-config  Print every option with its default and range\n";
+static const char about[] = "Envelope-encryption key management with root keys in an HSM.\v"
+                            "Commands:\n"
+                            "  serve          Serve until SIGTERM (the default); SIGHUP reads certificates,\n"
+                            "                 deny list and service policy again\n"
+                            "  init           Make the root keys on the token and an empty keystore;\n"
+                            "                 refuses a token that has them\n"
+                            "  check          Read the configuration and say what is wrong with it\n"
+                            "  dump-config    Print the options in effect\n"
+                            "  sample-config  Print every option with its default and range\n";
 
 static error_t parse_option(int key, char *arg, struct argp_state *state)
 {
