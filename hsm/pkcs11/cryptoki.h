@@ -28,6 +28,8 @@ KMS_MUST_USE kms_err kms_ckr_note(kms_token *token, const char *call, CK_RV rv);
 
 /* module.c: the module is initialised for the life of the process. MODULE_UNAVAILABLE. */
 KMS_MUST_USE kms_err kms_module_load(const char *path, CK_FUNCTION_LIST **ret_fn, struct kms_why *why);
+/* Finalises and initialises it: what it knows of its tokens is read again. No session may be open. */
+KMS_MUST_USE kms_err kms_module_again(const char *path, CK_FUNCTION_LIST *fn, struct kms_why *why);
 /* Several processes that start on one SoftHSM token at once see CKR_GENERAL_ERROR: waits a little, longer
  * each time and not in step with the others. False: tried often enough. */
 bool kms_start_again(CK_RV rv, unsigned *tries);

@@ -48,6 +48,12 @@ static kms_err initialise(const char *path, CK_FUNCTION_LIST *fn, struct kms_why
     return KMS_FAIL(MODULE_UNAVAILABLE);
 }
 
+kms_err kms_module_again(const char *path, CK_FUNCTION_LIST *fn, struct kms_why *why)
+{
+    fn->C_Finalize(NULL); /* whatever it answers, C_Initialize tells */
+    return initialise(path, fn, why);
+}
+
 kms_err kms_module_load(const char *path, CK_FUNCTION_LIST **ret_fn, struct kms_why *why)
 {
     KMS_TRY(check_file(path, why));

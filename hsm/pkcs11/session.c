@@ -1,5 +1,6 @@
 /* The two sessions of a token, and opening it from module to login. */
 #include <stdlib.h>
+#include <time.h>
 
 #include "hsm/pkcs11/cryptoki.h"
 
@@ -52,6 +53,20 @@ static kms_err open_sessions(kms_token *token, const struct kms_p11_uri *uri,
     return err;
 }
 
+/* Another process that starts or was killed a moment ago may hold the token's files: SoftHSM then shows
+ * no token, until the module is initialised anew. */
+static kms_err find_slot(kms_token *token, const struct kms_p11_uri *uri, struct kms_why *why)
+{
+    enum { LOOKS = 4, FIRST_PAUSE_MS = 100 };
+    for (unsigned look = 1;; look++) {
+        kms_err err = kms_slot_find(token, uri, why);
+        if (!kms_is(err, KMS_E_TOKEN_NOT_FOUND) || look == LOOKS) return err;
+        struct timespec pause = {.tv_nsec = (FIRST_PAUSE_MS << (look - 1)) * 1000000L};
+        nanosleep(&pause, NULL);
+        KMS_TRY(kms_module_again(uri->module_path, token->fn, why));
+    }
+}
+
 kms_err kms_token_open(const char *uri_text, const struct kms_pin_mark *refused, kms_token **ret_token,
                        struct kms_pin_mark *ret_refused, struct kms_why *why)
 {
@@ -60,7 +75,7 @@ kms_err kms_token_open(const char *uri_text, const struct kms_pin_mark *refused,
     KMS_OWN(kms_token) token = calloc(1, sizeof *token);
     if (token == NULL) return KMS_FAIL(NO_MEMORY);
     KMS_TRY(kms_module_load(uri.module_path, &token->fn, why));
-    KMS_TRY(kms_slot_find(token, &uri, why));
+    KMS_TRY(find_slot(token, &uri, why));
     KMS_TRY(open_sessions(token, &uri, refused, ret_refused, why));
     *ret_token = KMS_GIVE(token);
     return KMS_OK;

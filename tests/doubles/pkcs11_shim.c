@@ -2,7 +2,8 @@
  * A PKCS#11 module that is SoftHSM, except when the additional authenticated data of an AES-GCM encryption
  * (the encryption context of a call is in it) has a marker in it: "shim:crash" ends the process, "shim:hang"
  * never returns, "shim:error" fails every time, "shim:once" fails the first time, "shim:slow" takes 5 ms as a
- * network HSM does. Each C_Login leaves one byte in shim-logins beside the token's configuration.
+ * network HSM does. Each C_Login leaves one byte in shim-logins beside the token's configuration; while a file shim-hide
+ * lies there, a process sees no token until it has initialised the module a second time.
  */
 #include <dlfcn.h>
 #include <fcntl.h>
@@ -38,13 +39,34 @@ static CK_RV encrypt_init(CK_SESSION_HANDLE session, CK_MECHANISM *mechanism, CK
     return real->C_EncryptInit(session, mechanism, key);
 }
 
+static void beside_conf(const char *name, char path[400])
+{
+    const char *conf = getenv("SOFTHSM2_CONF");
+    const char *slash = conf != NULL ? strrchr(conf, '/') : NULL;
+    snprintf(path, 400, "%.*s/%s", slash != NULL ? (int)(slash - conf) : 0, conf != NULL ? conf : "", name);
+}
+
+static unsigned initialised;
+
+static CK_RV initialise(void *args)
+{
+    initialised++;
+    return real->C_Initialize(args);
+}
+
+static CK_RV slot_list(CK_BBOOL present, CK_SLOT_ID *slots, CK_ULONG *count)
+{
+    char path[400];
+    beside_conf("shim-hide", path);
+    if (initialised > 1 || access(path, F_OK) != 0) return real->C_GetSlotList(present, slots, count);
+    *count = 0;
+    return CKR_OK;
+}
+
 static CK_RV login(CK_SESSION_HANDLE session, CK_USER_TYPE user, CK_UTF8CHAR *pin, CK_ULONG len)
 {
     char path[400];
-    const char *conf = getenv("SOFTHSM2_CONF");
-    const char *slash = conf != NULL ? strrchr(conf, '/') : NULL;
-    snprintf(path, sizeof path, "%.*s/shim-logins", slash != NULL ? (int)(slash - conf) : 0,
-             conf != NULL ? conf : "");
+    beside_conf("shim-logins", path);
     int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
     if (fd < 0 || write(fd, "L", 1) != 1) return CKR_FUNCTION_FAILED;
     close(fd);
@@ -61,6 +83,8 @@ CK_RV C_GetFunctionList(CK_FUNCTION_LIST **list)
     shim = *real;
     shim.C_EncryptInit = encrypt_init;
     shim.C_Login = login;
+    shim.C_Initialize = initialise;
+    shim.C_GetSlotList = slot_list;
     *list = &shim;
     return CKR_OK;
 }

@@ -57,6 +57,20 @@ static void missing_parts_are_named(void)
     CU_ASSERT_PTR_NOT_NULL(strstr(f.why.text, "status 1"));
 }
 
+/* As SoftHSM does while a killed process's files are being let go. */
+static void a_token_that_hides_is_looked_for_again(void)
+{
+    CU_ASSERT_FATAL(pool_prepare(&f, kms_temp_dir(), "hides"));
+    KMS_ASSERT_OK_FATAL(pool_init(&f));
+    char path[300];
+    snprintf(path, sizeof path, "%s/shim-hide", f.token.dir);
+    FILE *file = fopen(path, "w");
+    CU_ASSERT_PTR_NOT_NULL_FATAL(file);
+    fclose(file);
+    KMS_ASSERT_OK(pool_open(&f));
+    pool_close(&f);
+}
+
 static void pin_files_must_be_private(void)
 {
     CU_ASSERT_FATAL(pool_prepare(&f, kms_temp_dir(), "pin"));
@@ -132,6 +146,7 @@ static void workers_have_a_user_of_their_own(void)
 
 KMS_TEST_MAIN("hsm/pool start", {"init makes root keys once", init_makes_root_keys_once},
               {"missing parts are named", missing_parts_are_named},
+              {"a token that hides is looked for again", a_token_that_hides_is_looked_for_again},
               {"PIN files must be private", pin_files_must_be_private},
               {"a wrong PIN is tried once", a_wrong_pin_is_tried_once},
               {"workers have a user of their own", workers_have_a_user_of_their_own})
