@@ -78,7 +78,8 @@ static grpc_server *create_server(const struct kms_rpc_options *o)
         integer(GRPC_ARG_MAX_METADATA_SIZE, 16 * 1024),
         integer(GRPC_COMPRESSION_CHANNEL_ENABLED_ALGORITHMS_BITSET, 1), /* identity */
         integer(GRPC_ARG_ENABLE_PER_MESSAGE_COMPRESSION, 0),
-        integer(GRPC_ARG_ENABLE_DEADLINE_CHECKS, 0), /* the pipeline knows the deadline */
+        integer(GRPC_ARG_ENABLE_PER_MESSAGE_DECOMPRESSION, 0), /* else inflated, then refused */
+        integer(GRPC_ARG_ENABLE_DEADLINE_CHECKS, 0),           /* the pipeline knows the deadline */
         integer(GRPC_ARG_ENABLE_CHANNELZ, 0),
         integer(GRPC_ARG_HTTP2_BDP_PROBE, 0),
         integer(GRPC_ARG_KEEPALIVE_TIME_MS, 60 * 1000),

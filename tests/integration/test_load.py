@@ -361,6 +361,24 @@ def test_compressed_requests_are_refused(service, key):
         app.Encrypt(key_id=key, plaintext=b"x" * 1000)
 
 
-def test_descriptors_are_given_back(service):
+def peak_kib(pid):
+    with open(f"/proc/{pid}/status") as status:
+        return next(int(line.split()[1]) for line in status if line.startswith("VmHWM:"))
+
+
+def test_compressed_requests_are_not_inflated(service, key):
+    """Thirty kilobytes on the wire, far below the longest message: refused before they become thirty megabytes."""
+    import grpc
+
+    before = peak_kib(service.process.pid)
+    with service.client(APP) as app:
+        with pytest.raises(Failure) as caught:
+            app.Encrypt(key_id=key, plaintext=bytes(30_000_000), compression=grpc.Compression.Gzip)
+        assert caught.value.code == "UNIMPLEMENTED"
+    assert peak_kib(service.process.pid) - before < 20_000
+
+
+def test_descriptors_are_given_back(service, need_inspection):
     """What strangers and the two hundred opened is closed by now."""
+    need_inspection(service.process.pid)
     wait_for(lambda: len(os.listdir(f"/proc/{service.process.pid}/fd")) < 150, 30, "closed connections")
