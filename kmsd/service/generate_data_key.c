@@ -54,6 +54,7 @@ kms_err kms_generate_data_key_finish(struct kms_call *call)
     Kms__V1__GenerateDataKeyResponse *reply = kms_new_reply(call);
     char *arn = kms_access_arn(call, &call->access[0]);
     uint32_t count = call->job.count;
+    if (call->job.output_len != call->job.output_cap) return KMS_FAIL(INTERNAL); /* no worker is trusted */
     uint8_t *plaintext = kms_call_alloc(call, count);
     if (reply == NULL || arn == NULL || plaintext == NULL) return KMS_FAIL(NO_MEMORY);
     kms_copy(plaintext, call->job.output, count); /* the header goes where it stood */

@@ -101,6 +101,32 @@ static void data_keys(void)
     world_close(&world);
 }
 
+/* A worker that was taken over says that its answer is shorter than the data key: nobody reads behind it. */
+static void a_data_key_cut_short(void)
+{
+    const struct kms_method *method = kms_methods;
+    while (strcmp(method->rpc, "GenerateDataKey") != 0) method++;
+    Kms__V1__GenerateDataKeyRequest message;
+    kms__v1__generate_data_key_request__init(&message);
+    char key[] = KEY(1);
+    message.key_id = key;
+    message.number_of_bytes = 1024;
+    struct world world;
+    world_open(&world, NULL);
+    world_add_key(&world, 1, KMS_LEVEL_SOFTWARE, "GenerateDataKey");
+    for (size_t missing = 0; missing <= 2048 + KMS_SEAL_OVERHEAD_SOFTWARE; missing += 24) {
+        struct kms_call call;
+        world_call(&world, &call, method);
+        call.request = &message.base;
+        KMS_ASSERT_OK_FATAL(method->gather(&call));
+        KMS_ASSERT_OK_FATAL(method->plan(&call));
+        call.job.output_len = call.job.output_cap - missing;
+        CU_ASSERT_EQUAL(method->finish(&call).code, missing == 0 ? KMS_E_OK : KMS_E_INTERNAL);
+        kms_call_end(&call);
+    }
+    world_close(&world);
+}
+
 static void not_without_budget(void)
 {
     struct world world;
@@ -268,7 +294,8 @@ static void replies(void)
 }
 
 KMS_TEST_MAIN("service/seal", {"sealing", sealing}, {"data keys", data_keys},
-              {"not without budget", not_without_budget}, {"disabled", disabled}, {"opening", opening},
+              {"a data key cut short", a_data_key_cut_short}, {"not without budget", not_without_budget},
+              {"disabled", disabled}, {"opening", opening},
               {"aliases cannot be probed", aliases_cannot_be_probed},
               {"a key that is not there", a_key_that_is_not_there}, {"checksums", checksums},
               {"replies", replies})
