@@ -20,7 +20,8 @@ struct kms_principal {
         refilled_us;     /* token bucket, in millionths of a call: calls/s times us, no rounding */
     uint64_t second;     /* which second the counts are of */
     uint32_t refused;    /* refused calls of that second */
-    uint64_t suppressed; /* those without a record since the last summary */
+    uint64_t suppressed; /* those of that second without a record */
+    uint64_t due;        /* those of earlier seconds, for the next summary */
     bool out_of_memory;
     UT_hash_handle hh;
 };
@@ -155,6 +156,8 @@ bool kms_limits_refused(struct kms_limits *limits, struct kms_principal *entry, 
     if (entry->second != second) {
         entry->second = second;
         entry->refused = 0;
+        entry->due += entry->suppressed;
+        entry->suppressed = 0;
     }
     bool record = entry->refused < limits->options.refused_per_second;
     if (record)
@@ -174,8 +177,9 @@ void kms_limits_suppressed(struct kms_limits *limits, uint64_t now_us, kms_suppr
     HASH_ITER(hh, limits->entries, entry, next)
     {
         pthread_mutex_lock(&entry->lock);
-        uint64_t count = entry->second < second ? entry->suppressed : 0;
-        entry->suppressed -= count;
+        uint64_t over = entry->second < second ? entry->suppressed : 0, count = entry->due + over;
+        entry->suppressed -= over;
+        entry->due = 0;
         pthread_mutex_unlock(&entry->lock);
         if (count > 0) visit(user, entry->name, count);
         if (as_new(limits, entry, now_us)) forget(limits, entry);

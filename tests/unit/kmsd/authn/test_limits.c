@@ -181,6 +181,18 @@ static void refusals(void)
     table_end(&t);
 }
 
+/* Whoever never pauses has refusals in the second at hand at every summary: the seconds before are told. */
+static void a_flood_without_a_pause_is_summed_up(void)
+{
+    struct table t = table_of(0, 1, 1);
+    for (unsigned s = 0; s < 5; s++) {
+        CU_ASSERT_EQUAL(recorded(&t, start + s * SECOND, 10), 3);
+        CU_ASSERT_EQUAL(summary_at(&t, start + s * SECOND + SECOND / 2).count, s > 0 ? 7 : 0);
+    }
+    CU_ASSERT_EQUAL(summary_at(&t, start + 5 * SECOND).count, 7);
+    table_end(&t);
+}
+
 /* Hanging up neither clears the count of a flood nor gives a fresh bucket while one is owed. */
 static void a_flood_is_not_forgotten_by_hanging_up(void)
 {
@@ -302,6 +314,7 @@ KMS_TEST_MAIN("authn/limits", {"rate", rate}, {"impatience costs nothing", impat
               {"a clock that goes back", a_clock_that_goes_back}, {"no rate limit", no_rate_limit},
               {"in flight", in_flight}, {"in flight before rate", in_flight_before_rate},
               {"refusals", refusals},
+              {"a flood without a pause is summed up", a_flood_without_a_pause_is_summed_up},
               {"a flood is not forgotten by hanging up", a_flood_is_not_forgotten_by_hanging_up},
               {"limits outlive connections", limits_outlive_connections},
               {"idle entries go", idle_entries_go}, {"names", names}, {"many threads", many_threads},
