@@ -35,6 +35,8 @@ static kms_err rotate(struct kms_call *call, const char *token, uint32_t *ret_ve
     const struct kms_key *old = call->access[0].key;
     struct kms_made made;
     KMS_TRY(kms_made_before(call, token, &made));
+    if (made.found && !kms_id_equal(&made.key_id, &old->id)) /* the alias names another key by now */
+        return kms_call_fail(call, KMS_FAIL(CONFLICT), "client_request_token was used with another key");
     *ret_version = made.version;
     if (made.found) return KMS_OK;
     if (!old->enabled) return kms_call_fail(call, KMS_FAIL(KEY_DISABLED), "key %s", old->id_text);

@@ -14,6 +14,13 @@ static const struct kms_method create = {.rpc = "CreateKey",
                                          .action = KMS_ACT_ROTATE_KEY_ON_DEMAND,
                                          .lane = KMS_LANE_ADMIN};
 
+static const struct kms_method *method_named(const char *rpc)
+{
+    for (size_t i = 0; i < kms_method_count; i++)
+        if (strcmp(kms_methods[i].rpc, rpc) == 0) return &kms_methods[i];
+    return NULL;
+}
+
 struct request {
     Kms__V1__CreateKeyRequest message;
     char description[16];
@@ -188,7 +195,34 @@ static void a_conflict_changes_nothing(void)
     world_close(&world);
 }
 
+/* The alias moved between two requests with one token: the answer of the first is not true of the new key. */
+static void a_token_belongs_to_the_key_it_rotated(void)
+{
+    struct world world;
+    struct kms_call call;
+    char name[] = "alias/a", token[] = "t";
+    Kms__V1__RotateKeyOnDemandRequest message;
+    kms__v1__rotate_key_on_demand_request__init(&message);
+    message.key_id = name;
+    message.client_request_token = token;
+    world_open(&world, NULL);
+    world_add_key(&world, 1, KMS_LEVEL_HSM, "RotateKeyOnDemand");
+    world_add_key(&world, 2, KMS_LEVEL_HSM, "RotateKeyOnDemand");
+    for (unsigned number = 1; number <= 2; number++) {
+        world_alias(&world, name, number, false);
+        world_call(&world, &call, method_named("RotateKeyOnDemand"));
+        KMS_ASSERT_OK_FATAL(kms_id_new(&call.request_id));
+        call.request = &message.base;
+        if (number == 1) KMS_ASSERT_OK_FATAL(make(&call, token, 1));
+        KMS_ASSERT_OK_FATAL(call.method->gather(&call));
+        CU_ASSERT_EQUAL(call.method->act(&call).code, number == 1 ? KMS_E_OK : KMS_E_CONFLICT);
+        kms_call_end(&call);
+    }
+    world_close(&world);
+}
+
 KMS_TEST_MAIN("service/change", {"tokens", tokens}, {"tokens too long", tokens_too_long},
               {"one token makes once", one_token_makes_once}, {"a damaged token", a_damaged_token},
               {"a key with all its rows", a_key_with_all_its_rows},
-              {"a conflict changes nothing", a_conflict_changes_nothing})
+              {"a conflict changes nothing", a_conflict_changes_nothing},
+              {"a token belongs to the key it rotated", a_token_belongs_to_the_key_it_rotated})
