@@ -36,6 +36,18 @@ kms_err kms_alias_gather_new(struct kms_call *call, enum kms_action action, cons
     return KMS_OK;
 }
 
+/* Whether policy has been asked about the key of a tombstone. */
+static bool asked(const struct kms_call *call, const struct kms_id *id)
+{
+    for (size_t i = 0; i < call->access_count; i++) {
+        const struct kms_access *access = &call->access[i];
+        if (access->action == KMS_ACT_CREATE_ALIAS && access->key != NULL &&
+            kms_id_equal(&access->key->id, id))
+            return true;
+    }
+    return false;
+}
+
 kms_err kms_alias_check_new(struct kms_call *call, const char *name, const kms_policy *users,
                             const struct kms_id *to, struct kms_alias *ret_alias)
 {
@@ -43,6 +55,8 @@ kms_err kms_alias_check_new(struct kms_call *call, const char *name, const kms_p
     snprintf(alias.name, sizeof alias.name, "%s", name);
     bool known = kms_keyring_alias(call->core->keys, kms_bytes_text(name), &alias);
     if (known && !alias.deleted) return kms_call_fail(call, KMS_FAIL(ALREADY_EXISTS), "%s", name);
+    if (known && !asked(call, &alias.key_id))
+        return kms_call_fail(call, KMS_FAIL(CONFLICT), "%s was moved or deleted meanwhile", name);
     if (known && (to == NULL || !kms_id_equal(to, &alias.key_id))) {
         KMS_OWN_KEY old = kms_keyring_find(call->core->keys, &alias.key_id);
         KMS_TRY(check_move(call, old != NULL ? old->policy : NULL, users, name));

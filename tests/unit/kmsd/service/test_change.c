@@ -221,8 +221,42 @@ static void a_token_belongs_to_the_key_it_rotated(void)
     world_close(&world);
 }
 
+/* The name was taken when the call was decided, and is a tombstone when it acts: nobody asked whether the
+ * caller may move names away from that key. */
+static void a_tombstone_that_was_not_asked(void)
+{
+    struct world world;
+    struct kms_call call;
+    char name[] = "alias/a", id[KMS_ID_TEXT];
+    Kms__V1__CreateAliasRequest message;
+    world_open(&world, NULL);
+    KMS_OWN_KEY own = world_key(&world, 1, KMS_LEVEL_HSM, "Encrypt,CreateAlias");
+    world_add_key(&world, 2, KMS_LEVEL_HSM, "Encrypt");
+    snprintf(id, sizeof id, "%s", own->id_text);
+    kms__v1__create_alias_request__init(&message);
+    message.alias_name = name;
+    message.target_key_id = id;
+    world_call(&world, &call, method_named("CreateAlias"));
+    KMS_ASSERT_OK_FATAL(kms_id_new(&call.request_id));
+    KMS_OWN_CHANGES set = {.count = 0};
+    struct kms_alias row = {.name = "alias/a", .key_id = world_id(2)};
+    KMS_ASSERT_OK_FATAL(kms_change_alias(&set, &row));
+    KMS_ASSERT_OK_FATAL(kms_change_apply(&set, &call));
+    KMS_ASSERT_OK_FATAL(kms_id_new(&call.request_id));
+    call.request = &message.base;
+    world_alias(&world, name, 2, false);
+    KMS_ASSERT_OK_FATAL(call.method->gather(&call));
+    CU_ASSERT_EQUAL(call.access_count, 1);
+    world_alias(&world, name, 2, true);
+    KMS_ASSERT_CODE(call.method->act(&call), CONFLICT);
+    CU_ASSERT(kms_keyring_alias(world.core.keys, kms_bytes_text(name), &row) && row.deleted);
+    kms_call_end(&call);
+    world_close(&world);
+}
+
 KMS_TEST_MAIN("service/change", {"tokens", tokens}, {"tokens too long", tokens_too_long},
               {"one token makes once", one_token_makes_once}, {"a damaged token", a_damaged_token},
               {"a key with all its rows", a_key_with_all_its_rows},
               {"a conflict changes nothing", a_conflict_changes_nothing},
-              {"a token belongs to the key it rotated", a_token_belongs_to_the_key_it_rotated})
+              {"a token belongs to the key it rotated", a_token_belongs_to_the_key_it_rotated},
+              {"a tombstone that was not asked", a_tombstone_that_was_not_asked})
