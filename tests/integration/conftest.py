@@ -1,5 +1,6 @@
 """Fixtures: a running service for each module, or a fresh one for each test."""
 import os
+import pathlib
 import sys
 
 import pytest
@@ -32,3 +33,17 @@ def fresh(tmp_path):
     yield instance
     if instance.process is not None:
         instance.stop(expect=None)
+
+
+@pytest.fixture
+def need_inspection():
+    """Skips, by name, where the kernel hides from this user what is in a process that is not dumpable."""
+
+    def need(pid):
+        try:
+            os.listdir(f"/proc/{pid}/fd")
+            pathlib.Path(f"/proc/{pid}/environ").read_bytes()
+        except PermissionError:
+            pytest.skip("this user may not look into processes that are not dumpable (needs CAP_SYS_PTRACE)")
+
+    return need

@@ -189,19 +189,26 @@ def family(service):
     return [service.process.pid, *service.children()]
 
 
-def test_pin_is_no_argument_and_in_no_environment(used):
-    for pid in family(used):
-        for name in ("cmdline", "environ", "comm"):
+def test_pin_is_no_argument_and_in_no_environment(used, need_inspection):
+    def look(name):
+        for pid in family(used):
             assert PIN.encode() not in pathlib.Path(f"/proc/{pid}/{name}").read_bytes(), (pid, name)
 
+    look("cmdline")
+    look("comm")
+    need_inspection(used.process.pid)
+    look("environ")
 
-def test_only_workers_load_the_module(used):
+
+def test_only_workers_load_the_module(used, need_inspection):
+    need_inspection(used.process.pid)
     for pid in family(used):
         maps = pathlib.Path(f"/proc/{pid}/maps").read_text()
         assert ("softhsm" in maps) == (pid in used.workers()), comm(pid)
 
 
-def test_memory_of_workers_is_locked(used):
+def test_memory_of_workers_is_locked(used, need_inspection):
+    need_inspection(used.process.pid)
     for pid in used.workers():
         if "libasan" in pathlib.Path(f"/proc/{pid}/maps").read_text():
             pytest.skip("AddressSanitizer makes mlockall do nothing")
