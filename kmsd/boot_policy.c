@@ -46,7 +46,7 @@ kms_err kms_boot_service_policy(struct kms_boot *boot, struct kms_why *why)
     kms_err err = kms_policy_parse_service(kms_buf_view(&text), &policy, why);
     if (kms_failed(err)) {
         struct kms_why cause = *why;
-        kms_why_set(why, "policy.service %.100s: %.280s", path, cause.text);
+        kms_why_set(why, "policy.service %.200s: %s", path, cause.text);
         return err;
     }
     KMS_TRY(sha256_hex(kms_buf_view(&text), hex));
