@@ -144,7 +144,13 @@ static kms_err pipeline_start(struct kms_boot *boot, struct kms_why *why)
 static void pipeline_stop(struct kms_boot *boot)
 {
     kms_pipeline_stop(boot->pipeline);
+    kms_boot_store_stop(boot); /* an admin thread may have been refilling a budget until now */
 }
+
+static void store_stop(struct kms_boot *boot)
+{
+    (void)boot;
+} /* pipeline_stop closes it, after its last user */
 
 static kms_err policy_start(struct kms_boot *boot, struct kms_why *why)
 {
@@ -237,7 +243,7 @@ static const struct stage {
     {"audit", audit_start, audit_stop},
     {"hsm", hsm_start, hsm_stop},
     {"pipeline", pipeline_start, pipeline_stop},
-    {"keystore", kms_boot_store_start, kms_boot_store_stop},
+    {"keystore", kms_boot_store_start, store_stop},
     {"policy", policy_start, policy_stop},
     {"rpc", rpc_start, rpc_stop},
 };
