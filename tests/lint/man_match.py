@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """The man pages of the clients say what the code says: libkms(3) every function of client/include/kms with its prototype,
-which is also what libkms.so exports, and every reason; kmsctl(1) every command and option. mandoc finds no fault.
+which is also what libkms.so exports, and every reason; kmsctl(1) and kmsd(8) every command and option. mandoc finds no fault.
 
     tests/lint/man_match.py [root]
 """
@@ -68,17 +68,38 @@ def commands(root):
     yield from differences("kmsctl.1", {f"--{name}": "" for name in options}, {f"--{name}": "" for name in described})
 
 
+def pages(root):
+    return [page for room in ("client", "kmsd") for page in sorted((root / room / "man").glob("*.[1-8]"))]
+
+
+def daemon(root):
+    page = (root / "kmsd/man/kmsd.8").read_text()
+    main = (root / "kmsd/main.c").read_text()
+    listed = re.search(r"commands\[\] = \{(.*?)\}", main, flags=re.S)[1]
+    code = re.findall(r'"([\w-]+)"', listed) + re.findall(r'^    \{"([\w-]+)", ', main, flags=re.M)
+    described = re.findall(r"^\.It (?:Cm |Fl (?:\w , )?-)([\w-]+)", page, flags=re.M)
+    yield from differences("kmsd.8", {name: "" for name in code}, {name: "" for name in described})
+
+
+def references(root):
+    """A page of ours that another one names is there."""
+    ours = {f"{page.stem} {page.suffix[1:]}" for page in pages(root)}
+    for page in pages(root):
+        for name in re.findall(r"^\.Xr ((?:kms|libkms)[\w-]* \d)", page.read_text(), flags=re.M):
+            if name not in ours:
+                yield f"{page.name}: there is no page {name}"
+
+
 def mandoc(root):
     if shutil.which("mandoc") is None:
         return
-    pages = sorted(str(p) for p in (root / "client/man").iterdir())
-    run = subprocess.run(["mandoc", "-Tlint", "-W", "warning", *pages], capture_output=True, text=True)
+    run = subprocess.run(["mandoc", "-Tlint", "-W", "warning", *pages(root)], capture_output=True, text=True)
     yield from run.stdout.splitlines()
 
 
 def main():
     root = pathlib.Path(sys.argv[1] if len(sys.argv) > 1 else pathlib.Path(__file__).parents[2]).resolve()
-    found = [*library(root), *commands(root), *mandoc(root)]
+    found = [*library(root), *commands(root), *daemon(root), *references(root), *mandoc(root)]
     print("\n".join(found), end="\n" if found else "")
     sys.exit(1 if found else 0)
 
