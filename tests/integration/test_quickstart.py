@@ -167,7 +167,11 @@ def test_installation(quickstart, tmp_path):
         "lib/sysusers.d/kmsd.conf",
         "share/man/man1/kmsctl.1",
         "share/man/man3/libkms.3",
+        "share/man/man8/kmsd.8",
     ):
         assert (tmp_path / "usr" / name).exists(), name
+    found = dict(os.environ, PKG_CONFIG_PATH=str(next((tmp_path / "usr").rglob("kms.pc")).parent))
+    include = run("pkg-config", "--variable=includedir", "kms", env=found).stdout.strip()
+    assert os.path.realpath(include) == str(tmp_path / "usr" / "include"), "kms.pc goes where the prefix goes"
     sample = next((tmp_path / "usr").rglob("kmsd.yaml.sample"))
     assert sample.read_text() == run(tmp_path / "usr" / "sbin" / "kmsd", "sample-config").stdout
