@@ -131,10 +131,15 @@ def program_wrong(words, truth):
             yield f"{name} has no subcommand {two}"
         return
     if name != "kmsd":
-        options = truth.options(truth.program(name, *found.split()))
+        text = truth.program(name, *found.split())
+        options, lone = truth.options(text), re.match(r"Usage: .*\[OPTION\.\.\.\]\s*$", text, re.M)
+    else:
+        lone = True
     rest = rest[len(found.split()):]
     while rest and rest[0] != "--":
         rest = (yield from options_wrong(rest, options, f"{name} {found}"))
+        if lone and rest and rest[0] not in ("--", "..."):
+            yield f"{name} {found} takes no argument: {rest[0]}"
         rest = rest[1:] if rest and rest[0] != "--" else []
 
 
@@ -185,7 +190,7 @@ def complaints_of(document, text, truth):
         for inline in CODE.findall(line):
             yield from ((number, c) for c in path_wrong(inline))
             page = re.fullmatch(r"man (?:[1-8] )?([\w-]+)", inline)
-            if page and not any((ROOT / "client/man").glob(page[1] + ".[1-8]")):
+            if page and not any(ROOT.glob(f"*/man/{page[1]}.[1-8]")):
                 yield number, f"there is no man page {page[1]}"
     for number, words in commands_of(prose, code):
         wrong = program_wrong if words[0] in PROGRAMS else script_wrong

@@ -48,14 +48,15 @@ DOCS = [("see `base/err.h` and `tests/unit/base/test_{err,id}.c`", 0), ("see `ba
         ("    kmsctl key create --alia x", 1),
         ("`kmsctl key`, `kmsctl frobnicate`", 1), ("    kmsd --config F init\n    kmsd --conf F init\n    kmsd start", 2),
         ("```\n$ sudo X=1 kms-env run --no-such -- app --any\n```", 1), ("`deploy/quickstart stop`, `deploy/quickstart halt`", 1),
-        ("    tests/run --quick --slow", 1), ("    tests/no-such 1", 1), ("    kmsd -> hsm", 0)]
+        ("    tests/run --quick --slow", 1), ("    tests/no-such 1", 1), ("    kmsd -> hsm", 0),
+        ("    kmsctl key create x", 1), ("    kmsd init now", 1), ("`man kmsd`", 0)]
 
 
 class FakeTruth(docs.Truth):
     """The help texts that the cases above need, without programs."""
 
     TEXTS = {"kmsctl": "  --endpoint=HOST:PORT  x\nCommands:\n  key create   make\n  status       s\n",
-             "kmsctl key create": "  --alias=NAME  x\n",
+             "kmsctl key create": "Usage: kmsctl key create [OPTION...] \n  --alias=NAME  x\n",
              "kmsd": "  -c, --config=FILE  x\nCommands:\n  init   make\n", "kms-env": "Subcommands:\n  run   run it\n",
              "kms-env run": "  -k, --key=KEY  x\n", "tests/run": "  --quick  x\n", "deploy/quickstart": "usage: x [start|stop]\n"}
 
