@@ -92,7 +92,7 @@ void kms_error_remote(struct kms_error *error, int code, struct kms_bytes messag
 {
     if (error == NULL) return;
     char reason[KMS_ERROR_REASON_BYTES];
-    /* This library cancels nothing: a call that gRPC cancels without a word of kmsd has crossed its farewell. */
+    /* This library cancels nothing: a call cancelled without a word of kmsd has crossed its farewell. */
     if (code == CODE_CANCELLED && details.len == 0) code = CODE_UNAVAILABLE;
     bool found = details.len > 0 && details.len <= DETAILS_BYTES && find_reason(details, code, reason);
     set_code(error, code, found ? reason : kms_error_code_name(code));
