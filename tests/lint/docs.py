@@ -110,6 +110,8 @@ def options_wrong(words, options, context):
         name, has_value, _ = rest.pop(0).partition("=")
         if name not in options:
             yield f"{context} has no option {name}"
+            if not has_value and rest and not rest[0].startswith("-"):
+                rest.pop(0)  # perhaps its value
         elif options[name] and not has_value and rest:
             rest.pop(0)
     return rest
