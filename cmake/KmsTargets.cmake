@@ -36,3 +36,12 @@ function(kms_test name)
     endif()
     set_tests_properties(${name} PROPERTIES LABELS ${ARG_LABEL} TIMEOUT 120)
 endfunction()
+
+# kms_test_handshakes(test ...): these do TLS handshakes through gRPC, which may hold memory when the process ends
+# (tests/harness/grpc.supp).
+function(kms_test_handshakes)
+    if(KMS_SANITIZE MATCHES address)
+        set_tests_properties(${ARGN} PROPERTIES ENVIRONMENT
+            "ASAN_OPTIONS=detect_leaks=1:fast_unwind_on_malloc=0;LSAN_OPTIONS=suppressions=${PROJECT_SOURCE_DIR}/tests/harness/grpc.supp:print_suppressions=0")
+    endif()
+endfunction()

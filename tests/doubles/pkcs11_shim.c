@@ -1,9 +1,10 @@
 /*
  * A PKCS#11 module that is SoftHSM, except when the additional authenticated data of an AES-GCM encryption
- * (the encryption context of a call is in it) has a marker in it: "shim:crash" ends the process, "shim:hang"
- * never returns, "shim:error" fails every time, "shim:once" fails the first time, "shim:slow" takes 5 ms as a
- * network HSM does. Each C_Login leaves one byte in shim-logins beside the token's configuration; while a file shim-hide
- * lies there, a process sees no token until it has initialised the module a second time.
+ * (the encryption context of a call is in it) has a marker in it: "shim:crash" ends the process,
+ * "shim:hang" never returns, "shim:error" fails every time, "shim:once" fails the first time, "shim:slow"
+ * takes 5 ms as a network HSM does. Each C_Login leaves one byte in shim-logins beside the token's
+ * configuration; while a file shim-hide lies there, a process sees no token until it has initialised the
+ * module a second time.
  */
 #include <dlfcn.h>
 #include <fcntl.h>
