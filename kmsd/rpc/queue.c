@@ -51,17 +51,24 @@ static void wake(struct kms_queue *queue)
     queue->woken = false; /* the next release tries again */
 }
 
-static void hand_back(struct kms_queue *queue, struct kms_call **calls, size_t count)
+/* Takes the queue's calls out of the array and returns how many are left: once the lock is let go, a call may
+ * be over and its slot in use for the next one. */
+static size_t hand_back(struct kms_queue *queue, struct kms_call **calls, size_t count)
 {
+    size_t left = 0;
     pthread_mutex_lock(&queue->lock);
     for (size_t i = 0; i < count; i++) {
-        if (kms_slot_queue(calls[i]) != queue) continue;
+        if (kms_slot_queue(calls[i]) != queue) {
+            calls[left++] = calls[i];
+            continue;
+        }
         calls[i]->next = NULL;
         *queue->back_end = calls[i];
         queue->back_end = &calls[i]->next;
     }
     wake(queue);
     pthread_mutex_unlock(&queue->lock);
+    return left;
 }
 
 /*
@@ -71,12 +78,12 @@ static void hand_back(struct kms_queue *queue, struct kms_call **calls, size_t c
  */
 void kms_queue_release(struct kms_rpc *rpc, struct kms_call **calls, size_t count)
 {
-    for (unsigned i = 0; i < rpc->queue_count; i++) {
+    /* With the last call rpc itself may end: count is looked at first. */
+    for (unsigned i = 0; count > 0 && i < rpc->queue_count; i++) {
         struct kms_queue *queue = &rpc->queues[i];
-        if (queue != here) hand_back(queue, calls, count);
+        if (queue != here) count = hand_back(queue, calls, count);
     }
-    for (size_t i = 0; here != NULL && i < count; i++)
-        if (kms_slot_queue(calls[i]) == here) kms_slot_reply(calls[i]);
+    for (size_t i = 0; i < count; i++) kms_slot_reply(calls[i]);
 }
 
 void kms_queue_one_less(struct kms_queue *queue)
