@@ -41,7 +41,8 @@ endfunction()
 # (tests/harness/grpc.supp).
 function(kms_test_handshakes)
     if(KMS_SANITIZE MATCHES address)
-        set_tests_properties(${ARGN} PROPERTIES ENVIRONMENT
-            "ASAN_OPTIONS=detect_leaks=1:fast_unwind_on_malloc=0;LSAN_OPTIONS=suppressions=${PROJECT_SOURCE_DIR}/tests/harness/grpc.supp:print_suppressions=0")
+        set(leaks ${PROJECT_SOURCE_DIR}/tests/harness/grpc.supp)
+        set_tests_properties(${ARGN} PROPERTIES TIMEOUT 400 ENVIRONMENT
+            "ASAN_OPTIONS=detect_leaks=1:fast_unwind_on_malloc=0;LSAN_OPTIONS=suppressions=${leaks}:print_suppressions=0")
     endif()
 endfunction()
