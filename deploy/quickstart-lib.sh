@@ -179,9 +179,14 @@ quickstart_init() {
 }
 
 quickstart_run() {
-    if quickstart_running >/dev/null; then
-        kms_say "kmsd runs already (pid $(quickstart_running))"
-        return
+    local pid
+    if pid=$(quickstart_running); then
+        if [[ $(kms_as_root readlink "/proc/$pid/exe") != *'(deleted)' ]]; then
+            kms_say "kmsd runs already (pid $pid)"
+            return
+        fi
+        kms_say "kmsd was built anew since it started: starting it again"
+        quickstart_stop
     fi
     kms_say "Starting kmsd on 127.0.0.1:$KMSD_PORT (log: $KMSD_HOME/kmsd.log)"
     # shellcheck disable=SC2016 # the inner shell expands

@@ -66,6 +66,10 @@ kms_err kms_identity_new(kms_authn *authn, struct kms_bytes principal, const cha
         kms_why_set(why, "the principal must be 1 to %d bytes of printable UTF-8", KMS_PRINCIPAL_BYTES - 1);
         return KMS_FAIL(UNAUTHENTICATED);
     }
+    if (principal.len == 1 && principal.ptr[0] == '*') {
+        kms_why_set(why, "\"*\" means everybody in a policy, so nobody may be called so");
+        return KMS_FAIL(UNAUTHENTICATED);
+    }
     KMS_OWN(kms_identity) identity = calloc(1, sizeof *identity);
     if (identity == NULL) return KMS_FAIL(NO_MEMORY);
     identity->refs = 1;

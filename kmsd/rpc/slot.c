@@ -160,7 +160,7 @@ static kms_err request_bytes(grpc_byte_buffer *buffer, kms_arena *arena, struct 
     struct kms_bytes bytes = {0};
     while (!kms_failed(err) && grpc_byte_buffer_reader_peek(&reader, &slice)) {
         bytes = kms_bytes_of(GRPC_SLICE_START_PTR(*slice), GRPC_SLICE_LENGTH(*slice));
-        if (bytes.len == len) break;
+        if (whole == NULL && bytes.len == len) break;
         if (whole == NULL) whole = kms_arena_alloc(arena, len);
         if (whole == NULL || bytes.len > len - at) {
             err = KMS_FAIL(NO_MEMORY);

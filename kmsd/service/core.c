@@ -14,14 +14,25 @@ void kms_core_set_service_policy(struct kms_core *core, kms_policy *policy, cons
     kms_policy_unref(old);
 }
 
+/* Locking changes nothing that shows. */
+static pthread_mutex_t *policy_lock(const struct kms_core *core)
+{
+    return (pthread_mutex_t *)(uintptr_t)&core->service_policy_lock;
+}
+
 kms_policy *kms_core_service_policy(const struct kms_core *core)
 {
-    pthread_mutex_t *lock =
-        (pthread_mutex_t *)(uintptr_t)&core->service_policy_lock; /* locking changes nothing that shows */
-    pthread_mutex_lock(lock);
+    pthread_mutex_lock(policy_lock(core));
     kms_policy *policy = core->service_policy != NULL ? kms_policy_ref(core->service_policy) : NULL;
-    pthread_mutex_unlock(lock);
+    pthread_mutex_unlock(policy_lock(core));
     return policy;
+}
+
+void kms_core_service_policy_sha256(const struct kms_core *core, char hex[2 * KMS_DIGEST_BYTES + 1])
+{
+    pthread_mutex_lock(policy_lock(core));
+    kms_copy(hex, core->service_policy_sha256, sizeof core->service_policy_sha256);
+    pthread_mutex_unlock(policy_lock(core));
 }
 
 void kms_core_request_id(struct kms_core *core, struct kms_id *ret_id)

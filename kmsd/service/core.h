@@ -41,6 +41,7 @@ struct kms_core {
 void kms_core_set_service_policy(struct kms_core *core, kms_policy *policy, const char *sha256_hex);
 /* The one in force: a reference, or NULL. */
 kms_policy *kms_core_service_policy(const struct kms_core *core);
+void kms_core_service_policy_sha256(const struct kms_core *core, char hex[2 * KMS_DIGEST_BYTES + 1]);
 void kms_core_request_id(struct kms_core *core, struct kms_id *ret_id);
 
 #endif

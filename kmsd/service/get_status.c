@@ -62,7 +62,9 @@ kms_err kms_get_status_act(struct kms_call *call)
     reply->version = keep(call, KMS_VERSION);
     reply->instance_id = keep(call, core->instance);
     reply->policy_separation = keep(call, core->separation_warn ? "warn" : "enforce");
-    reply->service_policy_sha256 = keep(call, core->service_policy_sha256);
+    char sha256[2 * KMS_DIGEST_BYTES + 1];
+    kms_core_service_policy_sha256(core, sha256);
+    reply->service_policy_sha256 = keep(call, sha256);
     reply->warnings = kms_call_alloc(call, core->warning_count * sizeof *reply->warnings);
     if (reply->version == NULL || reply->instance_id == NULL || reply->policy_separation == NULL ||
         reply->service_policy_sha256 == NULL || reply->warnings == NULL)

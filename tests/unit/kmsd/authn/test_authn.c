@@ -9,9 +9,9 @@
 static void peers(void)
 {
     static const struct kms_unix_mapping uids[] = {
-        {0, "unix:root"}, {1000, "spiffe://host/app"}, {65534, "unix:nobody"}, {7, ""}};
-    static const struct kms_unix_socket closed = {"/run/a", "", uids, 4},
-                                        open = {"/run/b", "unix:any", uids, 4},
+        {0, "unix:root"}, {1000, "spiffe://host/app"}, {65534, "unix:nobody"}, {7, ""}, {8, "*"}};
+    static const struct kms_unix_socket closed = {"/run/a", "", uids, 5},
+                                        open = {"/run/b", "unix:any", uids, 5},
                                         none = {"/run/c", NULL, NULL, 0};
     static const struct {
         const struct kms_unix_socket *socket;
@@ -23,6 +23,7 @@ static void peers(void)
         {&closed, 1001, NULL},
         {&closed, 65534, NULL},
         {&closed, 7, NULL},
+        {&closed, 8, NULL}, /* a name that policies read as everybody */
         {&open, 1001, "unix:any"},
         {&open, 1000, "spiffe://host/app"},
         {&open, 65534, NULL},
