@@ -9,9 +9,9 @@
 static void peers(void)
 {
     static const struct kms_unix_mapping uids[] = {
-        {0, "unix:root"}, {1000, "spiffe://host/app"}, {65534, "unix:nobody"}, {7, ""}, {8, "*"}};
-    static const struct kms_unix_socket closed = {"/run/a", "", uids, 5},
-                                        open = {"/run/b", "unix:any", uids, 5},
+        {0, "unix:root"}, {1000, "spiffe://host/app"}, {65534, "unix:nobody"}, {7, ""}};
+    static const struct kms_unix_socket closed = {"/run/a", "", uids, 4},
+                                        open = {"/run/b", "unix:any", uids, 4},
                                         none = {"/run/c", NULL, NULL, 0};
     static const struct {
         const struct kms_unix_socket *socket;
@@ -23,7 +23,6 @@ static void peers(void)
         {&closed, 1001, NULL},
         {&closed, 65534, NULL},
         {&closed, 7, NULL},
-        {&closed, 8, NULL}, /* a name that policies read as everybody */
         {&open, 1001, "unix:any"},
         {&open, 1000, "spiffe://host/app"},
         {&open, 65534, NULL},
@@ -63,6 +62,8 @@ static void names(void)
         {kms_bytes_text("a"), true},
         {kms_bytes_text("Zoë"), true},
         {kms_bytes_text(""), false},
+        {kms_bytes_text("*"), false}, /* policies read it as everybody */
+        {kms_bytes_text("**"), true},
         {kms_bytes_text("a\nb"), false},
         {kms_bytes_text("a\x7f"), false},
         {kms_bytes_of("a\0b", 3), false},
