@@ -3,13 +3,13 @@
 
     tests/lint/banned.py [root]
 """
-import pathlib
 import re
-import sys
+
+import sources
 
 SECRET = r"(?:\w*(?:key|secret|plaintext|password|pin)\w*)"
-EVERYWHERE = ("base/", "hsm/", "keystore/", "kmsd/", "client/", "tests/")
-PRODUCT = EVERYWHERE[:-1]
+EVERYWHERE = tuple(top + "/" for top in sources.EVERYWHERE)
+PRODUCT = tuple(top + "/" for top in sources.PRODUCT)
 SILENT = ("hsm/job", "hsm/pool", "hsm/pkcs11/", "hsm/wrapped", "keystore/", "kmsd/policy/", "kmsd/audit/", "kmsd/keys/")
 
 # (pattern, where it is forbidden, what to do instead)
@@ -56,17 +56,5 @@ def complaints_of(path, source):
                 yield number, f"{found[0].strip()}: {instead}"
 
 
-def main():
-    root = pathlib.Path(sys.argv[1] if len(sys.argv) > 1 else pathlib.Path(__file__).parents[2]).resolve()
-    count = 0
-    for top in EVERYWHERE:
-        for file in sorted((root / top).rglob("*.[ch]")):
-            path = file.relative_to(root).as_posix()
-            for line, message in complaints_of(path, file.read_text()):
-                print(f"{path}:{line}: {message}")
-                count += 1
-    sys.exit(1 if count else 0)
-
-
 if __name__ == "__main__":
-    main()
+    sources.judge(complaints_of, sources.EVERYWHERE)

@@ -8,17 +8,18 @@ import pathlib
 import subprocess
 import sys
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
+import sources
+
 
 
 def main():
-    files = [str(f) for top in ("base", "hsm", "keystore", "kmsd", "client", "tests") for f in sorted((ROOT / top).rglob("*.[ch]"))]
+    files = [str(file) for file in sources.sources()]
     if "--fix" in sys.argv[1:]:
         sys.exit(subprocess.run(["clang-format", "-i", *files]).returncode)
     check = subprocess.run(["clang-format", "--dry-run", "-Werror", *files], capture_output=True, text=True)
     named = sorted({line.split(":")[0] for line in check.stderr.splitlines() if "clang-format-violations" in line})
     for name in named:
-        print(f"{pathlib.Path(name).relative_to(ROOT)}: run tests/lint/format.py --fix")
+        print(f"{pathlib.Path(name).relative_to(sources.ROOT)}: run tests/lint/format.py --fix")
     sys.exit(check.returncode)
 
 

@@ -9,7 +9,8 @@ import pathlib
 import subprocess
 import sys
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
+import sources
+
 PACKAGES = ["libprotobuf-c", "grpc", "p11-kit-1", "sqlite3", "jansson", "yaml-0.1", "libseccomp"]
 
 
@@ -17,7 +18,7 @@ def flags_of(build):
     packages = subprocess.run(["pkg-config", "--cflags", *PACKAGES], capture_output=True, text=True, check=True)
     generated = [f"-isystem{folder}" for folder in sorted(pathlib.Path(build).rglob("gen")) if folder.is_dir()]
     return ["-std=gnu17", "-D_GNU_SOURCE", '-DKMS_VERSION="0"', '-DKMS_SOURCE_DIR=""', "-Wall", "-Wextra", "-Werror",
-            f"-I{ROOT}", f"-I{ROOT / 'client/include'}", *generated, *packages.stdout.split()]
+            f"-I{sources.ROOT}", f"-I{sources.ROOT / 'client/include'}", *generated, *packages.stdout.split()]
 
 
 def compile_alone(header, flags):
@@ -29,12 +30,12 @@ def compile_alone(header, flags):
 
 def main():
     flags, bad = flags_of(sys.argv[1]), 0
-    headers = [h for top in ("base", "hsm", "keystore", "kmsd", "client", "tests") for h in sorted((ROOT / top).rglob("*.h"))]
+    headers = sources.sources(pattern="*.h")
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
         for header, words in zip(headers, pool.map(lambda h: compile_alone(h, flags), headers)):
             if words:
                 bad += 1
-                print(f"{header.relative_to(ROOT)} does not compile alone:\n{words}")
+                print(f"{header.relative_to(sources.ROOT)} does not compile alone:\n{words}")
     sys.exit(1 if bad or not headers else 0)
 
 

@@ -3,9 +3,9 @@
 
     tests/lint/layers.py [root]
 """
-import pathlib
 import re
-import sys
+
+import sources
 
 # room: what it may include besides itself. "generated" is what protoc-c makes (*.pb-c.h).
 ROOMS = {
@@ -75,17 +75,5 @@ def complaints_of(path, text):
             yield number, f"{here} must not reach into {there} ({found[2]})"
 
 
-def main():
-    root = pathlib.Path(sys.argv[1] if len(sys.argv) > 1 else pathlib.Path(__file__).parents[2]).resolve()
-    count = 0
-    for top in ("base", "hsm", "keystore", "kmsd", "client"):
-        for file in sorted((root / top).rglob("*.[ch]")):
-            path = file.relative_to(root).as_posix()
-            for line, message in complaints_of(path, file.read_text()):
-                print(f"{path}:{line}: {message}")
-                count += 1
-    sys.exit(1 if count else 0)
-
-
 if __name__ == "__main__":
-    main()
+    sources.judge(complaints_of, sources.PRODUCT)
