@@ -22,7 +22,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
     struct check *check = state->input;
     switch (key) {
     case ARGP_KEY_INIT:
-        kms_env_give_children(state, &check->arguments, 3);
+        kms_env_give_children(state, &check->arguments, kms_env_many_files_children);
         return 0;
     case OPT_ONLINE:
         check->online = true;
@@ -133,15 +133,11 @@ static kms_err run(const struct check *check, size_t *ret_wrong, struct kms_why 
 
 int kms_env_command_check(int argc, char **argv)
 {
-    static const struct argp_child children[] = {{&kms_env_values_argp, 0, NULL, 0},
-                                                 {&kms_env_files_argp, 0, NULL, 0},
-                                                 {&kms_env_connection_argp, 0, NULL, 0},
-                                                 {0}};
     const struct argp argp = {
         .options = options,
         .parser = parse,
         .doc = "Say what the values of env files are, or without any those of the environment.",
-        .children = children};
+        .children = kms_env_many_files_children};
     struct check check = {0};
     struct kms_env_shield shield;
     struct kms_why why = {0};

@@ -22,7 +22,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
     struct encryption *e = state->input;
     switch (key) {
     case ARGP_KEY_INIT:
-        kms_env_give_children(state, &e->arguments, 2);
+        kms_env_give_children(state, &e->arguments, kms_env_one_file_children);
         return 0;
     case OPT_IN:
         e->in = arg;
@@ -104,13 +104,11 @@ static kms_err encrypt(const struct encryption *e, struct kms_why *why)
 
 int kms_env_command_encrypt(int argc, char **argv)
 {
-    static const struct argp_child children[] = {
-        {&kms_env_values_argp, 0, NULL, 0}, {&kms_env_connection_argp, 0, NULL, 0}, {0}};
     const struct argp argp = {
         .options = options,
         .parser = parse,
         .doc = "Make the values of an env file ciphertext; comments, order and blank lines stay.",
-        .children = children};
+        .children = kms_env_one_file_children};
     struct encryption e = {0};
     struct kms_env_shield shield;
     struct kms_why why = {0};

@@ -32,7 +32,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
     (void)arg;
     switch (key) {
     case ARGP_KEY_INIT:
-        kms_env_give_children(state, &run->arguments, 3);
+        kms_env_give_children(state, &run->arguments, kms_env_many_files_children);
         return 0;
     case OPT_PRISTINE:
         run->options.pristine = true;
@@ -178,16 +178,12 @@ static int start(const struct run *run, const struct kms_env_shield *shield)
 
 int kms_env_command_run(int argc, char **argv)
 {
-    static const struct argp_child children[] = {{&kms_env_values_argp, 0, NULL, 0},
-                                                 {&kms_env_files_argp, 0, NULL, 0},
-                                                 {&kms_env_connection_argp, 0, NULL, 0},
-                                                 {0}};
     const struct argp argp = {
         .options = options,
         .parser = parse,
         .args_doc = "-- PROGRAM [ARGUMENT...]",
         .doc = "Decrypt the variables that are ciphertext, inherited or of env files, and start the program.",
-        .children = children};
+        .children = kms_env_many_files_children};
     struct run run = {0};
     struct kms_env_shield shield;
     struct kms_why why = {0};

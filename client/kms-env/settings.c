@@ -36,9 +36,10 @@ void kms_env_arguments_from_environment(struct kms_env_arguments *arguments)
     };
 }
 
-void kms_env_give_children(struct argp_state *state, struct kms_env_arguments *arguments, size_t children)
+void kms_env_give_children(struct argp_state *state, struct kms_env_arguments *arguments,
+                           const struct argp_child *children)
 {
-    for (size_t i = 0; i < children; i++) state->child_inputs[i] = arguments;
+    for (size_t i = 0; children[i].argp != NULL; i++) state->child_inputs[i] = arguments;
 }
 
 static error_t parse_connection(int key, char *arg, struct argp_state *state)
@@ -81,7 +82,7 @@ static const struct argp_option connection_options[] = {
     {0},
 };
 
-const struct argp kms_env_connection_argp = {.options = connection_options, .parser = parse_connection};
+static const struct argp connection_argp = {.options = connection_options, .parser = parse_connection};
 
 static void take_only(struct kms_env_arguments *arguments, const char *list, const struct argp_state *state)
 {
@@ -151,7 +152,7 @@ static const struct argp_option values_options[] = {
     {0},
 };
 
-const struct argp kms_env_values_argp = {.options = values_options, .parser = parse_values};
+static const struct argp values_argp = {.options = values_options, .parser = parse_values};
 
 static error_t parse_files(int key, char *arg, struct argp_state *state)
 {
@@ -178,4 +179,9 @@ static const struct argp_option files_options[] = {
     {0},
 };
 
-const struct argp kms_env_files_argp = {.options = files_options, .parser = parse_files};
+static const struct argp files_argp = {.options = files_options, .parser = parse_files};
+
+const struct argp_child kms_env_one_file_children[] = {
+    {&values_argp, 0, NULL, 0}, {&connection_argp, 0, NULL, 0}, {0}};
+const struct argp_child kms_env_many_files_children[] = {
+    {&values_argp, 0, NULL, 0}, {&files_argp, 0, NULL, 0}, {&connection_argp, 0, NULL, 0}, {0}};

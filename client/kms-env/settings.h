@@ -32,11 +32,12 @@ struct kms_env_arguments {
 /* What is not said on the command line. */
 void kms_env_arguments_from_environment(struct kms_env_arguments *arguments);
 
-/* Children for the argp of a subcommand; their input is a struct kms_env_arguments. */
-extern const struct argp kms_env_connection_argp; /* --endpoint, --ca, ... */
-extern const struct argp kms_env_values_argp;     /* --app, --only, --dialect */
-extern const struct argp kms_env_files_argp;      /* --env-file, --output */
-/* Its inputs: the three children above get arguments. For ARGP_KEY_INIT. */
-void kms_env_give_children(struct argp_state *state, struct kms_env_arguments *arguments, size_t children);
+/* Children for the argp of a subcommand: --endpoint, --ca, ... and --app, --only, --dialect; those that read
+ * many files have --env-file and --output too. Their input is a struct kms_env_arguments. */
+extern const struct argp_child kms_env_one_file_children[];
+extern const struct argp_child kms_env_many_files_children[];
+/* Its inputs: the children get arguments. For ARGP_KEY_INIT. */
+void kms_env_give_children(struct argp_state *state, struct kms_env_arguments *arguments,
+                           const struct argp_child *children);
 
 #endif
