@@ -34,6 +34,16 @@ def wait_healthy(service, workers=2):
     wait_for(lambda: status(service).hsm_workers_healthy == workers, 30, "healthy workers")
 
 
+def refused(app, key):
+    """Whether the token is known to be out of reach; any other failure is a failed test."""
+    try:
+        app.Encrypt(key_id=key, plaintext=b"x", timeout=30)
+    except Failure as failure:
+        assert (failure.code, failure.reason) == ("UNAVAILABLE", "HSM_UNAVAILABLE")
+        return True
+    return False
+
+
 def wait_gone(pids):
     wait_for(lambda: not [p for p in pids if comm(p).startswith("kms")], 20, f"end of {pids}")
 
@@ -141,23 +151,14 @@ def test_no_healthy_worker_and_recovery_without_restart(fresh):
         (fresh.dir / "tokens").rename(fresh.dir / "gone")
         for worker in fresh.workers():
             os.kill(worker, signal.SIGKILL)
-
-        def refused():
-            try:
-                app.Encrypt(key_id=key, plaintext=b"x", timeout=30)
-            except Failure as failure:
-                assert (failure.code, failure.reason) == ("UNAVAILABLE", "HSM_UNAVAILABLE")
-                return True
-            return False
-
-        wait_for(refused, 30, "refusal")
+        wait_for(lambda: refused(app, key), 30, "refusal")
         began = time.monotonic()
-        assert refused() and time.monotonic() - began < 5, "known to be down: fails at once"
+        assert refused(app, key) and time.monotonic() - began < 5, "known to be down: fails at once"
         assert status(fresh).hsm_workers_healthy == 0
         with pytest.raises(Failure):
             fresh.new_key()
         (fresh.dir / "gone").rename(fresh.dir / "tokens")
-        wait_for(lambda: not refused(), 30, "recovery")
+        wait_for(lambda: not refused(app, key), 30, "recovery")
     wait_healthy(fresh)
     assert fresh.process.pid == pid and fresh.process.poll() is None
     fresh.new_key()
@@ -176,16 +177,7 @@ def test_death_of_the_spawner_is_told(fresh):
         for worker in workers:
             if comm(worker) == "kms-hsm":
                 os.kill(worker, signal.SIGKILL)
-
-        def refused():
-            try:
-                app.Encrypt(key_id=key, plaintext=b"x", timeout=30)
-            except Failure as failure:
-                assert (failure.code, failure.reason) == ("UNAVAILABLE", "HSM_UNAVAILABLE")
-                return True
-            return False
-
-        wait_for(refused, 30, "refusal")
+        wait_for(lambda: refused(app, key), 30, "refusal")
     assert status(fresh).hsm_workers_healthy == 0
     fresh.stop()
     fresh.start()
