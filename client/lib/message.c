@@ -32,9 +32,10 @@ grpc_byte_buffer *kms_message_pack(const ProtobufCMessage *message)
     return buffer;
 }
 
-static void wipe_slice(grpc_slice slice)
+/* In place: a short slice lies in the struct itself, and a copy would be wiped in its stead. */
+static void wipe_slice(grpc_slice *slice)
 {
-    kms_wipe(GRPC_SLICE_START_PTR(slice), GRPC_SLICE_LENGTH(slice));
+    kms_wipe(GRPC_SLICE_START_PTR(*slice), GRPC_SLICE_LENGTH(*slice));
 }
 
 void kms_buffer_destroy(grpc_byte_buffer *buffer)
@@ -42,8 +43,7 @@ void kms_buffer_destroy(grpc_byte_buffer *buffer)
     if (buffer == NULL) return;
     grpc_byte_buffer_reader reader;
     if (grpc_byte_buffer_reader_init(&reader, buffer)) {
-        for (grpc_slice *slice = NULL; grpc_byte_buffer_reader_peek(&reader, &slice);)
-            kms_wipe(GRPC_SLICE_START_PTR(*slice), GRPC_SLICE_LENGTH(*slice));
+        for (grpc_slice *slice = NULL; grpc_byte_buffer_reader_peek(&reader, &slice);) wipe_slice(slice);
         grpc_byte_buffer_reader_destroy(&reader);
     }
     grpc_byte_buffer_destroy(buffer);
@@ -59,7 +59,7 @@ kms_err kms_message_unpack(grpc_byte_buffer *buffer, const ProtobufCMessageDescr
     ProtobufCAllocator allocator = kms_arena_allocator(arena);
     ProtobufCMessage *message =
         protobuf_c_message_unpack(descriptor, &allocator, GRPC_SLICE_LENGTH(all), GRPC_SLICE_START_PTR(all));
-    wipe_slice(all);
+    wipe_slice(&all);
     grpc_slice_unref(all);
     if (message == NULL) return KMS_FAIL(INTERNAL);
     *ret_message = message;
