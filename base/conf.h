@@ -3,16 +3,21 @@
  * in a .def file; from it come the struct its values live in, the reader, the sample file and the dump of
  * effective values.
  *
- *     conf.h:  #define KMS_CONF_DEF "kmsd/conf/options.def"       conf.c:  #define KMS_CONF_DEF
- * "kmsd/conf/options.def" #include "base/conf_struct.def"                             #include
- * "base/conf_table.def"
+ *     conf.h:  #define KMS_CONF_DEF "kmsd/conf/options.def"
+ *              #include "base/conf_struct.def"
+ *     conf.c:  #define KMS_CONF_DEF "kmsd/conf/options.def"
+ *              #include "base/conf_table.def"
  *
- *     KMS_SECTION(kms_conf)                 makes struct kms_conf and the table kms_conf_section
- *     KMS_OPT(kms_conf, DURATION, hsm_deadline_ms, "hsm.deadline", "2s", 10, 60000, "", "longest wait for the
- * token") KMS_CHOICE(kms_conf, enum x, member, "name", "default", "one|two", "help")   the value is the
- * position, from 0 KMS_LIST(kms_conf, item_section, member, "name", most, "help")               struct
- * item_section *member; size_t member_count KMS_STRINGS(kms_conf, member, "name", most, "help") char
- * **member; size_t member_count KMS_SECTION_END(kms_conf)
+ *     KMS_SECTION(kms_conf)
+ *         makes struct kms_conf and the table kms_conf_section
+ *     KMS_OPT(kms_conf, DURATION, hsm_deadline_ms, "hsm.deadline", "2s", 10, 60000, "", "longest wait")
+ *     KMS_CHOICE(kms_conf, enum x, member, "name", "default", "one|two", "help")
+ *         the value is the position, from 0
+ *     KMS_LIST(kms_conf, item_section, member, "name", most, "help")
+ *         struct item_section *member; size_t member_count
+ *     KMS_STRINGS(kms_conf, member, "name", most, "help")
+ *         char **member; size_t member_count
+ *     KMS_SECTION_END(kms_conf)
  *
  * KMS_OPT has section, kind, member, name, default as written in a file (NULL: must be given), least, most,
  * unit, help. A name has at most one dot: `hsm.deadline` is `deadline` in the mapping `hsm`. Sections of

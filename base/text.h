@@ -11,8 +11,8 @@ bool kms_utf8_valid(struct kms_bytes text);
 /* Standard alphabet with padding, one line; text has room for kms_base64_len(len) + 1 bytes. */
 size_t kms_base64_len(size_t len);
 void kms_base64(struct kms_bytes data, char *text);
-/* Strict: no blanks, padding required. data has room for text.len / 4 * 3 bytes. False: not base64; data is
- * wiped. */
+/* Strict: no blanks, padding required. data has room for text.len / 4 * 3 bytes. False: not base64;
+ * nothing in data counts. */
 bool kms_unbase64(struct kms_bytes text, uint8_t *data, size_t *ret_len);
 
 /* CRC-32C (Castagnoli, RFC 3720 appendix B.4), as Google's KMS uses it. crc is 0 to begin, or the last

@@ -92,7 +92,7 @@ quickstart_write() { # FILE MODE OWNER: standard input, all at once
     rm -f "$temporary"
 }
 
-quickstart_sign() { # NAME EXTENSION: a certificate for a day's work, by the quickstart's own CA
+quickstart_sign() { # NAME EXTENSION: a certificate for a year, by the quickstart's own CA
     local dir=$KMSD_HOME/clients/$1
     [ -e "$dir/cert.pem" ] && return
     install -d -m 0755 "$dir"

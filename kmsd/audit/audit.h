@@ -59,7 +59,7 @@ struct kms_audit_event {
     enum kms_audit_kind kind;
     struct kms_id request_id;
     const char *principal, *principal_source; /* "mtls-uri", "mtls-cn", "unix" */
-    const char *peer;                         /* "ipv4:127.0.0.1:40512", "unix:pid=812,uid=1000" */
+    const char *peer;                         /* "ipv4:127.0.0.1:40512", "unix:uid=1000,pid=812" */
     const char *service, *operation, *class;  /* "kms.v1.CryptoService", "Decrypt", "usage" */
     struct kms_audit_access access[KMS_AUDIT_ACCESSES];
     size_t access_count;

@@ -13,11 +13,11 @@
  *
  *   S  the sequence number, decimal, from 1, always one more than in the record before
  *   T  when the record was made: RFC 3339, UTC, six digits of microseconds, 27 characters. Within a file it
- * never runs backwards (after a step of the clock it stands still); from file to file it may. P  H of the
- * record before, in 64 lower-case hex digits; 64 zeros when S is 1 K  call, attempt, outcome, recovery,
- * suppressed or service H  SHA-256 (FIPS 180-4), 64 lower-case hex digits, of the bytes of this line from its
- * `{` up to and not including the last `,"hash":`. As P is among them, H stands for this record and all
- * before it.
+ *      never runs backwards (after a step of the clock it stands still); from file to file it may.
+ *   P  H of the record before, in 64 lower-case hex digits; 64 zeros when S is 1
+ *   K  call, attempt, outcome, recovery, suppressed or service
+ *   H  SHA-256 (FIPS 180-4), 64 lower-case hex digits, of the bytes of this line from its `{` up to and not
+ *      including the last `,"hash":`. As P is among them, H stands for this record and all before it.
  *
  * A line is at most 49,152 bytes with its LF.
  *
@@ -25,12 +25,14 @@
  *     {"number":N,"after":A,"because":B,"open_attempts":[{"request_id":R,"operation":O} ... ]}
  *   N  the number of this file
  *   A  the number of the file that holds the record before this one; 0 when there is none. Files numbered
- * between A and N hold nothing that counts (they failed before anything in them was acknowledged) and may be
- * gone. B  new: the log begins · start: the writer was closed in good order before · crash: it was not ·
- * full: file A was full · failed: writing to file A, or to one between A and N, failed What stands in file A
- * behind the record whose hash is P was never acknowledged and does not count. Something may stand there only
- * when B is crash or failed. open_attempts are attempts without outcome at this point; store_revision and
- * store_digest in the same record repeat the newest keystore mark, so that the newest file alone tells both.
+ *      between A and N hold nothing that counts (they failed before anything in them was acknowledged) and
+ *      may be gone.
+ *   B  new: the log begins · start: the writer was closed in good order before · crash: it was not ·
+ *      full: file A was full · failed: writing to file A, or to one between A and N, failed
+ * What stands in file A behind the record whose hash is P was never acknowledged and does not count.
+ * Something may stand there only when B is crash or failed. open_attempts are attempts without outcome at
+ * this point; store_revision and store_digest in the same record repeat the newest keystore mark, so that the
+ * newest file alone tells both.
  *
  * End of a file. A file that is being written, or whose writer was killed, is followed by NUL bytes up to its
  * preallocated size, and its last byte is NUL; a file closed in good order ends after an LF and has no NUL.

@@ -71,7 +71,7 @@ static inline const struct kms_key_version *kms_key_current(const struct kms_key
 }
 struct kms_hsm_key kms_key_for_hsm(const struct kms_key *key, const struct kms_key_version *version);
 
-/* Takes one encryption from the budget. False: reserve a block first (keyring.h). */
+/* Takes one encryption from the budget. False: reserve a block first (kms_budget_reserve). */
 bool kms_budget_take(struct kms_budget *budget);
 /* The block is nearly used up and nobody else is refilling: the caller does (and clears `reserving`
  * afterwards). */

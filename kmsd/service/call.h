@@ -1,9 +1,10 @@
 /*
  * struct kms_call: the parcel. One for each RPC, it goes from station to station and never back:
  *
- *   rpc decodes -> authn admits -> gather -> decide -> plan -> [kms-hsm] -> finish -> audit -> rpc replies
- * crypto lane rpc decodes -> authn admits -> [admin thread: gather -> decide -> attempt -> act] -> audit ->
- * rpc replies  admin lane
+ *   crypto lane: rpc decodes -> authn admits -> gather -> decide -> plan -> [kms-hsm] -> finish -> audit
+ *                -> rpc replies
+ *   admin lane:  rpc decodes -> authn admits -> [admin thread: gather -> decide -> attempt -> act] -> audit
+ *                -> rpc replies
  *
  * Whoever holds the call owns it; there is no lock in it. All its pointers live in its arena or in the
  * references that it holds, until rpc takes it back with `release`.

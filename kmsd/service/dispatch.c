@@ -1,7 +1,7 @@
 /*
  * Every call, whatever it does, takes this way: admit -> gather -> decide -> plan -> [HSM] -> finish, or
  * admit -> gather -> decide -> [attempt on record] -> act. Then its outcome goes to the audit log and only
- * after that to the caller (pipeline.c). No method calls policy or audit; none can forget them.
+ * after that to the caller (pipeline.c). No method decides or records; none can forget to.
  */
 #include "kmsd/service/dispatch.h"
 
