@@ -1,6 +1,6 @@
 /*
- * Operational log: one line of key=value on standard error, for the journal. In kmsd only main,
- * boot, rpc and service log; everything below returns its error instead. There is no way to log a kms_secret. Thread-safe.
+ * Operational log: one line of key=value on standard error, for the journal. In kmsd only main, boot, rpc and
+ * service log; everything below returns its error instead. There is no way to log a kms_secret. Thread-safe.
  *
  *     kms_log(KMS_LOG_ERROR, "keystore.open", "path=%s err=%s", path, kms_err_reason(err));
  */
