@@ -3,8 +3,6 @@
  * says was there last, close the attempts that a crash left open.
  */
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
 #include "base/clock.h"
 #include "base/secret.h"
@@ -51,9 +49,10 @@ static kms_err count_committed(struct kms_boot *boot, uint64_t *ret_committed, s
 }
 
 /* One record for each of them: what became of it. */
-static kms_err record_closed(struct kms_boot *boot, const struct kms_audit_open_attempt *attempts,
-                             size_t count, const struct kms_store_mark *mark, struct kms_why *why)
+static kms_err close_attempts(struct kms_boot *boot, const struct kms_store_mark *mark, struct kms_why *why)
 {
+    const struct kms_audit_open_attempt *attempts;
+    size_t count = kms_audit_open_attempts(boot->core.audit, &attempts);
     for (size_t i = 0; i < count; i++) {
         bool committed;
         KMS_TRY(kms_keystore_committed(boot->core.store, &attempts[i].request_id, &committed, why));
@@ -68,20 +67,6 @@ static kms_err record_closed(struct kms_boot *boot, const struct kms_audit_open_
         KMS_TRY(kms_pipeline_record(boot->pipeline, &event));
     }
     return KMS_OK;
-}
-
-static kms_err close_attempts(struct kms_boot *boot, const struct kms_store_mark *mark, struct kms_why *why)
-{
-    const struct kms_audit_open_attempt *attempts;
-    size_t count = kms_audit_open_attempts(boot->core.audit, &attempts);
-    if (count == 0) return KMS_OK;
-    struct kms_audit_open_attempt *copy =
-        calloc(count, sizeof *copy); /* each record written shortens the log's own list */
-    if (copy == NULL) return KMS_FAIL(NO_MEMORY);
-    memcpy(copy, attempts, count * sizeof *copy);
-    kms_err err = record_closed(boot, copy, count, mark, why);
-    free(copy);
-    return err;
 }
 
 static kms_err accept_rollback(struct kms_boot *boot, const struct kms_store_mark *mark, const char *what)

@@ -165,10 +165,8 @@ static kms_err check_value(struct walk *walk, const struct level *level, enum wi
             return check_packed(walk, level, value);
         return refuse(walk, level, "of another type than the protocol says");
     }
-    if (field->type == PROTOBUF_C_TYPE_STRING) {
-        if (value.len > 0 && memchr(value.ptr, 0, value.len) != NULL) return refuse(walk, level, "NUL byte");
-        if (!kms_utf8_valid(value)) return refuse(walk, level, "not UTF-8");
-    }
+    if (field->type == PROTOBUF_C_TYPE_STRING && !kms_utf8_valid(value))
+        return refuse(walk, level, memchr(value.ptr, 0, value.len) != NULL ? "NUL byte" : "not UTF-8");
     if (field->type == PROTOBUF_C_TYPE_MESSAGE) {
         if (walk->depth == KMS_WIRE_DEPTH) return refuse(walk, level, "messages nested too deep");
         struct level inner = {.up = level, .type = field->descriptor, .wire = value};

@@ -16,6 +16,15 @@ static kms_err add(struct kms_call *call, enum kms_action action, struct kms_acc
     return KMS_OK;
 }
 
+bool kms_name_resolve(const struct kms_call *call, struct kms_key_name *name)
+{
+    struct kms_alias alias;
+    if (name->alias.len == 0) return true;
+    if (!kms_keyring_alias(call->core->keys, name->alias, &alias) || alias.deleted) return false;
+    name->id = alias.key_id;
+    return true;
+}
+
 kms_err kms_access_named(struct kms_call *call, enum kms_action action, const char *named,
                          struct kms_access **ret_access)
 {
@@ -24,12 +33,8 @@ kms_err kms_access_named(struct kms_call *call, enum kms_action action, const ch
     access->named = kms_bytes_text(named);
     struct kms_key_name name;
     KMS_TRY(kms_key_name_parse(&call->core->arn, access->named, &name, &call->why));
-    struct kms_alias alias = {.deleted = true};
-    if (name.alias.len > 0) {
-        access->alias = name.alias;
-        if (kms_keyring_alias(call->core->keys, name.alias, &alias) && !alias.deleted) name.id = alias.key_id;
-    }
-    if (name.alias.len == 0 || !alias.deleted) access->key = kms_keyring_find(call->core->keys, &name.id);
+    access->alias = name.alias;
+    if (kms_name_resolve(call, &name)) access->key = kms_keyring_find(call->core->keys, &name.id);
     *ret_access = access;
     return KMS_OK;
 }

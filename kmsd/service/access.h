@@ -8,6 +8,10 @@
  * policy denies. Fails for malformed names only. */
 KMS_MUST_USE kms_err kms_access_named(struct kms_call *call, enum kms_action action, const char *named,
                                       struct kms_access **ret_access);
+struct kms_key_name;
+/* An alias becomes the id that it stands for now. False: there is no such alias. */
+bool kms_name_resolve(const struct kms_call *call, struct kms_key_name *name);
+
 /* Adds an access to the key of an id that a ciphertext or a row names. */
 KMS_MUST_USE kms_err kms_access_id(struct kms_call *call, enum kms_action action, const struct kms_id *id,
                                    struct kms_access **ret_access);

@@ -23,16 +23,21 @@ static kms_err check_move(struct kms_call *call, const kms_policy *from, const k
     return kms_call_fail(call, err, "%s names or named another key: %s", name, words);
 }
 
-kms_err kms_alias_gather_new(struct kms_call *call, enum kms_action action, const char *name,
-                             struct kms_access **ret_access)
+/* A name that was another key's: that key is asked as well. */
+static kms_err gather_tombstone(struct kms_call *call, const char *name)
 {
     struct kms_alias alias;
     struct kms_access *old;
-    if (kms_keyring_alias(call->core->keys, kms_bytes_text(name), &alias) && alias.deleted)
-        KMS_TRY(kms_access_id(call, action, &alias.key_id, &old));
+    if (!kms_keyring_alias(call->core->keys, kms_bytes_text(name), &alias) || !alias.deleted) return KMS_OK;
+    return kms_access_id(call, KMS_ACT_CREATE_ALIAS, &alias.key_id, &old);
+}
+
+kms_err kms_alias_gather_new(struct kms_call *call, const char *name, struct kms_access **ret_access)
+{
+    KMS_TRY(gather_tombstone(call, name));
     if (call->access_count == KMS_CALL_ACCESSES) return KMS_FAIL(INTERNAL);
     *ret_access = &call->access[call->access_count++];
-    **ret_access = (struct kms_access){.action = action, .alias = kms_bytes_text(name)};
+    **ret_access = (struct kms_access){.action = KMS_ACT_CREATE_ALIAS, .alias = kms_bytes_text(name)};
     return KMS_OK;
 }
 
@@ -80,13 +85,10 @@ static kms_err store(struct kms_call *call, struct kms_alias *alias)
 kms_err kms_create_alias_gather(struct kms_call *call)
 {
     const Kms__V1__CreateAliasRequest *request = (const void *)call->request;
-    struct kms_access *target, *access;
+    struct kms_access *target;
     KMS_TRY(kms_alias_name_check(kms_bytes_text(request->alias_name), &call->why));
     KMS_TRY(kms_access_named(call, KMS_ACT_CREATE_ALIAS, request->target_key_id, &target));
-    struct kms_alias alias; /* a tombstone's key is asked as well */
-    if (!kms_keyring_alias(call->core->keys, kms_bytes_text(request->alias_name), &alias) || !alias.deleted)
-        return KMS_OK;
-    return kms_access_id(call, KMS_ACT_CREATE_ALIAS, &alias.key_id, &access);
+    return gather_tombstone(call, request->alias_name);
 }
 
 kms_err kms_create_alias_act(struct kms_call *call)

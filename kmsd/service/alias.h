@@ -1,4 +1,4 @@
-/* Where an alias may point: rules that CreateKey, CreateAlias and UpdateAlias share. */
+/* Where an alias may point: rules that CreateKey and CreateAlias share. */
 #ifndef KMS_SERVICE_ALIAS_H
 #define KMS_SERVICE_ALIAS_H
 
@@ -6,7 +6,7 @@
 
 /* For a new alias: adds the access to the key that gets it (for the caller to complete) and, when a tombstone
  * remembers another key, one to that key as well. */
-KMS_MUST_USE kms_err kms_alias_gather_new(struct kms_call *call, enum kms_action action, const char *name,
+KMS_MUST_USE kms_err kms_alias_gather_new(struct kms_call *call, const char *name,
                                           struct kms_access **ret_access);
 /* ALREADY_EXISTS, or APPROVAL_NEEDED when the name was another key's whose users are not all of the new
  * one's. On success *ret_alias is the alias to store, without key id. to: the key that gets it, NULL when it

@@ -33,7 +33,7 @@ static kms_err gather_alias(struct kms_call *call, const Kms__V1__CreateKeyReque
 {
     KMS_TRY(kms_alias_name_check(kms_bytes_text(request->alias_name), &call->why));
     struct kms_access *access;
-    KMS_TRY(kms_alias_gather_new(call, KMS_ACT_CREATE_ALIAS, request->alias_name, &access));
+    KMS_TRY(kms_alias_gather_new(call, request->alias_name, &access));
     access->policy = kms_policy_ref(call->access[0].policy);
     return KMS_OK;
 }

@@ -117,10 +117,7 @@ static kms_err find_only(struct kms_call *call, const char *named, struct kms_ke
 {
     struct kms_key_name name;
     KMS_TRY(kms_key_name_parse(&call->core->arn, kms_bytes_text(named), &name, &call->why));
-    struct kms_alias alias = {.deleted = true};
-    if (name.alias.len > 0 && kms_keyring_alias(call->core->keys, name.alias, &alias) && !alias.deleted)
-        name.id = alias.key_id;
-    *ret_key = name.alias.len > 0 && alias.deleted ? NULL : kms_keyring_find(call->core->keys, &name.id);
+    *ret_key = kms_name_resolve(call, &name) ? kms_keyring_find(call->core->keys, &name.id) : NULL;
     return *ret_key != NULL ? KMS_OK : kms_call_fail(call, KMS_FAIL(NOT_FOUND), "%s", named);
 }
 

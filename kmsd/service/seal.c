@@ -56,12 +56,8 @@ static kms_err check_expected(struct kms_call *call, const struct kms_access *ac
     struct kms_key_name name;
     if (expected[0] == '\0') return KMS_OK;
     KMS_TRY(kms_key_name_parse(&call->core->arn, kms_bytes_text(expected), &name, &call->why));
-    struct kms_alias alias = {.deleted = true};
-    bool known =
-        name.alias.len == 0 || (kms_keyring_alias(call->core->keys, name.alias, &alias) && !alias.deleted);
-    if (name.alias.len > 0) name.id = alias.key_id;
     /* One answer for another key and for none: who may decrypt may not ask which aliases there are. */
-    if (known && kms_id_equal(&name.id, &access->key->id)) return KMS_OK;
+    if (kms_name_resolve(call, &name) && kms_id_equal(&name.id, &access->key->id)) return KMS_OK;
     return kms_call_fail(call, KMS_FAIL(INCORRECT_KEY), "made with key %s", access->key->id_text);
 }
 
