@@ -54,10 +54,11 @@ typedef struct kms_rpc kms_rpc;
 /*
  * Listens and serves. Strings of the options are borrowed for the life of the kms_rpc.
  *
- * Connections: gRPC 1.51 stops listening for good when descriptors run out, and has no public limit on TCP
- * connections. So the soft RLIMIT_NOFILE is raised to the hard one, which must cover connections +
- * KMS_RPC_RESERVED_FILES and should be far above; Unix connections above the limit are closed at once, and a
- * warning is logged when nine tenths of all descriptors are taken.
+ * Connections: TLS connections above the limit fail their handshake (tls.h), Unix connections above it are
+ * closed at once. gRPC 1.51 stops listening for good when descriptors run out, and an accepted connection has
+ * one until its handshake has failed. So the soft RLIMIT_NOFILE is raised to the hard one, which must cover
+ * connections + KMS_RPC_RESERVED_FILES and should be far above; a warning is logged when nine tenths of all
+ * descriptors are taken.
  *
  * Errors: CONFIG_INVALID (nothing to listen on, a certificate that does not fit, RLIMIT_NOFILE), IO (a file,
  * an address), STATE_IN_USE (another process answers on a Unix socket), NO_MEMORY, INTERNAL.

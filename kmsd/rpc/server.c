@@ -192,6 +192,7 @@ kms_err kms_rpc_start(const struct kms_rpc_options *options, const struct kms_rp
 {
     KMS_TRY(check_options(options, why));
     KMS_TRY(kms_tls_only_13());
+    kms_tls_limit_connections(options->connections);
     kms_rpc *rpc = calloc(1, sizeof *rpc);
     if (rpc == NULL) return KMS_FAIL(NO_MEMORY);
     rpc->drained_tag.fire = fire_drained;

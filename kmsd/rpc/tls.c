@@ -8,6 +8,7 @@
 #include <openssl/pem.h>
 #include <openssl/ssl.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -64,13 +65,29 @@ static void CONF_drop(CONF **p)
     NCONF_free(*p);
 }
 
-/* gRPC makes the connections and has no option for this; OpenSSL asks here about each new one. Without it a
- * connection keeps its last decrypted record, up to 16 KiB of plaintext, for as long as it lives. */
-static void cleanse_plaintext(void *ssl, void *value, CRYPTO_EX_DATA *data, int index, long number,
-                              void *pointer)
+static atomic_uint connections, most_connections = UINT_MAX;
+
+void kms_tls_limit_connections(uint32_t most)
+{
+    atomic_store(&most_connections, most);
+}
+
+/* gRPC makes the connections and has no option for either; OpenSSL asks here about each new one. Without
+ * CLEANSE_PLAINTEXT a connection keeps its last decrypted record, up to 16 KiB of plaintext, for as long as
+ * it lives. One too many is left no version of TLS, so its handshake fails. */
+static void connection_new(void *ssl, void *value, CRYPTO_EX_DATA *data, int index, long number,
+                           void *pointer)
 {
     (void)value, (void)data, (void)index, (void)number, (void)pointer;
-    SSL_set_options(ssl, SSL_OP_CLEANSE_PLAINTEXT);
+    bool too_many = atomic_fetch_add(&connections, 1) >= atomic_load(&most_connections);
+    SSL_set_options(ssl, SSL_OP_CLEANSE_PLAINTEXT | (too_many ? SSL_OP_NO_TLSv1_3 : 0));
+}
+
+static void connection_free(void *ssl, void *value, CRYPTO_EX_DATA *data, int index, long number,
+                            void *pointer)
+{
+    (void)ssl, (void)value, (void)data, (void)index, (void)number, (void)pointer;
+    atomic_fetch_sub(&connections, 1);
 }
 
 /* The names are OpenSSL's (SSL_CONF_cmd(3)). Session tickets would let a connection outlive a revoked
@@ -88,7 +105,7 @@ static bool load_defaults(void)
     if (bio == NULL || conf == NULL || NCONF_load_bio(conf, bio, &line) <= 0) return false;
     OPENSSL_load_builtin_modules();
     if (CONF_modules_load(conf, NULL, 0) <= 0) return false;
-    if (SSL_get_ex_new_index(0, NULL, cleanse_plaintext, NULL, NULL) < 0) return false;
+    if (SSL_get_ex_new_index(0, NULL, connection_new, NULL, connection_free) < 0) return false;
     KMS_OWN(SSL_CTX) probe = SSL_CTX_new(TLS_server_method());
     return probe != NULL && (SSL_CTX_get_options(probe) & SSL_OP_NO_TLSv1_2) != 0;
 }

@@ -14,6 +14,9 @@ typedef struct kms_tls kms_tls;
 /* gRPC 1.51 has no call that forbids TLS 1.2, so OpenSSL's defaults for the whole process do. Before
  * grpc_init. */
 KMS_MUST_USE kms_err kms_tls_only_13(void);
+/* How many TLS connections of this process may be open or shake hands at once (kms_tls_only_13 counts them);
+ * one more fails its handshake. Until called: no limit. Thread-safe. */
+void kms_tls_limit_connections(uint32_t most);
 
 /* Paths are borrowed. Reads and checks the files: the key fits the certificate, which has not expired, the CA
  * file holds a certificate, the key file is not readable by others. Errors: CONFIG_INVALID, IO, NO_MEMORY. */

@@ -1,7 +1,8 @@
-"""Unix sockets: whom the kernel says is calling decides, and nothing else does."""
+"""Connections: on Unix sockets whom the kernel says is calling decides, and nothing else does; how many there may be."""
 import os
 import shutil
 import socket
+import ssl
 import stat
 import subprocess
 import sys
@@ -9,7 +10,7 @@ import tempfile
 
 import pytest
 
-from harness import ADMIN, APP, OTHER, Failure, Service, key_policy
+from harness import ADMIN, APP, OTHER, Failure, Service, key_policy, wait_for
 
 STRANGER, OVERFLOW = 12345, 65534
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can call as somebody else")
@@ -274,3 +275,33 @@ def test_sockets_only(fresh):
     assert works(fresh)
     with fresh.client(None, unix=fresh.dir / "admin") as admin:
         assert admin.GetStatus().hsm_workers_configured == 2
+
+
+def greet(service, tls):
+    """A TLS connection that has exchanged HTTP/2 settings (RFC 9113, 3.4), or None."""
+    try:
+        one = tls.wrap_socket(
+            socket.create_connection(("localhost", service.port), 5), server_hostname="localhost"
+        )
+        one.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0\0\0\4\0\0\0\0\0")
+        return one if one.recv(9) else None
+    except OSError:
+        return None
+
+
+def test_connections_are_bounded(fresh):
+    """One too many fails its handshake; when another ends there is room again."""
+    fresh.write_config(limits={"connections": "16"})
+    fresh.init().start()
+    name, folder = fresh.certs.client(APP), fresh.certs.dir
+    tls = ssl.create_default_context(cafile=folder / "ca.pem")
+    tls.set_alpn_protocols(["h2"])
+    tls.load_cert_chain(folder / f"{name}.pem", folder / f"{name}.key")
+    held = []
+    while len(held) < 64 and (one := greet(fresh, tls)) is not None:
+        held.append(one)
+    assert len(held) == 16
+    held.pop().close()
+    wait_for(lambda: (one := greet(fresh, tls)) is not None and held.append(one) is None, 10, "room")
+    for one in held:
+        one.close()
