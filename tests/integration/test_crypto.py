@@ -318,3 +318,18 @@ def test_many_at_once_on_one_connection(app, key):
     blobs = [c.result().ciphertext_blob for c in calls]
     opened = [app.start("Decrypt", ciphertext_blob=b) for b in blobs]
     assert [c.result().plaintext for c in opened] == [b"%d" % i for i in range(300)]
+
+
+def test_checksums_of_the_other_calls(app, key):
+    blob = app.Encrypt(key_id=key, plaintext=b"x").ciphertext_blob
+    moved = app.ReEncrypt(ciphertext_blob=blob, destination_key_id=key, ciphertext_crc32c=crc32c(blob))
+    assert moved.verified_ciphertext_crc32c and moved.ciphertext_crc32c == crc32c(moved.ciphertext_blob)
+    wrong = failure(app.ReEncrypt, ciphertext_blob=blob, destination_key_id=key, ciphertext_crc32c=1)
+    assert wrong.reason == "CHECKSUM_MISMATCH"
+    zero = failure(app.Encrypt, key_id=key, plaintext=b"x", plaintext_crc32c=0)
+    assert zero.reason == "CHECKSUM_MISMATCH", "0 is a checksum, not none"
+    for call in (app.GenerateDataKey, app.GenerateDataKeyWithoutPlaintext):
+        made = call(key_id=key, key_spec=2)
+        assert made.ciphertext_crc32c == crc32c(made.ciphertext_blob)
+    made = app.GenerateRandom(number_of_bytes=9)
+    assert made.plaintext_crc32c == crc32c(made.plaintext)

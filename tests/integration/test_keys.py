@@ -242,3 +242,29 @@ def test_every_change_leaves_attempt_and_outcome(service, admin):
     last = [o for o in outcomes if o["operation"] == "DisableKey"][-1]
     assert last["outcome"] == "OK" and last["store_revision"] > 0 and last["access"][0]["key_id"] == key
     assert attempts[last["request_id"]]["seq"] < last["seq"]
+
+
+def test_every_form_of_a_name_everywhere(service, admin):
+    key, alias, arn = service.new_key(), unique("all"), "arn:aws:kms:us-east-1:000000000000:"
+    admin.CreateAlias(alias_name=alias, target_key_id=key)
+    with service.client(APP) as app:
+        for name in (key, alias, f"{arn}key/{key}", arn + alias):
+            blob = app.Encrypt(key_id=name, plaintext=b"x").ciphertext_blob
+            assert app.Decrypt(key_id=name, ciphertext_blob=blob).plaintext == b"x"
+            app.ReEncrypt(source_key_id=name, destination_key_id=name, ciphertext_blob=blob)
+            app.GenerateDataKey(key_id=name, key_spec=2)
+            app.GenerateDataKeyWithoutPlaintext(key_id=name, key_spec=2)
+            for method in ("DisableKey", "EnableKey", "RotateKeyOnDemand", "GetKeyPolicy"):
+                getattr(admin, method)(key_id=name)
+            admin.PutKeyPolicy(key_id=name, policy=key_policy())
+            assert [a.alias_name for a in admin.ListAliases(key_id=name).aliases] == [alias]
+            admin.UpdateAlias(alias_name=alias, target_key_id=name)
+
+
+def test_account_root_loads_under_warn(fresh):
+    root = "arn:aws:iam::123456789:root"
+    fresh.write_config(policy={"separation": "warn"})
+    fresh.init().start()
+    key = fresh.new_key(policy=key_policy(admins=(ADMIN, root)))
+    with fresh.client(root) as client:
+        client.PutKeyPolicy(key_id=key, policy=json.dumps(CONSOLE_DEFAULT).replace(ADMIN, root))
