@@ -4,14 +4,13 @@
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
 
-#include "base/clock.h"
 #include "client/kmsctl/commands.h"
 #include "client/kmsctl/output.h"
+#include "client/kmsctl/progress.h"
 #include "kmsd/audit/reader.h"
 
-enum { TAIL_LINES = 10, POLL_MS = 200, QUIET_US = 2 * 1000 * 1000, REDRAW_US = 100 * 1000 };
+enum { TAIL_LINES = 10, POLL_MS = 200 };
 
 /* --dir, else the folder of the context. */
 static const char *find_dir(struct ctl *ctl)
@@ -109,35 +108,22 @@ bool ctl_audit_tail(struct ctl *ctl)
     return fflush(stdout) == 0 && ok;
 }
 
-struct progress {
-    uint64_t started_us, drawn_us;
-    bool wanted;
-};
-
-static void draw(void *user, uint64_t bytes_done, uint64_t bytes_total)
+static void show(void *user, uint64_t bytes_done, uint64_t bytes_total)
 {
-    struct progress *progress = user;
-    uint64_t now_us = kms_monotonic_us();
-    if (!progress->wanted || now_us - progress->started_us < QUIET_US ||
-        now_us - progress->drawn_us < REDRAW_US)
-        return;
-    progress->drawn_us = now_us;
-    double part = bytes_total > 0 ? (double)bytes_done / (double)bytes_total : 1.0;
-    fprintf(stderr, "\r[%-40.*s] %3.0f%%  %.1f of %.1f MiB ", (int)(part * 40),
-            "########################################", part * 100, (double)bytes_done / 1048576,
-            (double)bytes_total / 1048576);
+    ctl_progress_show(user, bytes_done, bytes_total);
 }
 
 bool ctl_audit_verify(struct ctl *ctl)
 {
     const char *dir = find_dir(ctl);
     if (dir == NULL) return false;
-    struct progress progress = {.started_us = kms_monotonic_us(), .wanted = isatty(STDERR_FILENO)};
+    struct ctl_progress progress;
+    ctl_progress_start(&progress, NULL);
     struct kms_audit_report report;
     struct kms_why why = {0};
-    kms_err err = kms_audit_verify(dir, ctl->instance, ctl->head, &(struct kms_audit_watch){draw, &progress},
+    kms_err err = kms_audit_verify(dir, ctl->instance, ctl->head, &(struct kms_audit_watch){show, &progress},
                                    &report, &why);
-    if (progress.drawn_us != 0) fprintf(stderr, "\r\033[K");
+    ctl_progress_clear(&progress);
     if (kms_failed(err)) return ctl_fail(ctl, err, &why);
     return ctl_print(ctl,
                      json_pack("{s:b, s:I, s:I, s:I, s:I, s:I, s:s, s:b}", "intact", 1, "records",
