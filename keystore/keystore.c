@@ -173,6 +173,16 @@ const char *kms_table_name(uint32_t table)
         return "alias";
     case KMS_TABLE_TOKEN:
         return "token";
+    case KMS_TABLE_GRANT:
+        return "grant";
+    case KMS_TABLE_APPROVAL:
+        return "approval";
+    case KMS_TABLE_USAGE:
+        return "usage";
+    case KMS_TABLE_IMPORT:
+        return "import";
+    case KMS_TABLE_TOMBSTONE:
+        return "tombstone";
     case KMS_TABLE_REQUEST:
         return "request";
     case KMS_TABLE_BUDGET:

@@ -134,17 +134,20 @@ static kms_err load_row(void *user, const struct kms_stored_row *stored)
     return l->visit(l->user, &row);
 }
 
+static kms_err load_table(struct loading *l, uint32_t table, struct kms_sum *sum)
+{
+    const struct kms_page all = {.table = table, .after = "", .limit = 0};
+    const struct kms_row_sink sink = {load_row, l};
+    l->sum = sum;
+    return l->store->backend->page(l->store->self, &all, &sink, l->why);
+}
+
 static kms_err load_tables(struct loading *l, struct kms_totals *ret_found)
 {
-    static const uint32_t tables[] = {KMS_TABLE_KEY,   KMS_TABLE_KEY_VERSION, KMS_TABLE_ALIAS,
-                                      KMS_TABLE_TOKEN, KMS_TABLE_REQUEST,     KMS_TABLE_BUDGET};
-    struct kms_row_sink sink = {load_row, l};
-    for (size_t i = 0; i < sizeof tables / sizeof tables[0]; i++) {
-        struct kms_page all = {.table = tables[i], .after = "", .limit = 0};
-        l->sum = tables[i] == KMS_TABLE_BUDGET ? &ret_found->budgets : &ret_found->rows;
-        KMS_TRY(l->store->backend->page(l->store->self, &all, &sink, l->why));
-    }
-    return KMS_OK;
+    for (uint32_t table = KMS_TABLE_KEY; table < KMS_TABLE_COUNT; table++)
+        KMS_TRY(load_table(l, table, &ret_found->rows));
+    KMS_TRY(load_table(l, KMS_TABLE_REQUEST, &ret_found->rows));
+    return load_table(l, KMS_TABLE_BUDGET, &ret_found->budgets);
 }
 
 static kms_err load_all(struct loading *l, struct kms_totals *ret_totals)

@@ -41,6 +41,12 @@ struct kms_key *kms_key_ref(struct kms_key *key)
     return key;
 }
 
+static void free_tag(struct kms_tag *tag)
+{
+    free(tag->key);
+    free(tag->value);
+}
+
 void kms_key_unref(struct kms_key *key)
 {
     if (key == NULL || atomic_fetch_sub(&key->refs, 1) != 1) return;
@@ -50,6 +56,8 @@ void kms_key_unref(struct kms_key *key)
     }
     free(key->versions);
     kms_policy_unref(key->policy);
+    for (size_t i = 0; i < key->tag_count; i++) free_tag(&key->tags[i]);
+    free(key->tags);
     free(key->policy_json);
     free(key->description);
     free(key->creator);
@@ -72,7 +80,11 @@ static kms_err copy_version(struct kms_key_version *to, const struct kms_key_ver
     to->budget = from->budget;
     atomic_fetch_add(&from->budget->refs, 1);
     to->root_id = from->root_id;
+    to->revision = from->revision;
     to->created_us = from->created_us;
+    to->retired_us = from->retired_us;
+    to->expires_us = from->expires_us;
+    to->cause = from->cause;
     return kms_key_set_wrapped(to, from->wrapped);
 }
 
@@ -80,6 +92,46 @@ static kms_err copy_text(const char *from, char **ret_text)
 {
     *ret_text = strdup(from != NULL ? from : "");
     return *ret_text != NULL ? KMS_OK : KMS_FAIL(NO_MEMORY);
+}
+
+/* Where a tag stands, or where it would. */
+static size_t tag_place(const struct kms_key *key, const char *name, bool *ret_there)
+{
+    size_t at = 0;
+    while (at < key->tag_count && strcmp(key->tags[at].key, name) < 0) at++;
+    *ret_there = at < key->tag_count && strcmp(key->tags[at].key, name) == 0;
+    return at;
+}
+
+kms_err kms_key_set_tag(struct kms_key *key, const char *name, const char *value)
+{
+    bool there;
+    size_t at = tag_place(key, name, &there);
+    if (!there && key->tag_count == KMS_TAGS_MAX) return KMS_FAIL(LIMIT_EXCEEDED);
+    if (key->tags == NULL) key->tags = calloc(KMS_TAGS_MAX, sizeof *key->tags);
+    struct kms_tag tag = {.key = strdup(name), .value = strdup(value)};
+    if (key->tags == NULL || tag.key == NULL || tag.value == NULL) {
+        free_tag(&tag);
+        return KMS_FAIL(NO_MEMORY);
+    }
+    if (there) {
+        free_tag(&key->tags[at]);
+    } else {
+        memmove(&key->tags[at + 1], &key->tags[at], (key->tag_count - at) * sizeof tag);
+        key->tag_count++;
+    }
+    key->tags[at] = tag;
+    return KMS_OK;
+}
+
+void kms_key_drop_tag(struct kms_key *key, const char *name)
+{
+    bool there;
+    size_t at = tag_place(key, name, &there);
+    if (!there) return;
+    free_tag(&key->tags[at]);
+    key->tag_count--;
+    memmove(&key->tags[at], &key->tags[at + 1], (key->tag_count - at) * sizeof *key->tags);
 }
 
 kms_err kms_key_copy(const struct kms_key *key, uint32_t more, struct kms_key **ret_copy)
@@ -91,6 +143,8 @@ kms_err kms_key_copy(const struct kms_key *key, uint32_t more, struct kms_key **
     KMS_TRY(copy_text(key->policy_json, &copy->policy_json));
     KMS_TRY(copy_text(key->description, &copy->description));
     KMS_TRY(copy_text(key->creator, &copy->creator));
+    for (size_t i = 0; i < key->tag_count; i++)
+        KMS_TRY(kms_key_set_tag(copy, key->tags[i].key, key->tags[i].value));
     copy->policy = kms_policy_ref(key->policy);
     copy->id = key->id;
     memcpy(copy->id_text, key->id_text, sizeof copy->id_text);
@@ -99,7 +153,11 @@ kms_err kms_key_copy(const struct kms_key *key, uint32_t more, struct kms_key **
     copy->spec = key->spec;
     copy->usage = key->usage;
     copy->level = key->level;
-    copy->enabled = key->enabled;
+    copy->state = key->state;
+    copy->origin = key->origin;
+    copy->deletion_us = key->deletion_us;
+    copy->rotation_period_days = key->rotation_period_days;
+    copy->rotation_next_us = key->rotation_next_us;
     *ret_copy = KMS_GIVE(copy);
     return KMS_OK;
 }

@@ -25,12 +25,33 @@ struct kms_budget {
 enum { KMS_BUDGET_BLOCK_LOG2 = 16, KMS_BUDGET_BLOCK_LOG2_MAX = 22 };
 #define KMS_KEY_BUDGET (UINT64_C(1) << 32)
 
+/* Why a version was made. Stored: append only. */
+enum kms_version_cause {
+    KMS_CAUSE_CREATION = 1,
+    KMS_CAUSE_ON_DEMAND,
+    KMS_CAUSE_SCHEDULE,
+    KMS_CAUSE_BUDGET,
+    KMS_CAUSE_IMPORT,
+    KMS_CAUSE_COUNT
+};
+/* Where the first material came from. Stored: append only. */
+enum kms_key_origin { KMS_ORIGIN_KMS = 1, KMS_ORIGIN_EXTERNAL };
+
 struct kms_key_version {
     uint32_t version, root_id;
+    uint64_t revision; /* of the row; 0: not stored yet */
     uint64_t created_us;
-    struct kms_bytes wrapped;  /* owned by the key */
+    uint64_t retired_us;       /* opens nothing since then; 0: it does */
+    uint64_t expires_us;       /* imported material: usable until then; 0: for ever */
+    uint8_t cause;             /* enum kms_version_cause */
+    struct kms_bytes wrapped;  /* owned by the key; empty: no material (yet, or any more) */
     struct kms_budget *budget; /* reference held */
 };
+
+struct kms_tag {
+    char *key, *value;
+};
+enum { KMS_TAGS_MAX = 50 }; /* of one key (AWS quota) */
 
 struct kms_key {
     atomic_uint refs;
@@ -39,7 +60,13 @@ struct kms_key {
     uint64_t revision; /* of the row */
     uint64_t created_us;
     uint8_t spec, usage, level;
-    bool enabled;
+    uint8_t state;        /* enum kms_key_state (state.h) as stored: kms_key_state_at tells today's */
+    uint8_t origin;       /* enum kms_key_origin */
+    uint64_t deletion_us; /* KMS_STATE_PENDING_DELETION: when it goes */
+    uint32_t rotation_period_days; /* automatic rotation; 0: none */
+    uint64_t rotation_next_us;
+    struct kms_tag *tags; /* owned, sorted by key */
+    size_t tag_count;
     kms_policy *policy;               /* compiled; reference held */
     char *policy_json;                /* as it was written; owned */
     char *description, *creator;      /* owned */
@@ -63,6 +90,9 @@ static inline void kms_key_drop(struct kms_key **key)
 KMS_MUST_USE kms_err kms_key_copy(const struct kms_key *key, uint32_t more, struct kms_key **ret_copy);
 /* Puts wrapped into a version; copied. */
 KMS_MUST_USE kms_err kms_key_set_wrapped(struct kms_key_version *version, struct kms_bytes wrapped);
+/* Adds a tag or replaces its value; copied. LIMIT_EXCEEDED. */
+KMS_MUST_USE kms_err kms_key_set_tag(struct kms_key *key, const char *name, const char *value);
+void kms_key_drop_tag(struct kms_key *key, const char *name); /* no such tag: a no-op */
 /* NULL: no such version. */
 const struct kms_key_version *kms_key_version_find(const struct kms_key *key, uint32_t version);
 static inline const struct kms_key_version *kms_key_current(const struct kms_key *key)

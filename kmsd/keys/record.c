@@ -7,6 +7,7 @@
 
 #include "base/text.h"
 #include "keystore/record.pb-c.h"
+#include "kmsd/keys/state.h"
 
 void kms_version_row_id(const struct kms_key *key, uint32_t version, char row_id[KMS_VERSION_ROW_BYTES])
 {
@@ -34,10 +35,23 @@ kms_err kms_key_body(const struct kms_key *key, kms_buf *body)
     stored.spec = key->spec;
     stored.usage = key->usage;
     stored.level = key->level;
-    stored.enabled = key->enabled;
+    stored.state = key->state;
+    stored.origin = key->origin;
+    stored.deletion_us = key->deletion_us;
+    stored.rotation_period_days = key->rotation_period_days;
+    stored.rotation_next_us = key->rotation_next_us;
     stored.current_version = key->version_count;
     stored.policy = key->policy_json;
     stored.creator = key->creator;
+    Kms__Store__V1__StoredTag tags[KMS_TAGS_MAX], *tag_list[KMS_TAGS_MAX];
+    for (size_t i = 0; i < key->tag_count; i++) {
+        kms__store__v1__stored_tag__init(&tags[i]);
+        tags[i].key = key->tags[i].key;
+        tags[i].value = key->tags[i].value;
+        tag_list[i] = &tags[i];
+    }
+    stored.tags = tag_list;
+    stored.n_tags = key->tag_count;
     return pack(&stored.base, body);
 }
 
@@ -49,6 +63,9 @@ kms_err kms_version_body(const struct kms_key_version *version, kms_buf *body)
     stored.root_id = version->root_id;
     stored.wrapped.data = (uint8_t *)(uintptr_t)version->wrapped.ptr; /* only read by pack */
     stored.wrapped.len = version->wrapped.len;
+    stored.cause = version->cause;
+    stored.retired_us = version->retired_us;
+    stored.expires_us = version->expires_us;
     return pack(&stored.base, body);
 }
 
@@ -71,11 +88,20 @@ static kms_err bad_row(const struct kms_row *row, const char *what, struct kms_w
     return KMS_FAIL(CORRUPT);
 }
 
+/* A row of a release that knew no states says only whether the key may be used. */
+static uint32_t state_of(const Kms__Store__V1__StoredKey *stored)
+{
+    if (stored->state != 0) return stored->state;
+    return stored->enabled ? KMS_STATE_ENABLED : KMS_STATE_DISABLED;
+}
+
 /* What this release can have written; kmsd/service indexes tables with these numbers. */
 static bool possible(const Kms__Store__V1__StoredKey *stored)
 {
     return stored->current_version >= 1 && stored->current_version <= KMS_KEY_VERSIONS &&
            stored->spec == KMS_SPEC_AES_256 && stored->usage == KMS_USAGE_ENCRYPT_DECRYPT &&
+           state_of(stored) <= KMS_STATE_PENDING_IMPORT && stored->origin <= KMS_ORIGIN_EXTERNAL &&
+           stored->n_tags <= KMS_TAGS_MAX &&
            (stored->level == KMS_LEVEL_HSM || stored->level == KMS_LEVEL_SOFTWARE);
 }
 
@@ -87,7 +113,13 @@ static kms_err fill_key(struct kms_key *key, const struct kms_row *row,
     key->spec = (uint8_t)stored->spec;
     key->usage = (uint8_t)stored->usage;
     key->level = (uint8_t)stored->level;
-    key->enabled = stored->enabled;
+    key->state = (uint8_t)state_of(stored);
+    key->origin = stored->origin == 0 ? KMS_ORIGIN_KMS : (uint8_t)stored->origin;
+    key->deletion_us = stored->deletion_us;
+    key->rotation_period_days = stored->rotation_period_days;
+    key->rotation_next_us = stored->rotation_next_us;
+    for (size_t i = 0; i < stored->n_tags; i++)
+        KMS_TRY(kms_key_set_tag(key, stored->tags[i]->key, stored->tags[i]->value));
     key->policy_json = strdup(stored->policy);
     key->description = strdup(stored->description);
     key->creator = strdup(stored->creator);
@@ -117,6 +149,13 @@ kms_err kms_key_from_row(const struct kms_row *row, struct kms_key **ret_key, st
     return err;
 }
 
+/* A row of a release that knew no causes. */
+static uint32_t cause_of(const Kms__Store__V1__StoredKeyVersion *stored, uint32_t version)
+{
+    if (stored->cause != 0) return stored->cause;
+    return version == 1 ? KMS_CAUSE_CREATION : KMS_CAUSE_ON_DEMAND;
+}
+
 kms_err kms_version_from_row(struct kms_key *key, uint32_t version, const struct kms_row *row,
                              struct kms_why *why)
 {
@@ -126,6 +165,14 @@ kms_err kms_version_from_row(struct kms_key *key, uint32_t version, const struct
     struct kms_key_version *to = &key->versions[version - 1];
     to->created_us = stored->created_us;
     to->root_id = stored->root_id;
+    to->revision = row->revision;
+    to->retired_us = stored->retired_us;
+    to->expires_us = stored->expires_us;
+    to->cause = (uint8_t)cause_of(stored, version);
+    if (stored->cause >= KMS_CAUSE_COUNT) {
+        kms__store__v1__stored_key_version__free_unpacked(stored, NULL);
+        return bad_row(row, "impossible values", why);
+    }
     kms_err err = kms_key_set_wrapped(to, kms_bytes_of(stored->wrapped.data, stored->wrapped.len));
     kms__store__v1__stored_key_version__free_unpacked(stored, NULL);
     return err;

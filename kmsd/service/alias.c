@@ -77,7 +77,6 @@ static kms_err store(struct kms_call *call, struct kms_alias *alias)
     KMS_OWN_CHANGES changes = {.count = 0};
     KMS_TRY(kms_change_alias(&changes, alias));
     KMS_TRY(kms_change_apply(&changes, call));
-    alias->revision++;
     KMS_TRY(kms_keyring_put_alias(call->core->keys, alias));
     return kms_new_reply(call) != NULL ? KMS_OK : KMS_FAIL(NO_MEMORY);
 }

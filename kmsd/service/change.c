@@ -13,52 +13,76 @@ enum { TOKEN_BYTES = 64 };
 
 void kms_change_set_free(struct kms_change_set *set)
 {
-    for (size_t i = 0; i < set->count; i++) kms_buf_free(&set->bodies[i]);
+    for (size_t i = 0; i < set->count; i++) {
+        kms_buf_free(&set->steps[i]->body);
+        free(set->steps[i]);
+    }
+    free(set->steps);
 }
 
-/* The next step; its body is the caller's to fill, and taken over with `seal_step`. */
-static struct kms_change *next_step(struct kms_change_set *set, enum kms_table table, uint64_t revision,
-                                    kms_buf **ret_body)
+/* Room for one more; doubled when it is full. */
+static bool make_room(struct kms_change_set *set)
 {
-    if (set->count == KMS_CHANGE_STEPS) return NULL;
-    size_t i = set->count++;
-    set->steps[i] = (struct kms_change){.table = table, .id = set->ids[i], .expected_revision = revision};
-    set->bodies[i] = (kms_buf){0};
-    *ret_body = &set->bodies[i];
-    return &set->steps[i];
+    enum { FIRST = 4 };
+    if (set->count > 0 && (set->count < FIRST || (set->count & (set->count - 1)) != 0)) return true;
+    size_t room = set->count < FIRST ? FIRST : 2 * set->count;
+    struct kms_change_step **steps = realloc(set->steps, room * sizeof *steps);
+    if (steps != NULL) set->steps = steps;
+    return steps != NULL;
 }
 
-kms_err kms_change_key(struct kms_change_set *set, const struct kms_key *key)
+static struct kms_change_step *add_step(struct kms_change_set *set, enum kms_table table, const char *id,
+                                        uint64_t *revision)
 {
-    kms_buf *body;
-    struct kms_change *step = next_step(set, KMS_TABLE_KEY, key->revision, &body);
-    if (step == NULL) return KMS_FAIL(INTERNAL);
-    snprintf(set->ids[set->count - 1], KMS_ROW_ID_BYTES, "%s", key->id_text);
-    KMS_TRY(kms_key_body(key, body));
-    step->body = kms_buf_view(body);
+    struct kms_change_step *step = make_room(set) ? calloc(1, sizeof *step) : NULL;
+    if (step == NULL) return NULL;
+    snprintf(step->id, sizeof step->id, "%s", id);
+    step->table = table;
+    step->revision = revision;
+    set->steps[set->count++] = step;
+    return step;
+}
+
+kms_err kms_change_row(struct kms_change_set *set, enum kms_table table, const char *id, uint64_t *revision,
+                       kms_buf **ret_body)
+{
+    struct kms_change_step *step = add_step(set, table, id, revision);
+    if (step == NULL) return KMS_FAIL(NO_MEMORY);
+    *ret_body = &step->body;
     return KMS_OK;
 }
 
-kms_err kms_change_version(struct kms_change_set *set, const struct kms_key *key, uint32_t version)
+kms_err kms_change_remove(struct kms_change_set *set, enum kms_table table, const char *id, uint64_t revision)
 {
-    kms_buf *body;
-    struct kms_change *step = next_step(set, KMS_TABLE_KEY_VERSION, 0, &body);
-    if (step == NULL) return KMS_FAIL(INTERNAL);
-    kms_version_row_id(key, version, set->ids[set->count - 1]);
-    KMS_TRY(kms_version_body(&key->versions[version - 1], body));
-    step->body = kms_buf_view(body);
+    struct kms_change_step *step = add_step(set, table, id, NULL);
+    if (step == NULL) return KMS_FAIL(NO_MEMORY);
+    step->erase = true;
+    step->erased_revision = revision;
     return KMS_OK;
 }
 
-kms_err kms_change_alias(struct kms_change_set *set, const struct kms_alias *alias)
+kms_err kms_change_key(struct kms_change_set *set, struct kms_key *key)
 {
     kms_buf *body;
-    struct kms_change *step = next_step(set, KMS_TABLE_ALIAS, alias->revision, &body);
-    if (step == NULL) return KMS_FAIL(INTERNAL);
-    snprintf(set->ids[set->count - 1], KMS_ROW_ID_BYTES, "%s", alias->name);
-    KMS_TRY(kms_alias_body(alias, kms_now_us(), body));
-    step->body = kms_buf_view(body);
-    return KMS_OK;
+    KMS_TRY(kms_change_row(set, KMS_TABLE_KEY, key->id_text, &key->revision, &body));
+    return kms_key_body(key, body);
+}
+
+kms_err kms_change_version(struct kms_change_set *set, struct kms_key *key, uint32_t version)
+{
+    kms_buf *body;
+    char id[KMS_VERSION_ROW_BYTES];
+    struct kms_key_version *of = &key->versions[version - 1];
+    kms_version_row_id(key, version, id);
+    KMS_TRY(kms_change_row(set, KMS_TABLE_KEY_VERSION, id, &of->revision, &body));
+    return kms_version_body(of, body);
+}
+
+kms_err kms_change_alias(struct kms_change_set *set, struct kms_alias *alias)
+{
+    kms_buf *body;
+    KMS_TRY(kms_change_row(set, KMS_TABLE_ALIAS, alias->name, &alias->revision, &body));
+    return kms_alias_body(alias, kms_now_us(), body);
 }
 
 /* Row id of a token: it belongs to one principal and one method. */
@@ -132,9 +156,9 @@ kms_err kms_change_token(struct kms_change_set *set, struct kms_call *call, cons
     if (token[0] == '\0') return KMS_OK;
     uint8_t digest[KMS_DIGEST_BYTES], id[KMS_ID_BYTES], packed[512];
     kms_buf *body;
-    struct kms_change *step = next_step(set, KMS_TABLE_TOKEN, 0, &body);
-    if (step == NULL) return KMS_FAIL(INTERNAL);
-    KMS_TRY(token_row(call, token, set->ids[set->count - 1]));
+    char row[2 * KMS_DIGEST_BYTES + 1];
+    KMS_TRY(token_row(call, token, row));
+    KMS_TRY(kms_change_row(set, KMS_TABLE_TOKEN, row, NULL, &body));
     KMS_TRY(request_digest(call, digest));
     kms_copy(id, made->key_id.bytes, sizeof id);
     Kms__Store__V1__StoredToken stored;
@@ -147,15 +171,30 @@ kms_err kms_change_token(struct kms_change_set *set, struct kms_call *call, cons
     stored.request_sha256 = (ProtobufCBinaryData){.data = digest, .len = sizeof digest};
     stored.created_us = kms_now_us();
     if (kms__store__v1__stored_token__get_packed_size(&stored) > sizeof packed) return KMS_FAIL(INTERNAL);
-    KMS_TRY(kms_buf_append(body, packed, kms__store__v1__stored_token__pack(&stored, packed)));
-    step->body = kms_buf_view(body);
-    return KMS_OK;
+    return kms_buf_append(body, packed, kms__store__v1__stored_token__pack(&stored, packed));
+}
+
+static struct kms_change change_of(const struct kms_change_step *step)
+{
+    uint64_t before = step->revision != NULL ? *step->revision : 0;
+    return (struct kms_change){.table = step->table,
+                               .id = step->id,
+                               .expected_revision = step->erase ? step->erased_revision : before,
+                               .erase = step->erase,
+                               .body = kms_buf_view(&step->body)};
 }
 
 kms_err kms_change_apply(struct kms_change_set *set, struct kms_call *call)
 {
-    KMS_TRY(kms_keystore_apply(call->core->store, &call->request_id, set->steps, set->count, &call->mark,
-                               &call->why));
+    struct kms_change *changes = calloc(set->count + 1, sizeof *changes);
+    if (changes == NULL) return KMS_FAIL(NO_MEMORY);
+    for (size_t i = 0; i < set->count; i++) changes[i] = change_of(set->steps[i]);
+    kms_err err = kms_keystore_apply(call->core->store, &call->request_id, changes, set->count, &call->mark,
+                                     &call->why);
+    free(changes);
+    KMS_TRY(err);
+    for (size_t i = 0; i < set->count; i++)
+        if (set->steps[i]->revision != NULL) ++*set->steps[i]->revision;
     call->changed_store = true;
     return KMS_OK;
 }
@@ -163,6 +202,5 @@ kms_err kms_change_apply(struct kms_change_set *set, struct kms_call *call)
 kms_err kms_change_apply_key(struct kms_change_set *set, struct kms_call *call, struct kms_key *key)
 {
     KMS_TRY(kms_change_apply(set, call));
-    key->revision++;
     return kms_keyring_put(call->core->keys, key);
 }

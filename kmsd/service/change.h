@@ -6,22 +6,31 @@
 #include "kmsd/keys/record.h"
 #include "kmsd/service/core.h"
 
-enum { KMS_CHANGE_STEPS = 4 };
-
+struct kms_change_step {
+    enum kms_table table;
+    char id[KMS_ROW_ID_BYTES];
+    uint64_t *revision; /* of the row before (0: new); counted up when applied. NULL: new, and nobody asks */
+    bool erase;
+    uint64_t erased_revision;
+    kms_buf body;
+};
 struct kms_change_set {
-    struct kms_change steps[KMS_CHANGE_STEPS];
-    char ids[KMS_CHANGE_STEPS][KMS_ROW_ID_BYTES];
-    kms_buf bodies[KMS_CHANGE_STEPS];
+    struct kms_change_step **steps;
     size_t count;
 };
 void kms_change_set_free(struct kms_change_set *set);
 #define KMS_OWN_CHANGES __attribute__((cleanup(kms_change_set_free))) struct kms_change_set
 
-/* Each adds one row; key->revision and alias->revision are the revisions before (0: new). */
-KMS_MUST_USE kms_err kms_change_key(struct kms_change_set *set, const struct kms_key *key);
-KMS_MUST_USE kms_err kms_change_version(struct kms_change_set *set, const struct kms_key *key,
-                                        uint32_t version);
-KMS_MUST_USE kms_err kms_change_alias(struct kms_change_set *set, const struct kms_alias *alias);
+/* Adds a row to write: its body is the caller's to fill before apply. revision is borrowed until then. */
+KMS_MUST_USE kms_err kms_change_row(struct kms_change_set *set, enum kms_table table, const char *id,
+                                    uint64_t *revision, kms_buf **ret_body);
+KMS_MUST_USE kms_err kms_change_remove(struct kms_change_set *set, enum kms_table table, const char *id,
+                                       uint64_t revision);
+/* The same for what the keyring knows; key->revision and the like are the revisions before (0: new), and
+ * those after when it is applied. */
+KMS_MUST_USE kms_err kms_change_key(struct kms_change_set *set, struct kms_key *key);
+KMS_MUST_USE kms_err kms_change_version(struct kms_change_set *set, struct kms_key *key, uint32_t version);
+KMS_MUST_USE kms_err kms_change_alias(struct kms_change_set *set, struct kms_alias *alias);
 
 /* Idempotency: what a client_request_token of this principal made before. An empty token finds nothing.
  * CONFLICT: the token came with another request. */
@@ -37,7 +46,7 @@ KMS_MUST_USE kms_err kms_change_token(struct kms_change_set *set, struct kms_cal
 
 /* All rows or none; the call remembers the keystore's mark for its outcome record. */
 KMS_MUST_USE kms_err kms_change_apply(struct kms_change_set *set, struct kms_call *call);
-/* The same, then the key (or alias) as it is now goes into the keyring with its new revision. */
+/* The same, then the key as it is now goes into the keyring. */
 KMS_MUST_USE kms_err kms_change_apply_key(struct kms_change_set *set, struct kms_call *call,
                                           struct kms_key *key);
 

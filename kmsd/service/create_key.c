@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "kmsd/keys/state.h"
 #include "kmsd/service/access.h"
 #include "kmsd/service/alias.h"
 #include "kmsd/service/change.h"
@@ -68,7 +69,8 @@ static kms_err new_key(struct kms_call *call, const Kms__V1__CreateKeyRequest *r
     key->level = request->protection_level == KMS__V1__PROTECTION_LEVEL__PROTECTION_LEVEL_SOFTWARE
                      ? KMS_LEVEL_SOFTWARE
                      : KMS_LEVEL_HSM;
-    key->enabled = true;
+    key->state = KMS_STATE_ENABLED;
+    key->origin = KMS_ORIGIN_KMS;
     key->policy = kms_policy_ref(call->access[0].policy);
     key->policy_json = strdup(call->policy_json);
     key->description = strdup(request->description);
@@ -97,7 +99,6 @@ static kms_err create(struct kms_call *call, const Kms__V1__CreateKeyRequest *re
     if (!alias.deleted) KMS_TRY(kms_change_alias(&changes, &alias));
     KMS_TRY(kms_change_token(&changes, call, request->client_request_token, &made));
     KMS_TRY(kms_change_apply_key(&changes, call, key));
-    alias.revision++;
     if (!alias.deleted) KMS_TRY(kms_keyring_put_alias(call->core->keys, &alias));
     *ret_key = KMS_GIVE(key);
     return KMS_OK;

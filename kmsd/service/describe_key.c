@@ -1,5 +1,6 @@
 /* DescribeKey: everything about a key but its material. */
 
+#include "kmsd/keys/state.h"
 #include "kmsd/service/access.h"
 #include "kmsd/service/describe.h"
 #include "kmsd/service/methods.h"
@@ -18,6 +19,11 @@ static bool add_aliases(struct kms_call *call, const struct kms_key *key, Kms__V
     return meta->aliases != NULL;
 }
 
+/* What is stored and what is told have the same numbers. */
+_Static_assert((int)KMS__V1__KEY_STATE__KEY_STATE_UNAVAILABLE == (int)KMS_STATE_UNAVAILABLE, "states");
+_Static_assert((int)KMS__V1__KEY_ORIGIN__KEY_ORIGIN_EXTERNAL == (int)KMS_ORIGIN_EXTERNAL, "origins");
+_Static_assert((int)KMS__V1__VERSION_CAUSE__VERSION_CAUSE_IMPORT == (int)KMS_CAUSE_IMPORT, "causes");
+
 /* The newest ones when there are very many. */
 static bool add_versions(struct kms_call *call, const struct kms_key *key, Kms__V1__KeyMetadata *meta)
 {
@@ -32,6 +38,9 @@ static bool add_versions(struct kms_call *call, const struct kms_key *key, Kms__
         versions[i].version = from->version;
         versions[i].creation_time_us = from->created_us;
         versions[i].root_id = from->root_id;
+        versions[i].cause = (Kms__V1__VersionCause)from->cause;
+        versions[i].retirement_time_us = from->retired_us;
+        versions[i].expiration_time_us = from->expires_us;
         meta->versions[i] = &versions[i];
     }
     return true;
@@ -50,8 +59,12 @@ Kms__V1__KeyMetadata *kms_describe(struct kms_call *call, const struct kms_key *
     meta->description = kms_arena_print(&call->arena, "%s", key->description);
     meta->key_spec = KMS__V1__KEY_SPEC__KEY_SPEC_SYMMETRIC_DEFAULT;
     meta->key_usage = KMS__V1__KEY_USAGE__KEY_USAGE_ENCRYPT_DECRYPT;
-    meta->key_state =
-        key->enabled ? KMS__V1__KEY_STATE__KEY_STATE_ENABLED : KMS__V1__KEY_STATE__KEY_STATE_DISABLED;
+    meta->key_state = (Kms__V1__KeyState)kms_key_state_at(key, call->started_us);
+    meta->origin = (Kms__V1__KeyOrigin)key->origin;
+    meta->revision = key->revision;
+    meta->deletion_time_us = key->deletion_us;
+    meta->rotation_period_days = key->rotation_period_days;
+    meta->next_rotation_time_us = key->rotation_next_us;
     bool hsm = key->level == KMS_LEVEL_HSM;
     meta->protection_level = hsm ? KMS__V1__PROTECTION_LEVEL__PROTECTION_LEVEL_HSM
                                  : KMS__V1__PROTECTION_LEVEL__PROTECTION_LEVEL_SOFTWARE;

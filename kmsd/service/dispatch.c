@@ -6,6 +6,7 @@
 #include "kmsd/service/dispatch.h"
 
 #include "base/clock.h"
+#include "kmsd/keys/state.h"
 #include "kmsd/service/decide.h"
 
 /* A failed call that never got to work: one of too many of its principal leaves a count, not a record. */
@@ -42,12 +43,36 @@ static kms_err gather_and_decide(struct kms_call *call)
     return kms_decide(call);
 }
 
+/* Two administrators: who says which revision he has seen does not overwrite what he has not. */
+static kms_err check_revision(struct kms_call *call)
+{
+    const ProtobufCFieldDescriptor *field =
+        protobuf_c_message_descriptor_get_field_by_name(call->request->descriptor, "expected_revision");
+    const struct kms_key *key = call->access[0].key;
+    if (field == NULL || key == NULL) return KMS_OK;
+    const uint64_t *expected = (const void *)((const char *)call->request + field->offset);
+    if (*expected == 0 || *expected == key->revision) return KMS_OK;
+    return kms_call_fail(call, KMS_FAIL(CONFLICT), "key %s is at revision %llu, not %llu", key->id_text,
+                         (unsigned long long)key->revision, (unsigned long long)*expected);
+}
+
+static kms_err check_states(struct kms_call *call)
+{
+    for (size_t i = 0; i < call->access_count; i++) {
+        const struct kms_access *access = &call->access[i];
+        if (access->key == NULL) continue;
+        KMS_TRY(kms_key_state_check(access->key, access->action, call->started_us, &call->why));
+    }
+    return KMS_OK;
+}
+
 static enum kms_next plan(struct kms_call *call)
 {
     call->stage = KMS_STAGE_PLAN;
     call->spends = NULL;
     call->out_of_budget = false;
-    call->err = call->method->plan(call);
+    call->err = check_states(call);
+    if (!kms_failed(call->err)) call->err = call->method->plan(call);
     if (kms_failed(call->err)) return KMS_NEXT_FINISH;
     if (call->out_of_budget) return KMS_NEXT_ADMIN;
     call->stage = KMS_STAGE_HSM;
@@ -69,6 +94,12 @@ enum kms_next kms_dispatch_admin(struct kms_call *call, bool *ret_attempt)
     kms_err err = check_deadline(call); /* the queue may have been long: do nothing that nobody waits for */
     if (!kms_failed(err)) err = gather_and_decide(call);
     if (kms_failed(err)) return refuse(call, err);
+    err = check_states(call);
+    if (!kms_failed(err)) err = check_revision(call);
+    if (kms_failed(err)) {
+        call->err = err;
+        return KMS_NEXT_FINISH;
+    }
     *ret_attempt = kms_action_class_of(call->method->action) == KMS_CLASS_ADMIN;
     return KMS_NEXT_ADMIN;
 }

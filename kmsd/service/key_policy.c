@@ -52,5 +52,6 @@ kms_err kms_get_key_policy_act(struct kms_call *call)
     Kms__V1__GetKeyPolicyResponse *reply = kms_new_reply(call);
     if (reply == NULL) return KMS_FAIL(NO_MEMORY);
     reply->policy = call->access[0].key->policy_json; /* the call holds the key */
+    reply->revision = call->access[0].key->revision;
     return KMS_OK;
 }

@@ -19,6 +19,7 @@ kms_err kms_new_version(struct kms_call *call, struct kms_key *key, uint32_t ver
     struct kms_wrapped parsed;
     KMS_TRY(kms_wrapped_get(kms_bytes_of(wrapped, job.output_len), &parsed));
     to->created_us = kms_now_us();
+    to->cause = version == 1 ? KMS_CAUSE_CREATION : KMS_CAUSE_ON_DEMAND;
     to->root_id = parsed.root_id;
     return kms_key_set_wrapped(to, kms_bytes_of(wrapped, job.output_len));
 }
@@ -39,7 +40,6 @@ static kms_err rotate(struct kms_call *call, const char *token, uint32_t *ret_ve
         return kms_call_fail(call, KMS_FAIL(CONFLICT), "client_request_token was used with another key");
     *ret_version = made.version;
     if (made.found) return KMS_OK;
-    if (!old->enabled) return kms_call_fail(call, KMS_FAIL(KEY_DISABLED), "key %s", old->id_text);
     if (old->version_count == KMS_KEY_VERSIONS)
         return kms_call_fail(call, KMS_FAIL(LIMIT_EXCEEDED), "a key has at most %d versions",
                              KMS_KEY_VERSIONS);

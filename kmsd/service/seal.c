@@ -27,9 +27,8 @@ static kms_err make_aad(struct kms_call *call, const struct kms_access *access, 
     return KMS_OK;
 }
 
-static kms_err check_usable(struct kms_call *call, const struct kms_key *key)
+static kms_err check_usage(struct kms_call *call, const struct kms_key *key)
 {
-    if (!key->enabled) return kms_call_fail(call, KMS_FAIL(KEY_DISABLED), "key %s", key->id_text);
     if (key->usage != KMS_USAGE_ENCRYPT_DECRYPT)
         return kms_call_fail(call, KMS_FAIL(INVALID_KEY_USAGE), "key %s", key->id_text);
     return KMS_OK;
@@ -68,10 +67,13 @@ kms_err kms_open_plan(struct kms_call *call, struct kms_access *access, Protobuf
     struct kms_bytes sealed;
     KMS_TRY(kms_ciphertext_parse(kms_bytes_of(blob.data, blob.len), &header, &sealed, &call->why));
     KMS_TRY(check_expected(call, access, expected));
-    KMS_TRY(check_usable(call, access->key));
+    KMS_TRY(check_usage(call, access->key));
     const struct kms_key_version *version = kms_key_version_find(access->key, header.key_version);
     if (version == NULL || header.algorithm != algorithm_of[access->key->level])
         return kms_call_fail(call, KMS_FAIL(INVALID_CIPHERTEXT), "no such key version or algorithm");
+    if (version->retired_us != 0)
+        return kms_call_fail(call, KMS_FAIL(KEY_VERSION_RETIRED), "version %u of key %s", version->version,
+                             access->key->id_text);
     call->job.key = kms_key_for_hsm(access->key, version);
     call->job.input = sealed;
     return make_aad(call, access, &call->job.aad);
@@ -80,7 +82,7 @@ kms_err kms_open_plan(struct kms_call *call, struct kms_access *access, Protobuf
 kms_err kms_seal_plan(struct kms_call *call, struct kms_access *access, struct kms_hsm_key *ret_key,
                       struct kms_bytes *ret_aad)
 {
-    KMS_TRY(check_usable(call, access->key));
+    KMS_TRY(check_usage(call, access->key));
     const struct kms_key_version *version = kms_key_current(access->key);
     access->version = version->version;
     if (access->key->level == KMS_LEVEL_HSM) {

@@ -11,11 +11,11 @@
 KMS_MUST_USE kms_err kms_open_gather(struct kms_call *call, enum kms_action action, ProtobufCBinaryData blob,
                                      const char *expected, struct kms_access **ret_access);
 /* After the decision: key, version and AAD of the ciphertext into `key`, `aad` and `input` of the job.
- * INCORRECT_KEY, KEY_DISABLED, INVALID_CIPHERTEXT (a version that the key does not have). */
+ * INCORRECT_KEY, KEY_VERSION_RETIRED, INVALID_CIPHERTEXT (a version that the key does not have). */
 KMS_MUST_USE kms_err kms_open_plan(struct kms_call *call, struct kms_access *access, ProtobufCBinaryData blob,
                                    const char *expected);
 
-/* For encryption under the current version of access->key: its key and AAD for the job. KEY_DISABLED. Sets
+/* For encryption under the current version of access->key: its key and AAD for the job. Sets
  * call->out_of_budget instead when the version may not encrypt before more budget is reserved. */
 KMS_MUST_USE kms_err kms_seal_plan(struct kms_call *call, struct kms_access *access,
                                    struct kms_hsm_key *ret_key, struct kms_bytes *ret_aad);

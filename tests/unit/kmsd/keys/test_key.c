@@ -19,7 +19,7 @@ static void copies_share_budgets(void)
     CU_ASSERT_STRING_EQUAL(copy->creator, "admin");
     CU_ASSERT_PTR_EQUAL(copy->policy, key->policy);
     CU_ASSERT(copy->spec == key->spec && copy->usage == key->usage && copy->level == key->level &&
-              copy->enabled);
+              copy->state == KMS_STATE_ENABLED);
     for (int i = 0; i < 2; i++) {
         CU_ASSERT_PTR_EQUAL(copy->versions[i].budget, key->versions[i].budget);
         CU_ASSERT(kms_bytes_equal(copy->versions[i].wrapped, key->versions[i].wrapped));

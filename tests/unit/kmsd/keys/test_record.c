@@ -11,7 +11,7 @@ static void a_key_comes_back(void)
     KMS_OWN_KEY key = key_of(1, 2);
     KMS_OWN_KEY back = NULL;
     KMS_OWN_BUF body = {0};
-    key->enabled = false;
+    key->state = KMS_STATE_DISABLED;
     KMS_ASSERT_OK_FATAL(kms_key_body(key, &body));
     const struct kms_row row = {
         .table = KMS_TABLE_KEY, .id = key->id_text, .revision = 9, .body = kms_buf_view(&body)};
@@ -19,7 +19,7 @@ static void a_key_comes_back(void)
     CU_ASSERT(kms_id_equal(&back->id, &key->id) && back->revision == 9 && back->created_us == 1001);
     CU_ASSERT_STRING_EQUAL(back->id_text, key->id_text);
     CU_ASSERT(back->spec == key->spec && back->usage == key->usage && back->level == key->level);
-    CU_ASSERT(!back->enabled && back->version_count == 2);
+    CU_ASSERT(back->state == KMS_STATE_DISABLED && back->version_count == 2);
     CU_ASSERT_STRING_EQUAL(back->policy_json, key->policy_json);
     CU_ASSERT_STRING_EQUAL(back->description, key->description);
     CU_ASSERT_STRING_EQUAL(back->creator, key->creator);

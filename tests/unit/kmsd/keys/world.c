@@ -22,7 +22,8 @@ struct kms_key *key_of(unsigned number, uint32_t versions)
     key->spec = KMS_SPEC_AES_256;
     key->usage = KMS_USAGE_ENCRYPT_DECRYPT;
     key->level = KMS_LEVEL_SOFTWARE;
-    key->enabled = true;
+    key->state = KMS_STATE_ENABLED;
+    key->origin = KMS_ORIGIN_KMS;
     key->policy_json = strdup(WORLD_POLICY);
     key->description = strdup("for tests");
     key->creator = strdup("admin");

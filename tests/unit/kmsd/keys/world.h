@@ -4,6 +4,7 @@
 
 #include "keystore/record.pb-c.h"
 #include "kmsd/keys/record.h"
+#include "kmsd/keys/state.h"
 #include "tests/harness/suite.h"
 
 #define WORLD_POLICY                                                                                         \

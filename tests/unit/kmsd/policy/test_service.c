@@ -17,7 +17,7 @@ static const struct {
     {BODY("Allow", "'Action':'kms:*'") ",'Resource':'*'", "statement \"S\" allows kms:EnableKey"},
     {BODY("Allow", "'Action':'*'") ",'Resource':'*'", "statement \"S\" allows"},
     {BODY("Allow", "'Action':'kms:Create*'") ",'Resource':'*'", "statement \"S\" allows kms:CreateAlias"},
-    {BODY("Allow", "'Action':'kms:List*'") ",'Resource':'*'", "allows kms:ListGrants"},
+    {BODY("Allow", "'Action':'kms:List*'") ",'Resource':'*'", "allows kms:ListKeyRotations"},
     {BODY("Allow", "'Action':['kms:CreateKey','KMS:DECRYPT']") ",'Resource':'*'", "allows kms:Decrypt"},
     {BODY("Allow", "'NotAction':'kms:Decrypt'") ",'Resource':'*'", "statement \"S\" allows"},
     {BODY("Allow",

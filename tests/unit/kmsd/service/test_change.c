@@ -134,7 +134,7 @@ static void a_damaged_token(void)
     begin(&world, &call, &create, &request, "same");
     KMS_OWN_CHANGES set = {.count = 0};
     KMS_ASSERT_OK_FATAL(kms_change_token(&set, &call, "t", &(struct kms_made){.version = 1}));
-    set.steps[0].body = kms_bytes_text("\xff");
+    set.steps[0]->body.data[0] = 0xff;
     KMS_ASSERT_OK_FATAL(kms_change_apply(&set, &call));
     KMS_ASSERT_CODE(kms_made_before(&call, "t", &made), CORRUPT);
     CU_ASSERT_FALSE(made.found);
@@ -158,8 +158,6 @@ static void a_key_with_all_its_rows(void)
     KMS_ASSERT_OK_FATAL(kms_change_alias(&set, &alias));
     KMS_ASSERT_OK_FATAL(
         kms_change_token(&set, &call, "t", &(struct kms_made){.key_id = key->id, .version = 1}));
-    CU_ASSERT_EQUAL(set.count, KMS_CHANGE_STEPS);
-    KMS_ASSERT_CODE(kms_change_key(&set, key), INTERNAL); /* full: never half a change */
     KMS_ASSERT_OK_FATAL(kms_change_apply_key(&set, &call, key));
     CU_ASSERT_EQUAL(key->revision, 1);
     KMS_OWN(kms_keyring) fresh = NULL;

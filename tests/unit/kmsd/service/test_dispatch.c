@@ -131,6 +131,32 @@ static void where_it_ends(void)
     }
 }
 
+/* States are asked about between decision and method, on both lanes; the attempt of an admin call is not
+ * recorded then. */
+static void the_state_forbids_it(void)
+{
+    static const struct kms_method rotate = {
+        .rpc = "Rotate", .action = KMS_ACT_DISABLE_KEY, .lane = KMS_LANE_ADMIN, FUNCTIONS};
+    struct world world;
+    struct kms_call call;
+    bool attempt = false;
+    begin(&world, NULL);
+    KMS_OWN_KEY off = world_change(&world, key, false, 0);
+    world_call(&world, &call, &crypto);
+    CU_ASSERT_EQUAL(kms_dispatch_begin(&call), KMS_NEXT_FINISH);
+    KMS_ASSERT_CODE(call.err, KEY_DISABLED);
+    CU_ASSERT_STRING_EQUAL(script.log, "g");
+    kms_call_end(&call);
+    off->state = KMS_STATE_PENDING_DELETION;
+    world_call(&world, &call, &rotate);
+    CU_ASSERT_EQUAL(kms_dispatch_begin(&call), KMS_NEXT_ADMIN);
+    CU_ASSERT_EQUAL(kms_dispatch_admin(&call, &attempt), KMS_NEXT_FINISH);
+    KMS_ASSERT_CODE(call.err, INVALID_KEY_STATE);
+    CU_ASSERT_FALSE(attempt);
+    kms_call_end(&call);
+    end(&world);
+}
+
 static void a_deadline_ahead_is_none(void)
 {
     struct world world;
@@ -338,6 +364,7 @@ static void starved(void)
 }
 
 KMS_TEST_MAIN("service/dispatch", {"crypto lane", crypto_lane}, {"where it ends", where_it_ends},
+              {"the state forbids it", the_state_forbids_it},
               {"a deadline ahead is none", a_deadline_ahead_is_none}, {"admin lane", admin_lane},
               {"admin refused", admin_refused}, {"admin too late", admin_too_late},
               {"too many refusals", too_many_refusals},

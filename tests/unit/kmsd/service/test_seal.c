@@ -144,7 +144,7 @@ static void not_without_budget(void)
     world_close(&world);
 }
 
-static void disabled(void)
+static void retired(void)
 {
     struct world world;
     struct kms_call call;
@@ -152,13 +152,16 @@ static void disabled(void)
     struct kms_bytes aad;
     world_open(&world, NULL);
     KMS_OWN_KEY key = world_key(&world, 1, KMS_LEVEL_HSM, "Encrypt");
-    KMS_OWN_KEY off = world_change(&world, key, false, 0);
-    atomic_store(&off->versions[0].budget->left, 5);
+    KMS_OWN_KEY newer = world_change(&world, key, true, 1);
+    atomic_store(&newer->versions[1].budget->left, 5);
+    newer->versions[0].retired_us = 1;
     world_call(&world, &call, NULL);
     KMS_ASSERT_OK_FATAL(kms_access_named(&call, KMS_ACT_ENCRYPT, KEY(1), &access));
-    KMS_ASSERT_CODE(kms_seal_plan(&call, access, &call.job.key, &aad), KEY_DISABLED);
-    KMS_ASSERT_CODE(kms_open_plan(&call, access, blob_of(1, KMS_ALG_AES_256_GCM, 1), ""), KEY_DISABLED);
-    CU_ASSERT_EQUAL(atomic_load(&off->versions[0].budget->left), 5); /* nothing is spent */
+    KMS_ASSERT_CODE(kms_open_plan(&call, access, blob_of(1, KMS_ALG_AES_256_GCM, 1), ""),
+                    KEY_VERSION_RETIRED);
+    CU_ASSERT_PTR_NOT_NULL(strstr(call.why.text, "version 1 of key"));
+    KMS_ASSERT_OK(kms_open_plan(&call, access, blob_of(1, KMS_ALG_AES_256_GCM, 2), ""));
+    KMS_ASSERT_OK(kms_seal_plan(&call, access, &call.job.key, &aad));
     kms_call_end(&call);
     world_close(&world);
 }
@@ -295,7 +298,7 @@ static void replies(void)
 
 KMS_TEST_MAIN("service/seal", {"sealing", sealing}, {"data keys", data_keys},
               {"a data key cut short", a_data_key_cut_short}, {"not without budget", not_without_budget},
-              {"disabled", disabled}, {"opening", opening},
+              {"retired", retired}, {"opening", opening},
               {"aliases cannot be probed", aliases_cannot_be_probed},
               {"a key that is not there", a_key_that_is_not_there}, {"checksums", checksums},
               {"replies", replies})

@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "kms/v1/keys.pb-c.h"
+
 static void open_store(struct world *world)
 {
     static const uint8_t store_key[32];
@@ -90,7 +92,8 @@ struct kms_key *world_key(struct world *world, unsigned number, enum kms_level l
     key->spec = KMS_SPEC_AES_256;
     key->usage = KMS_USAGE_ENCRYPT_DECRYPT;
     key->level = (uint8_t)level;
-    key->enabled = true;
+    key->state = KMS_STATE_ENABLED;
+    key->origin = KMS_ORIGIN_KMS;
     key->policy_json = strdup(json);
     key->description = strdup("");
     key->creator = strdup("admin");
@@ -109,7 +112,7 @@ struct kms_key *world_change(struct world *world, struct kms_key *key, bool enab
 {
     struct kms_key *changed = NULL;
     KMS_ASSERT_OK_FATAL(kms_key_copy(key, more_versions, &changed));
-    changed->enabled = enabled;
+    changed->state = enabled ? KMS_STATE_ENABLED : KMS_STATE_DISABLED;
     for (uint32_t i = key->version_count; i < changed->version_count; i++)
         KMS_ASSERT_OK_FATAL(kms_key_set_wrapped(&changed->versions[i], kms_bytes_text("wrapped more")));
     KMS_ASSERT_OK_FATAL(kms_keyring_put(world->core.keys, changed));
@@ -138,6 +141,9 @@ void world_call_of(struct world *world, struct kms_call *call, const struct kms_
     *call =
         (struct kms_call){.method = method, .core = &world->core, .started_us = 1000000, .request_id = {{7}}};
     kms_arena_init(&call->arena, 1024 * 1024);
+    static Kms__V1__DescribeKeyRequest request;
+    kms__v1__describe_key_request__init(&request);
+    call->request = &request.base; /* decoded: something */
     if (principal != NULL) call->identity = identity_of(world, principal);
 }
 

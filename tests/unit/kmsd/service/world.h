@@ -2,6 +2,7 @@
 #ifndef KMS_TESTS_SERVICE_WORLD_H
 #define KMS_TESTS_SERVICE_WORLD_H
 
+#include "kmsd/keys/state.h"
 #include "kmsd/service/access.h"
 #include "kmsd/service/dispatch.h"
 #include "kmsd/service/pipeline.h"
