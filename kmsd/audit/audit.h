@@ -28,7 +28,7 @@ enum kms_audit_kind {
     KMS_AUDIT_SERVICE,    /* "service": start, stop, policy loaded, rollback accepted */
 };
 
-/* One name and value, UTF-8, logged in clear. */
+/* One name and value, UTF-8, logged in clear. A value without pointer becomes null. */
 struct kms_audit_pair {
     struct kms_bytes name, value;
 };
@@ -41,6 +41,8 @@ struct kms_audit_access {
     uint32_t key_version;                 /* 0: not known */
     const struct kms_audit_pair *context; /* encryption context */
     size_t context_count;
+    const struct kms_audit_pair *inputs; /* of conditions, where they are this access's own */
+    size_t input_count;
     const char *decision;  /* "allow", "deny", "no-match" */
     const char *statement; /* deciding statement, NULL when none */
 };
@@ -48,6 +50,7 @@ struct kms_audit_access {
 enum {
     KMS_AUDIT_ACCESSES = 4,
     KMS_AUDIT_EXTRAS = 12,
+    KMS_AUDIT_INPUTS = 16, /* of a call, and of an access */
     KMS_AUDIT_RECORD_BYTES =
         48 * 1024, /* a line with its line feed; longer texts are shortened, and the record says so */
     KMS_AUDIT_OPEN_ATTEMPTS = 64, /* attempts without outcome at one time */
@@ -63,18 +66,19 @@ struct kms_audit_event {
     const char *service, *operation, *class;  /* "kms.v1.CryptoService", "Decrypt", "usage" */
     struct kms_audit_access access[KMS_AUDIT_ACCESSES];
     size_t access_count;
+    const struct kms_audit_pair *inputs; /* of conditions, the same for every access */
+    size_t input_count;
     kms_err outcome;         /* written as its reason; not in attempts */
     const char *detail;      /* the words of the error; never a secret */
     const char *stage;       /* the last station reached: "authn", "gather", "decide", "act", ... */
-    uint64_t started_us;     /* wall clock; with the record's own time it gives latency_us */
+    uint64_t started_us;     /* wall clock; the record says it as its own time less latency_us */
     struct kms_bytes client; /* user agent, correlation id: from outside, escaped */
     struct kms_bytes correlation_id;
     bool has_mark; /* the keystore after an admin change */
     uint64_t store_revision;
     uint8_t store_digest[KMS_DIGEST_BYTES];
-    uint64_t count; /* SUPPRESSED: calls */
-    struct kms_audit_pair
-        extra[KMS_AUDIT_EXTRAS]; /* SERVICE, RECOVERY: what happened; inputs of conditions */
+    uint64_t count;                                /* SUPPRESSED: calls */
+    struct kms_audit_pair extra[KMS_AUDIT_EXTRAS]; /* SERVICE, RECOVERY: what happened */
     size_t extra_count;
 };
 

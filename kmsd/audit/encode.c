@@ -12,7 +12,8 @@ enum {
 };
 
 /* Longest free text, escaped, in bytes: tried in this order. The last one fits whatever the event: 4 contexts
- * of 128 texts, 31 others, each 48 + 7 bytes, are 30 KiB; the fixed texts are at most 9 KiB. */
+ * of 128 texts, 5 times 32 texts of inputs, 31 others, each 48 + 7 bytes, are 38 KiB; the fixed texts are at
+ * most 9 KiB. */
 static const size_t text_limits[] = {KMS_AUDIT_BODY_BYTES, 4096, 512, 48};
 
 enum field {
@@ -80,6 +81,11 @@ static void put_id(struct kms_audit_json *json, enum field field, const struct k
     put_word(json, field, text);
 }
 
+static size_t most(size_t count, size_t bound)
+{
+    return count < bound ? count : bound;
+}
+
 static void put_pairs(struct kms_audit_json *json, enum field field, const struct kms_audit_pair *pairs,
                       size_t count, size_t max_len)
 {
@@ -90,20 +96,24 @@ static void put_pairs(struct kms_audit_json *json, enum field field, const struc
         if (i > 0) raw(json, ",");
         kms_audit_json_text(json, pairs[i].name, max_len);
         raw(json, ":");
-        kms_audit_json_text(json, pairs[i].value, max_len);
+        if (pairs[i].value.ptr == NULL)
+            raw(json, "null");
+        else
+            kms_audit_json_text(json, pairs[i].value, max_len);
     }
     raw(json, "}");
 }
 
 static void put_access(struct kms_audit_json *json, const struct kms_audit_access *access, size_t max_len)
 {
-    size_t pairs = access->context_count < PAIRS_MAX ? access->context_count : PAIRS_MAX;
+    size_t pairs = most(access->context_count, PAIRS_MAX);
     raw(json, "{");
     put_word(json, F_ACCESS_ACTION, access->action);
     put_word(json, F_ACCESS_KEY_ID, access->key_id);
     put_text(json, F_ACCESS_KEY_NAMED, access->key_named, max_len);
     if (access->key_version != 0) put_number(json, F_ACCESS_VERSION, access->key_version);
     put_pairs(json, F_ACCESS_CONTEXT, access->context, pairs, max_len);
+    put_pairs(json, F_ACCESS_INPUTS, access->inputs, most(access->input_count, KMS_AUDIT_INPUTS), max_len);
     put_word(json, F_ACCESS_DECISION, access->decision);
     put_word(json, F_ACCESS_STATEMENT, access->statement);
     raw(json, "}");
@@ -143,11 +153,11 @@ static void put_result(struct kms_audit_json *json, const struct kms_audit_event
     put_word(json, F_STAGE, event->stage);
     if (event->started_us != 0) /* 0 when the clock was set back meanwhile */
         put_number(json, F_LATENCY_US, time_us > event->started_us ? time_us - event->started_us : 0);
+    if (event->started_us > time_us) put_number(json, F_STARTED_US, event->started_us);
     put_text(json, F_CLIENT, event->client, max_len);
     put_text(json, F_CORRELATION_ID, event->correlation_id, max_len);
     if (event->count != 0) put_number(json, F_COUNT, event->count);
-    size_t extras = event->extra_count < KMS_AUDIT_EXTRAS ? event->extra_count : KMS_AUDIT_EXTRAS;
-    put_pairs(json, F_EXTRA, event->extra, extras, max_len);
+    put_pairs(json, F_EXTRA, event->extra, most(event->extra_count, KMS_AUDIT_EXTRAS), max_len);
 }
 
 static void put_mark(struct kms_audit_json *json, uint64_t revision, const uint8_t digest[KMS_DIGEST_BYTES])
@@ -173,6 +183,7 @@ kms_err kms_audit_encode(const struct kms_audit_event *event, const char *instan
         put_kind(&json, event->kind, instance);
         put_caller(&json, event);
         put_accesses(&json, event, text_limits[i]);
+        put_pairs(&json, F_INPUTS, event->inputs, most(event->input_count, KMS_AUDIT_INPUTS), text_limits[i]);
         put_result(&json, event, time_us, text_limits[i]);
         if (json.cut) put_number(&json, F_SHORTENED, text_limits[i]);
         if (event->has_mark) put_mark(&json, event->store_revision, event->store_digest);

@@ -20,22 +20,34 @@ static bool same_key(const struct kms_key *a, const struct kms_key *b)
     return a != NULL && b != NULL && kms_id_equal(&a->id, &b->id);
 }
 
-static struct kms_access_request question(const struct kms_call *call, const struct kms_access *access,
-                                          const char *arn)
+/* CreateKey asks about a key that it has named, but that is not there yet. */
+static const char *key_id_of(const struct kms_call *call, const struct kms_access *access)
 {
-    return (struct kms_access_request){
+    if (access->service) return NULL;
+    if (access->key != NULL) return access->key->id_text;
+    return access->policy != NULL ? call->new_key_id : NULL;
+}
+
+void kms_question_of(const struct kms_call *call, const struct kms_access *access,
+                     struct kms_question *ret_question)
+{
+    struct kms_question *q = ret_question;
+    const struct kms_bytes absent = {0};
+    q->key_id = key_id_of(call, access);
+    q->arn[0] = '\0';
+    if (q->key_id != NULL) kms_key_arn(&call->core->arn, q->key_id, q->arn);
+    bool of_key = q->key_id != NULL, usage = kms_action_class_of(access->action) == KMS_CLASS_USAGE;
+    q->request = (struct kms_access_request){
         .principal = TEXT(call->identity->principal),
         .action = access->action,
-        .resource = TEXT(arn),
+        .resource = TEXT(q->arn),
         .context = access->context,
         .context_count = access->context_count,
         .request_alias = access->alias,
-        .key_spec = access->service ? (struct kms_bytes){0} : TEXT("SYMMETRIC_DEFAULT"),
-        .key_usage = access->service ? (struct kms_bytes){0} : TEXT("ENCRYPT_DECRYPT"),
-        .key_origin = access->service ? (struct kms_bytes){0} : TEXT("AWS_KMS"),
-        .encryption_algorithm = kms_action_class_of(access->action) == KMS_CLASS_USAGE
-                                    ? TEXT("SYMMETRIC_DEFAULT")
-                                    : (struct kms_bytes){0},
+        .key_spec = of_key ? TEXT("SYMMETRIC_DEFAULT") : absent,
+        .key_usage = of_key ? TEXT("ENCRYPT_DECRYPT") : absent,
+        .key_origin = of_key ? TEXT("AWS_KMS") : absent,
+        .encryption_algorithm = of_key && usage ? TEXT("SYMMETRIC_DEFAULT") : absent,
         .source_ip = present(call->source_ip),
         .now_us = call->started_us,
         .secure_transport = call->source_ip[0] != '\0', /* TCP is TLS always; a Unix socket is not */
@@ -48,16 +60,13 @@ static struct kms_access_request question(const struct kms_call *call, const str
 
 static void answer(const struct kms_call *call, struct kms_access *access, const kms_policy *service_policy)
 {
-    char arn[KMS_ARN_BYTES] = "";
-    const kms_policy *policy = access->policy;
-    if (policy != NULL) kms_key_arn(&call->core->arn, call->new_key_id, arn);
-    if (access->service) policy = service_policy;
-    if (access->key != NULL) {
-        kms_key_arn(&call->core->arn, access->key->id_text, arn);
-        if (policy == NULL) policy = access->key->policy;
-    }
-    struct kms_access_request request = question(call, access, arn);
-    access->decision = kms_policy_decide(policy, &request);
+    struct kms_question question;
+    const kms_policy *policy = access->service          ? service_policy
+                               : access->policy != NULL ? access->policy
+                               : access->key != NULL    ? access->key->policy
+                                                        : NULL;
+    kms_question_of(call, access, &question);
+    access->decision = kms_policy_decide(policy, &question.request);
 }
 
 static bool may_list_keys(struct kms_call *call)

@@ -2,34 +2,54 @@
  * became of it. */
 #include "kmsd/service/record.h"
 
-#include "kmsd/keys/key.h"
+#include "kmsd/policy/input.h"
+#include "kmsd/policy/replay.h"
 #include "kmsd/service/method.h"
 
 static const char *const class_names[] = {
     [KMS_CLASS_ADMIN] = "admin", [KMS_CLASS_USAGE] = "usage", [KMS_CLASS_READ] = "read"};
-static const char *const decision_names[] = {
-    [KMS_DENY_IMPLICIT] = "no-match", [KMS_DENY_EXPLICIT] = "deny", [KMS_ALLOW] = "allow"};
 static const char *const stage_names[] = {
     [KMS_STAGE_RPC] = "rpc",       [KMS_STAGE_AUTHN] = "authn",  [KMS_STAGE_GATHER] = "gather",
     [KMS_STAGE_DECIDE] = "decide", [KMS_STAGE_PLAN] = "plan",    [KMS_STAGE_HSM] = "hsm",
     [KMS_STAGE_ACT] = "act",       [KMS_STAGE_FINISH] = "finish"};
 
-static struct kms_audit_access access_of(const struct kms_access *access, bool decided,
-                                         struct kms_audit_pair *pairs)
+static size_t inputs_of(const struct kms_access_request *request, enum kms_input_scope scope,
+                        struct kms_audit_pair *to)
 {
+    _Static_assert((int)KMS_INPUT_COUNT <= (int)KMS_AUDIT_INPUTS, "a record has room for every input");
+    struct kms_pair inputs[KMS_INPUT_COUNT];
+    size_t count = kms_inputs_of(request, scope, inputs);
+    for (size_t i = 0; i < count; i++)
+        to[i] = (struct kms_audit_pair){.name = inputs[i].name, .value = inputs[i].value};
+    return count;
+}
+
+/* What stands for all accesses of the call is taken from any of them. */
+static void add_access(const struct kms_call *call, const struct kms_access *access, struct kms_record *space)
+{
+    struct kms_audit_event *event = &space->event;
+    size_t at = event->access_count++;
+    struct kms_question *question = &space->questions[at];
+    struct kms_audit_pair *pairs = space->pairs[at];
     size_t count = access->context_count < KMS_CONTEXT_PAIRS ? access->context_count : KMS_CONTEXT_PAIRS;
+    bool decided = call->stage >= KMS_STAGE_DECIDE;
     for (size_t i = 0; i < count; i++)
         pairs[i] = (struct kms_audit_pair){access->context[i].name, access->context[i].value};
-    return (struct kms_audit_access){
+    kms_question_of(call, access, question);
+    event->access[at] = (struct kms_audit_access){
         .action = kms_action_name(access->action),
-        .key_id = access->key != NULL ? access->key->id_text : NULL,
+        .key_id = question->key_id,
         .key_named = access->named.len > 0 ? access->named : access->alias,
         .key_version = access->version,
         .context = pairs,
         .context_count = count,
-        .decision = decided ? decision_names[access->decision.effect] : NULL,
+        .inputs = space->inputs[at],
+        .input_count = inputs_of(&question->request, KMS_INPUT_ACCESS, space->inputs[at]),
+        .decision = decided ? kms_effect_word(access->decision.effect) : NULL,
         .statement = access->decision.statement,
     };
+    event->inputs = space->inputs[KMS_CALL_ACCESSES];
+    event->input_count = inputs_of(&question->request, KMS_INPUT_CALL, space->inputs[KMS_CALL_ACCESSES]);
 }
 
 static enum kms_audit_kind kind_of(const struct kms_call *call)
@@ -70,8 +90,7 @@ const struct kms_audit_event *kms_record_of(const struct kms_call *call, struct 
     };
     kms_copy(event->store_digest, call->mark.digest, sizeof event->store_digest);
     for (size_t i = 0; i < call->access_count && i < KMS_AUDIT_ACCESSES; i++)
-        event->access[event->access_count++] =
-            access_of(&call->access[i], call->stage >= KMS_STAGE_DECIDE, space->pairs[i]);
+        add_access(call, &call->access[i], space);
     add_extra(event, "noted", call->noted);
     if (call->may_bypass_lockout && call->bypass_lockout) add_extra(event, "bypass_policy_lockout", "true");
     return event;

@@ -31,7 +31,9 @@ ROOMS = {
     "client/kms-env": ["base", "client/include", "client/lib"],
 }
 # Single headers that a room may reach besides.
-ALSO = {("client/kmsctl", "kmsd/audit/reader.h"), ("client/kmsctl", "kmsd/policy/policy.h")}
+ALSO = {("client/kmsctl", "kmsd/audit/reader.h")} | {
+    ("client/kmsctl", f"kmsd/policy/{name}.h") for name in ("policy", "input", "replay")
+}
 
 # include that begins so: the only folders (or files) it may stand in
 ONLY_HERE = {

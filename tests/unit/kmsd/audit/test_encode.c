@@ -31,7 +31,8 @@ static struct kms_bytes text(const char *s)
 
 static void exact_line(void)
 {
-    struct kms_audit_pair context[] = {{text("a"), text("b")}};
+    struct kms_audit_pair context[] = {{text("a"), text("b")}}, own[] = {{text("key_spec"), {NULL, 0}}},
+                          shared[] = {{text("source_ip"), text("127.0.0.1")}};
     struct kms_audit_event event = {
         .kind = KMS_AUDIT_CALL,
         .principal = "spiffe://x/app",
@@ -46,9 +47,13 @@ static void exact_line(void)
                     .key_version = 1,
                     .context = context,
                     .context_count = 1,
+                    .inputs = own,
+                    .input_count = 1,
                     .decision = "allow",
                     .statement = "AppUsage"}},
         .access_count = 1,
+        .inputs = shared,
+        .input_count = 1,
         .stage = "finish",
         .started_us = 1188,
         .client = text("libkms/0.1"),
@@ -62,8 +67,9 @@ static void exact_line(void)
         "\"service\":\"kms.v1.CryptoService\",\"operation\":\"Decrypt\",\"class\":\"usage\",\"access\":[{"
         "\"action\":\"kms:Decrypt\","
         "\"key_id\":\"k\",\"key_named\":\"alias/"
-        "x\",\"key_version\":1,\"context\":{\"a\":\"b\"},\"decision\":\"allow\","
-        "\"statement\":\"AppUsage\"}],\"outcome\":\"OK\",\"stage\":\"finish\",\"latency_us\":812,\"client\":"
+        "x\",\"key_version\":1,\"context\":{\"a\":\"b\"},\"inputs\":{\"key_spec\":null},"
+        "\"decision\":\"allow\",\"statement\":\"AppUsage\"}],\"inputs\":{\"source_ip\":\"127.0.0.1\"},"
+        "\"outcome\":\"OK\",\"stage\":\"finish\",\"latency_us\":812,\"client\":"
         "\"libkms/0.1\"";
     CU_ASSERT_EQUAL_FATAL(len, sizeof want - 1);
     CU_ASSERT_EQUAL(memcmp(body, want, len), 0);
@@ -121,7 +127,8 @@ static void note(const char *parent, const char *name)
 
 static void walk(const char *parent, const json_t *value)
 {
-    bool open_names = strcmp(parent, "context") == 0 || strcmp(parent, "extra") == 0;
+    bool open_names =
+        strcmp(parent, "context") == 0 || strcmp(parent, "extra") == 0 || strcmp(parent, "inputs") == 0;
     size_t index;
     const char *name;
     json_t *item;
@@ -150,9 +157,13 @@ static struct kms_audit_event full_event(struct kms_audit_pair *pair)
                     .key_version = 3,
                     .context = pair,
                     .context_count = 1,
+                    .inputs = pair,
+                    .input_count = 1,
                     .decision = "deny",
                     .statement = "S"}},
         .access_count = 1,
+        .inputs = pair,
+        .input_count = 1,
         .outcome = KMS_FAIL(ACCESS_DENIED),
         .detail = "why",
         .stage = "decide",
@@ -181,6 +192,7 @@ static void dictionary_is_complete(void)
     memset(endless, 'x', 99999);
     endless[99999] = '\0';
     cut.detail = endless;
+    cut.started_us = 2001; /* after the record's own time */
     for (int i = 0; i < 2; i++) {
         json_t *object = encode(i == 0 ? &event : &cut, &len);
         walk("", object);
@@ -222,6 +234,8 @@ static void always_fits(void)
                                                         .key_version = UINT32_MAX,
                                                         .context = pairs,
                                                         .context_count = PAIRS,
+                                                        .inputs = pairs,
+                                                        .input_count = PAIRS,
                                                         .decision = fill,
                                                         .statement = fill};
         event.principal = event.principal_source = event.peer = event.service = event.operation =
@@ -229,6 +243,8 @@ static void always_fits(void)
         event.detail = event.stage = fill;
         event.client = event.correlation_id = kms_bytes_of(fill, LONG);
         event.started_us = 1;
+        event.inputs = pairs;
+        event.input_count = PAIRS;
         event.count = event.store_revision = INT64_MAX;
         event.extra_count = KMS_AUDIT_EXTRAS;
         for (size_t i = 0; i < KMS_AUDIT_EXTRAS; i++)

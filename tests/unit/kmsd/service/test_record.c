@@ -1,11 +1,15 @@
 /* What the audit log is told of a call: who, what, on which key, decided how; nothing of the plaintext. */
 #include "kmsd/service/record.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
+#include "base/clock.h"
 #include "kms/v1/crypto.pb-c.h"
 #include "kms/v1/keys.pb-c.h"
 #include "kmsd/audit/encode.h"
+#include "kmsd/policy/input.h"
+#include "kmsd/policy/replay.h"
 #include "kmsd/service/method.h"
 #include "tests/unit/kmsd/service/world.h"
 
@@ -198,6 +202,89 @@ static void nothing_of_the_plaintext(void)
     world_close(&world);
 }
 
+/* The line as kmsctl reads it back. */
+static void read_back(const struct kms_call *call, struct kms_replay *replay)
+{
+    static uint8_t line[KMS_AUDIT_BODY_BYTES];
+    struct kms_why why = {""};
+    char time[KMS_TIME_TEXT];
+    uint64_t now_us = call->started_us + 812;
+    size_t len;
+    KMS_OWN_BUF text = {0};
+    KMS_ASSERT_OK_FATAL(kms_audit_encode(kms_record_of(call, &space), "test", now_us, line, &len));
+    kms_time_text(now_us, time);
+    KMS_ASSERT_OK_FATAL(
+        kms_buf_print(&text, "{\"seq\":7,\"time\":\"%s\"%.*s}", time, (int)len, (const char *)line));
+    KMS_ASSERT_OK_FATAL(kms_replay_read(replay, kms_buf_view(&text), &why));
+}
+
+static bool same_text(struct kms_bytes a, struct kms_bytes b)
+{
+    return (a.ptr == NULL) == (b.ptr == NULL) && kms_bytes_equal(a, b);
+}
+
+static void check_same(const struct kms_access_request *a, const struct kms_access_request *b)
+{
+    CU_ASSERT(same_text(a->principal, b->principal) && a->action == b->action);
+    CU_ASSERT(kms_bytes_equal(a->resource, b->resource) && a->now_us == b->now_us);
+    CU_ASSERT_EQUAL_FATAL(a->context_count, b->context_count);
+    for (size_t i = 0; i < a->context_count; i++)
+        CU_ASSERT(same_text(a->context[i].name, b->context[i].name) &&
+                  same_text(a->context[i].value, b->context[i].value));
+    for (enum kms_input_scope scope = KMS_INPUT_CALL; scope <= KMS_INPUT_ACCESS; scope++) {
+        struct kms_pair of_a[KMS_INPUT_COUNT], of_b[KMS_INPUT_COUNT];
+        size_t count = kms_inputs_of(a, scope, of_a);
+        CU_ASSERT_EQUAL_FATAL(count, kms_inputs_of(b, scope, of_b));
+        for (size_t i = 0; i < count; i++) CU_ASSERT(same_text(of_a[i].value, of_b[i].value));
+    }
+}
+
+/* What a decision was made from can be had back from its record, whatever became of the call. */
+static void replayed_as_asked(void)
+{
+    static const char *const ips[] = {"", "192.0.2.7"};
+    struct kms_pair pairs[] = {{kms_bytes_text("app"), kms_bytes_text("Müller & \"Co\"\n")}};
+    struct world world;
+    KMS_OWN_REPLAY replay = {.count = 0};
+    world_open(&world, NULL);
+    KMS_OWN_KEY key = world_key(&world, 1, KMS_LEVEL_HSM, "ReEncryptFrom");
+    for (int i = 0; i < 8; i++) {
+        struct kms_call call;
+        world_call(&world, &call, &encrypt);
+        call.stage = KMS_STAGE_DECIDE;
+        call.started_us = 1795348800123456;
+        snprintf(call.source_ip, sizeof call.source_ip, "%s", ips[i & 1]);
+        call.reencrypt = call.may_bypass_lockout = (i & 2) != 0;
+        call.bypass_lockout = (i & 4) != 0;
+        call.access_count = 4;
+        call.access[0] = (struct kms_access){.action = KMS_ACT_REENCRYPT_FROM,
+                                             .key = kms_key_ref(key),
+                                             .context = pairs,
+                                             .context_count = 1,
+                                             .decision = {KMS_ALLOW, "Sid1"}};
+        call.access[1] = (struct kms_access){.action = KMS_ACT_DESCRIBE_KEY,
+                                             .key = i & 1 ? kms_key_ref(key) : NULL,
+                                             .alias = kms_bytes_text("alias/x"),
+                                             .decision = {KMS_DENY_EXPLICIT, "#2"}};
+        call.access[2] = (struct kms_access){.action = KMS_ACT_CREATE_KEY, .service = true};
+        call.access[3] = (struct kms_access){.action = KMS_ACT_DECRYPT}; /* of a key that is not there */
+        read_back(&call, &replay);
+        CU_ASSERT(replay.sequence == 7 && replay.started_us == call.started_us && !replay.shortened);
+        CU_ASSERT_EQUAL_FATAL(replay.count, 4);
+        for (size_t k = 0; k < 4; k++) {
+            struct kms_question question;
+            kms_question_of(&call, &call.access[k], &question);
+            check_same(&replay.accesses[k].request, &question.request);
+            CU_ASSERT_EQUAL(replay.accesses[k].recorded.effect, call.access[k].decision.effect);
+            CU_ASSERT_EQUAL(replay.accesses[k].key_id == NULL, question.key_id == NULL);
+        }
+        CU_ASSERT_STRING_EQUAL(replay.accesses[1].recorded.statement, "#2");
+        kms_call_end(&call);
+    }
+    world_close(&world);
+}
+
 KMS_TEST_MAIN("service/record", {"kinds", kinds}, {"who and what", who_and_what}, {"nobody", nobody},
               {"every access with its context", every_access_with_its_context},
-              {"marks and bypass", marks_and_bypass}, {"nothing of the plaintext", nothing_of_the_plaintext})
+              {"marks and bypass", marks_and_bypass}, {"nothing of the plaintext", nothing_of_the_plaintext},
+              {"replayed as asked", replayed_as_asked})
