@@ -56,6 +56,7 @@ enum kms_hsm_op {
     KMS_HSM_NEW_STORE_KEY,   /* aad                                  -> sealed 32-byte key of the keystore */
     KMS_HSM_OPEN_STORE_KEY,  /* aad, input=sealed store key          -> the 32 bytes; opens nothing else */
     KMS_HSM_STATUS,          /*                                      -> see kms_hsm_status */
+    KMS_HSM_FORGET,          /* input=key id; kms_hsm_forget sends it to every worker */
     KMS_HSM_OP_COUNT
 };
 
@@ -87,6 +88,7 @@ struct kms_hsm_job {
         uint64_t id, deadline_us; /* the deadline in force: moving to another worker extends it */
         uint32_t frame_len;
         uint16_t deaths, moves; /* workers that died doing it; workers that died with it in their queue */
+        bool broadcast;         /* for one worker, and done when that one is gone */
     } pool;
 };
 
@@ -151,6 +153,14 @@ struct kms_hsm_status {
 };
 /* A copy of what the workers reported last. Thread-safe. */
 void kms_hsm_status(kms_hsm *hsm, struct kms_hsm_status *ret_status);
+
+/* Closes every opened version of a key in every worker, and waits until that is so; a worker that does not
+ * answer is replaced. For ten minutes jobs on the key, those under way too, fail with INVALID_KEY_STATE
+ * before they reach a worker: call it when nothing hands out the key any more. Not on the polling thread.
+ * NO_MEMORY: nothing happened. */
+KMS_MUST_USE kms_err kms_hsm_forget(kms_hsm *hsm, const struct kms_id *key_id);
+/* The key has material again: its jobs are taken at once. Thread-safe. */
+void kms_hsm_readmit(kms_hsm *hsm, const struct kms_id *key_id);
 
 /* Makes the first generation of root keys on the token, in a worker process of its own (kmsd init).
  * Errors: as kms_hsm_open; ROOT_KEYS_EXIST when the token has any, which is then left alone. */

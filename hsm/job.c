@@ -16,6 +16,7 @@ static const uint8_t fields_of[KMS_HSM_OP_COUNT] = {
     [KMS_HSM_NEW_STORE_KEY] = AAD,
     [KMS_HSM_OPEN_STORE_KEY] = AAD | INPUT,
     [KMS_HSM_STATUS] = 0,
+    [KMS_HSM_FORGET] = INPUT,
 };
 
 enum { HEAD_BYTES = 8 + 8 + 1, KEY_BYTES = KMS_ID_BYTES + 4 + 3 + 4, STORE_KEY_BYTES = 128 };
@@ -47,6 +48,7 @@ size_t kms_hsm_output_bound(const struct kms_hsm_job *job)
         return STORE_KEY_BYTES;
     case KMS_HSM_STATUS:
         return KMS_HELLO_BYTES;
+    case KMS_HSM_FORGET:
     case KMS_HSM_OP_COUNT:
         break;
     }
@@ -65,6 +67,11 @@ static bool key_valid(const struct kms_hsm_key *key)
            key->ref.version > 0 && key->wrapped.len <= KMS_HSM_WRAPPED_BYTES;
 }
 
+static bool input_valid(const struct kms_hsm_job *job)
+{
+    return job->op == KMS_HSM_FORGET ? job->input.len == KMS_ID_BYTES : job->input.len <= KMS_HSM_INPUT_BYTES;
+}
+
 bool kms_job_valid(const struct kms_hsm_job *job)
 {
     if (!known(job->op)) return false;
@@ -72,7 +79,7 @@ bool kms_job_valid(const struct kms_hsm_job *job)
     if ((fields & KEY) && !key_valid(&job->key)) return false;
     if ((fields & TO) && (!key_valid(&job->to) || job->to_aad.len > KMS_HSM_AAD_BYTES)) return false;
     if ((fields & AAD) && job->aad.len > KMS_HSM_AAD_BYTES) return false;
-    if ((fields & INPUT) && job->input.len > KMS_HSM_INPUT_BYTES) return false;
+    if ((fields & INPUT) && !input_valid(job)) return false;
     if ((fields & COUNT) && (job->count == 0 || job->count > KMS_HSM_RANDOM_BYTES)) return false;
     return true;
 }

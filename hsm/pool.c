@@ -87,6 +87,7 @@ static kms_err make_pool(kms_spawner *spawner, const struct kms_hsm_options *opt
     if (hsm == NULL) return KMS_FAIL(NO_MEMORY);
     pthread_mutex_init(&hsm->lock, NULL);
     pthread_mutex_init(&hsm->call_lock, NULL);
+    pthread_mutex_init(&hsm->forgotten_lock, NULL);
     hsm->epoll = hsm->wake = -1;
     hsm->spawner = spawner;
     hsm->init = init;
@@ -118,6 +119,7 @@ void kms_hsm_close(kms_hsm *hsm)
     kms_fd_drop(&hsm->wake);
     pthread_mutex_destroy(&hsm->lock);
     pthread_mutex_destroy(&hsm->call_lock);
+    pthread_mutex_destroy(&hsm->forgotten_lock);
     free(hsm->workers);
     free(hsm->lanes);
     free(hsm->worker_path);

@@ -1,8 +1,8 @@
 /*
- * Inside the pool. Three kinds of lock, taken in this order and never two of a kind: the call lane's, the
- * pool's (queues, finished jobs, status, quarantine), a worker's (socket, jobs in flight). `done` runs
- * without any. Only the polling thread opens, closes and reads sockets; lanes write to them under the
- * worker's lock.
+ * Inside the pool. Four kinds of lock, taken in this order and never two of a kind: the call lane's, the
+ * pool's (queues, finished jobs, status, quarantine), a worker's (socket, jobs in flight), that of the
+ * forgotten keys. `done` runs without any. Only the polling thread opens, closes and reads sockets; lanes
+ * write to them under the worker's lock.
  */
 #ifndef KMS_HSM_POOL_H
 #define KMS_HSM_POOL_H
@@ -21,6 +21,7 @@ enum {
     KMS_POOL_WAITING_MAX = 8192,      /* jobs waiting for credit */
     KMS_POOL_MOVES_MAX = 8,           /* deaths of others that a job lives through */
     KMS_POOL_QUARANTINED = 64,
+    KMS_POOL_FORGOTTEN = 256,
     KMS_POOL_WORKERS_MAX = 64,
 };
 
@@ -53,6 +54,7 @@ struct kms_pool_worker {
     uint64_t since_us;         /* start asked for, or healthy since */
     uint64_t restart_at_us;
     uint32_t backoff_ms;
+    bool stale; /* something was broadcast while it started: it starts again */
 };
 
 struct kms_pool_lane {
@@ -83,6 +85,13 @@ struct kms_hsm {
     } quarantined[KMS_POOL_QUARANTINED];
     _Atomic unsigned quarantine_count, waiting_count[2];
 
+    pthread_mutex_t forgotten_lock;
+    struct kms_forgotten {
+        struct kms_id key_id;
+        uint64_t until_us; /* 0: free */
+    } forgotten[KMS_POOL_FORGOTTEN];
+    _Atomic unsigned forgotten_count;
+
     _Atomic bool down; /* the last start failed and none is healthy: fail at once */
     bool spawner_gone;
     int epoll, wake;
@@ -100,6 +109,9 @@ void kms_pool_finish(kms_hsm *hsm, struct kms_hsm_job *job, kms_err err); /* don
  * Polling thread. */
 void kms_pool_drain(kms_hsm *hsm);
 void kms_pool_release(struct kms_pool_worker *w, unsigned slot); /* under the worker's lock */
+/* This job to this worker, whatever its credit; under the call lane's lock and the worker's. False: its
+ * socket is full. */
+bool kms_pool_give(kms_hsm *hsm, struct kms_pool_worker *w, struct kms_hsm_job *job);
 
 /* pool_worker.c: life and death. Polling thread. */
 void kms_pool_start_worker(kms_hsm *hsm, struct kms_pool_worker *w);
@@ -114,6 +126,12 @@ enum { KMS_EVENT_WAKE = KMS_POOL_WORKERS_MAX, KMS_EVENT_SPAWNER };
 /* pool_mark.c: STATE_DIR/hsm-pin-refused. */
 void kms_pool_mark_read(const kms_hsm *hsm, struct kms_pin_mark *ret_mark);
 void kms_pool_mark_write(const kms_hsm *hsm, const struct kms_pin_mark *mark); /* "": removes it */
+
+/* pool_broadcast.c: the operation for every worker, each with a copy of the pattern; returns when all have
+ * answered or are gone. A worker that starts meanwhile starts once more, so that none works on what it read
+ * before. Blocks; not on the polling thread. */
+KMS_MUST_USE kms_err kms_pool_broadcast(kms_hsm *hsm, const struct kms_hsm_job *pattern);
+bool kms_pool_forgotten(kms_hsm *hsm, const struct kms_hsm_job *job);
 
 /* pool_quarantine.c */
 void kms_pool_quarantine(kms_hsm *hsm, const struct kms_hsm_job *job);

@@ -66,9 +66,11 @@ struct kms_job_list *kms_pool_list_for(struct kms_job_list lists[2], const struc
 
 /* Under the worker's lock, like everything down to give_to. Small and large jobs have a share of their
  * own each, so that neither can starve the other. */
-static bool has_credit(const struct kms_pool_worker *w, const struct kms_hsm_job *job)
+static bool has_credit(kms_hsm *hsm, const struct kms_pool_worker *w, const struct kms_hsm_job *job)
 {
     if (w->first_free == KMS_POOL_SLOTS) return false;
+    if (job->pool.broadcast) return true;
+    if (kms_pool_forgotten(hsm, job)) return false; /* it waits in line, where it is sifted out */
     if (small(job)) return w->small_bytes + job->pool.frame_len <= KMS_POOL_SMALL_SHARE;
     return w->large_bytes == 0 || w->large_bytes + job->pool.frame_len <= KMS_POOL_LARGE_SHARE;
 }
@@ -112,11 +114,12 @@ static bool send_frame(int fd, uint8_t *frame, size_t len)
 }
 
 /* One datagram of at most `most` jobs. False: none went, the list is as before. */
-static bool give_to(struct kms_pool_worker *w, struct kms_job_list *jobs, size_t most, uint8_t *frame)
+static bool give_to(kms_hsm *hsm, struct kms_pool_worker *w, struct kms_job_list *jobs, size_t most,
+                    uint8_t *frame)
 {
     struct kms_writer out = kms_writer_over(frame, KMS_HSM_FRAME_BYTES);
     struct kms_job_list sent = {0};
-    while (jobs->head != NULL && sent.count < most && has_credit(w, jobs->head) &&
+    while (jobs->head != NULL && sent.count < most && has_credit(hsm, w, jobs->head) &&
            jobs->head->pool.frame_len <= (size_t)(out.end - out.at)) {
         struct kms_hsm_job *job = kms_list_take(jobs);
         register_job(w, job);
@@ -131,6 +134,13 @@ static bool give_to(struct kms_pool_worker *w, struct kms_job_list *jobs, size_t
     kms_list_move(&sent, jobs);
     *jobs = sent;
     return false;
+}
+
+bool kms_pool_give(kms_hsm *hsm, struct kms_pool_worker *w, struct kms_hsm_job *job)
+{
+    struct kms_job_list one = {0};
+    kms_list_put(&one, job);
+    return give_to(hsm, w, &one, 1, hsm->lanes[hsm->lane_count + KMS_LANE_CALL].frame);
 }
 
 static struct kms_pool_worker *least_busy(kms_hsm *hsm, uint64_t refused, unsigned *ret_index,
@@ -173,10 +183,16 @@ static void send_list(kms_hsm *hsm, struct kms_job_list *jobs, uint8_t *frame)
         if (w == NULL) return;
         if (share == 0) share = share_of(jobs, healthy);
         pthread_mutex_lock(&w->lock);
-        bool given = w->state == KMS_WORKER_HEALTHY && give_to(w, jobs, share, frame);
+        bool given = w->state == KMS_WORKER_HEALTHY && give_to(hsm, w, jobs, share, frame);
         pthread_mutex_unlock(&w->lock);
         if (!given) refused |= 1ULL << i;
     }
+}
+
+static kms_err refusal(kms_hsm *hsm, const struct kms_hsm_job *job)
+{
+    if (kms_pool_forgotten(hsm, job)) return KMS_FAIL(INVALID_KEY_STATE);
+    return kms_pool_quarantined(hsm, job) ? KMS_FAIL(HSM_UNAVAILABLE) : KMS_OK;
 }
 
 void kms_hsm_submit(kms_hsm *hsm, unsigned lane, struct kms_hsm_job *job)
@@ -186,13 +202,15 @@ void kms_hsm_submit(kms_hsm *hsm, unsigned lane, struct kms_hsm_job *job)
     job->err = KMS_OK;
     job->output_len = 0;
     job->pool.deaths = job->pool.moves = 0;
+    job->pool.broadcast = false;
     job->pool.deadline_us = job->deadline_us != 0 ? job->deadline_us : kms_monotonic_us() + wait_ms * 1000ULL;
     if (!kms_job_valid(job)) {
         kms_pool_finish(hsm, job, KMS_FAIL(INVALID_ARGUMENT));
         return;
     }
-    if (kms_pool_quarantined(hsm, job)) {
-        kms_pool_finish(hsm, job, KMS_FAIL(HSM_UNAVAILABLE));
+    kms_err refused = refusal(hsm, job);
+    if (kms_failed(refused)) {
+        kms_pool_finish(hsm, job, refused);
         return;
     }
     job->pool.frame_len = (uint32_t)kms_job_frame_bytes(job);
@@ -231,14 +249,15 @@ void kms_hsm_flush(kms_hsm *hsm, unsigned lane)
     }
 }
 
-/* Drops what can no longer be done: late, quarantined meanwhile, or nobody there. */
+/* Drops what can no longer be done: late, quarantined or forgotten meanwhile, or nobody there. */
 static void sift(kms_hsm *hsm, struct kms_job_list *jobs)
 {
     struct kms_job_list kept = {0};
     uint64_t now = kms_monotonic_us();
     for (struct kms_hsm_job *job; (job = kms_list_take(jobs)) != NULL;) {
-        if (hsm->down || kms_pool_quarantined(hsm, job))
-            kms_pool_finish(hsm, job, KMS_FAIL(HSM_UNAVAILABLE));
+        kms_err refused = hsm->down ? KMS_FAIL(HSM_UNAVAILABLE) : refusal(hsm, job);
+        if (kms_failed(refused))
+            kms_pool_finish(hsm, job, refused);
         else if (job->pool.deadline_us < now)
             kms_pool_finish(hsm, job, KMS_FAIL(DEADLINE_EXCEEDED));
         else

@@ -64,7 +64,7 @@ static struct kms_hsm_job *take_result(struct kms_pool_worker *w, const struct k
     return job;
 }
 
-/* False: the worker sent what it must not. */
+/* False: the worker sent what it must not, or could not do what all have to do. */
 static bool take_results(kms_hsm *hsm, struct kms_pool_worker *w, struct kms_bytes datagram)
 {
     struct kms_reader r = kms_reader_over(datagram);
@@ -75,8 +75,8 @@ static bool take_results(kms_hsm *hsm, struct kms_pool_worker *w, struct kms_byt
         struct kms_result result;
         struct kms_hsm_job *job = NULL;
         if (!kms_failed(kms_result_get(&r, &result))) job = take_result(w, &result);
-        good = job != NULL;
-        if (good) kms_list_put(&done, job);
+        if (job != NULL) kms_list_put(&done, job);
+        good = job != NULL && !(job->pool.broadcast && kms_failed(job->err));
     }
     if (done.count > 0) w->last_progress_us = kms_monotonic_us();
     pthread_mutex_unlock(&w->lock);

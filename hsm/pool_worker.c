@@ -100,6 +100,7 @@ void kms_pool_start_worker(kms_hsm *hsm, struct kms_pool_worker *w)
 {
     int ends[2] = {-1, -1};
     KMS_OWN_FD page = make_page(&w->page);
+    w->stale = false; /* nobody else looks while it is down */
     if (page < 0 || socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0) {
         kms_why_set(&hsm->start_why, "no descriptor or memory for a worker");
         start_failed(hsm, w, KMS_FAIL(HSM_UNAVAILABLE));
@@ -114,6 +115,26 @@ void kms_pool_start_worker(kms_hsm *hsm, struct kms_pool_worker *w)
         return;
     kms_why_set(&hsm->start_why, "the spawner process is gone: restart kmsd");
     start_failed(hsm, w, KMS_FAIL(HSM_UNAVAILABLE));
+}
+
+/* False: something was broadcast since it started, which it may not have seen. */
+static bool admit(struct kms_pool_worker *w)
+{
+    pthread_mutex_lock(&w->lock);
+    bool fresh = !w->stale;
+    if (fresh) w->state = KMS_WORKER_HEALTHY;
+    pthread_mutex_unlock(&w->lock);
+    return fresh;
+}
+
+static void start_again(kms_hsm *hsm, struct kms_pool_worker *w)
+{
+    kms_spawner_kill(hsm->spawner, w->spawn_id);
+    pthread_mutex_lock(&w->lock);
+    close_worker(w);
+    pthread_mutex_unlock(&w->lock);
+    set_state(hsm, w, KMS_WORKER_DOWN);
+    w->restart_at_us = 0;
 }
 
 void kms_pool_hello(kms_hsm *hsm, struct kms_pool_worker *w, const struct kms_result *result)
@@ -131,6 +152,10 @@ void kms_pool_hello(kms_hsm *hsm, struct kms_pool_worker *w, const struct kms_re
         return;
     }
     kms_pool_mark_write(hsm, &(struct kms_pin_mark){0});
+    if (!admit(w)) {
+        start_again(hsm, w);
+        return;
+    }
     pthread_mutex_lock(&hsm->lock);
     hello.status.workers_configured = hsm->worker_count;
     hello.status.workers_replaced = hsm->status.workers_replaced;
@@ -145,6 +170,10 @@ void kms_pool_hello(kms_hsm *hsm, struct kms_pool_worker *w, const struct kms_re
 static void give_on(kms_hsm *hsm, struct kms_hsm_job *job, bool to_blame)
 {
     uint64_t again_us = kms_monotonic_us() + hsm->options.deadline_ms * 1000ULL;
+    if (job->pool.broadcast) { /* what it was to tell died with its worker */
+        kms_pool_finish(hsm, job, KMS_OK);
+        return;
+    }
     if (to_blame && ++job->pool.deaths > 1) {
         kms_pool_quarantine(hsm, job);
         kms_pool_finish(hsm, job, KMS_FAIL(HSM_UNAVAILABLE));

@@ -22,10 +22,10 @@ struct kms_keyring {
     kms_token *token;
     const struct kms_roots *roots;
     struct entry *entries;
-    uint32_t *heads; /* as many as entries, a power of two */
-    uint32_t cap, used, oldest, newest, closings_left;
-    uint8_t *secret;  /* 64 bytes of locked memory */
-    uint8_t *message; /* KMS_BINDING_MESSAGE_BYTES */
+    uint32_t *heads;                                         /* as many as entries, a power of two */
+    uint32_t cap, used, free, oldest, newest, closings_left; /* free: linked by chain */
+    uint8_t *secret;                                         /* 64 bytes of locked memory */
+    uint8_t *message;                                        /* KMS_BINDING_MESSAGE_BYTES */
 };
 
 kms_err kms_keyring_new(kms_token *token, const struct kms_roots *roots, const struct kms_key_budget *budget,
@@ -40,6 +40,7 @@ kms_err kms_keyring_new(kms_token *token, const struct kms_roots *roots, const s
                        .token = token,
                        .roots = roots,
                        .cap = size,
+                       .free = NONE,
                        .oldest = NONE,
                        .newest = NONE};
     k->entries = calloc(size, sizeof *k->entries);
@@ -120,17 +121,34 @@ static uint32_t find(kms_keyring *k, const struct kms_wrapped *wrapped)
     return i;
 }
 
-/* A free place: a new one, or the one used longest ago. */
-static uint32_t take_place(kms_keyring *k)
+static void drop(kms_keyring *k, uint32_t i)
 {
-    if (k->used < k->cap) return k->used++;
-    uint32_t i = k->oldest;
     unlink_use(k, i);
     uint32_t *at = head_of(k, k->entries[i].binding);
     while (*at != i) at = &k->entries[*at].chain;
     *at = k->entries[i].chain;
     close_entry(k, &k->entries[i]);
+    k->entries[i].chain = k->free;
+    k->free = i;
+}
+
+/* A free place; when there is none, that of the key used longest ago. */
+static uint32_t take_place(kms_keyring *k)
+{
+    if (k->free == NONE && k->used < k->cap) return k->used++;
+    if (k->free == NONE) drop(k, k->oldest);
+    uint32_t i = k->free;
+    k->free = k->entries[i].chain;
     return i;
+}
+
+void kms_keyring_forget(kms_keyring *keyring, const struct kms_id *key_id)
+{
+    for (uint32_t i = 0; i < keyring->used; i++) {
+        const struct entry *e = &keyring->entries[i];
+        bool open = e->key.level != 0; /* else the place is free */
+        if (open && kms_id_equal(&e->ref.key_id, key_id)) drop(keyring, i);
+    }
 }
 
 static kms_err binding_of(kms_keyring *k, const struct kms_root *root, const struct kms_key_ref *ref,

@@ -134,6 +134,14 @@ static kms_err status(struct kms_worker *w, struct kms_hsm_job *job)
     return KMS_OK;
 }
 
+static kms_err forget(struct kms_worker *w, struct kms_hsm_job *job)
+{
+    struct kms_id key_id;
+    kms_copy(key_id.bytes, job->input.ptr, sizeof key_id.bytes);
+    kms_keyring_forget(w->keyring, &key_id);
+    return KMS_OK;
+}
+
 static kms_err (*const operations[KMS_HSM_OP_COUNT])(struct kms_worker *, struct kms_hsm_job *) = {
     [KMS_HSM_ENCRYPT] = encrypt,
     [KMS_HSM_DECRYPT] = decrypt,
@@ -145,6 +153,7 @@ static kms_err (*const operations[KMS_HSM_OP_COUNT])(struct kms_worker *, struct
     [KMS_HSM_NEW_STORE_KEY] = new_store_key,
     [KMS_HSM_OPEN_STORE_KEY] = open_store_key,
     [KMS_HSM_STATUS] = status,
+    [KMS_HSM_FORGET] = forget,
 };
 
 kms_err kms_ops_run(struct kms_worker *worker, struct kms_hsm_job *job)

@@ -73,6 +73,8 @@ void kms_keyring_free(kms_keyring *keyring);
  * token. */
 KMS_MUST_USE kms_err kms_keyring_open(kms_keyring *keyring, const struct kms_hsm_key *key,
                                       const struct kms_open_key **ret_key);
+/* Closes every version of the key. */
+void kms_keyring_forget(kms_keyring *keyring, const struct kms_id *key_id);
 /* A fresh key for the ref, under the newest root; wrapped has KMS_HSM_WRAPPED_BYTES. */
 KMS_MUST_USE kms_err kms_keyring_make(kms_keyring *keyring, const struct kms_key_ref *ref, uint8_t *wrapped,
                                       size_t *ret_len);

@@ -13,7 +13,7 @@ static struct kms_hsm_job sample(enum kms_hsm_op op)
     job.to.ref.level = KMS_LEVEL_SOFTWARE;
     job.key.wrapped = kms_bytes_of(wrapped, sizeof wrapped);
     job.to.wrapped = kms_bytes_of(other, sizeof other);
-    job.input = kms_bytes_of(input, sizeof input);
+    job.input = kms_bytes_of(input, op == KMS_HSM_FORGET ? KMS_ID_BYTES : sizeof input);
     return job;
 }
 
