@@ -33,6 +33,7 @@ const struct ctl_command ctl_commands[] = {
      {OPT(KEY), OPT(SPEC), OPT(BYTES), OPT(CONTEXT), OPT(NO_PLAIN), OPT(SHOW)}, ctl_data_key, false},
     {NULL, "random", "", "take random bytes from the token",
      {OPT(BYTES), OPT(OUT), OPT(BASE64), OPT(SHOW)}, ctl_random, false},
+    {NULL, "call", "METHOD [JSON]", "call any method of administration", {0}, ctl_call_method, false},
     {NULL, "status", "", "show how the service is, and what weakens it", {0}, ctl_status, false},
     {"audit", "tail", "", "print the last records of the audit log",
      {OPT(FOLLOW), OPT(LINES), OPT(DIR), OPT(INSTANCE)}, ctl_audit_tail, false},

@@ -23,6 +23,7 @@ bool ctl_decrypt(struct ctl *ctl);
 bool ctl_re_encrypt(struct ctl *ctl);
 bool ctl_data_key(struct ctl *ctl);
 bool ctl_random(struct ctl *ctl);
+bool ctl_call_method(struct ctl *ctl);
 bool ctl_status(struct ctl *ctl);
 bool ctl_audit_tail(struct ctl *ctl);
 bool ctl_audit_verify(struct ctl *ctl);

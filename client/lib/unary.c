@@ -11,6 +11,11 @@
 #include "client/lib/failure.h"
 #include "client/lib/retry.h"
 
+static const struct kms_rpc *row_of(const struct kms_unary *call)
+{
+    return call->row != NULL ? call->row : kms_rpc_of(call->rpc);
+}
+
 enum slot_state { IDLE, WAITING, RUNNING };
 
 struct slot {
@@ -40,8 +45,7 @@ static void start_attempt(struct run *run, struct slot *slot)
 {
     slot->tried++;
     slot->state = RUNNING;
-    kms_err err =
-        kms_attempt_start(&slot->attempt, &run->lane, kms_rpc_of(slot->call->rpc), slot->call->request);
+    kms_err err = kms_attempt_start(&slot->attempt, &run->lane, row_of(slot->call), slot->call->request);
     if (!kms_failed(err)) return;
     kms_error_local(&slot->call->error, err, NULL);
     end_call(run, slot);
@@ -68,7 +72,7 @@ static uint64_t start_due(struct run *run)
 static bool wait_for_retry(struct run *run, struct slot *slot)
 {
     const struct kms_unary *call = slot->call;
-    enum kms_repeat repeat = kms_rpc_of(call->rpc)->repeat;
+    enum kms_repeat repeat = row_of(call)->repeat;
     if (!kms_retry_allowed(repeat, call->has_token, &call->error, slot->tried, run->attempts_max))
         return false;
     uint32_t random = 0;
@@ -98,7 +102,7 @@ static void run_all(struct run *run)
         if (event.type != GRPC_OP_COMPLETE) continue;
         struct slot *slot = event.tag;
         struct kms_unary *call = slot->call;
-        bool ok = kms_attempt_finish(&slot->attempt, kms_rpc_of(call->rpc), &call->result, &call->error);
+        bool ok = kms_attempt_finish(&slot->attempt, row_of(call), &call->result, &call->error);
         if (ok || !wait_for_retry(run, slot)) end_call(run, slot);
     }
 }

@@ -12,6 +12,7 @@
 
 struct kms_unary {
     enum kms_rpc_id rpc;
+    const struct kms_rpc *row;       /* in place of the one of rpc; NULL: that one */
     const ProtobufCMessage *request; /* borrowed */
     bool has_token;                  /* it carries a client_request_token */
     void *result;                    /* out: made by the RPC's take */

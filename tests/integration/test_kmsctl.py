@@ -98,6 +98,19 @@ def test_data_keys_and_random(kmsctl, alias):
     assert kmsctl(APP, "random", "--base64") != kmsctl(APP, "random", "--base64")
 
 
+def test_any_method_in_json(kmsctl, alias):
+    asked = json.dumps({"key_id": alias})
+    reply = json.loads(kmsctl(ADMIN, "call", "-o", "json", "KeyService/DescribeKey", asked))
+    assert reply["key_metadata"]["key_state"] == "ENABLED" and reply["key_metadata"]["deletion_time"] is None
+    assert reply["key_metadata"]["aliases"] == [alias]
+    assert "INVALID_ARGUMENT: DescribeKeyRequest has no member key\n" in kmsctl(
+        ADMIN, "call", "KeyService/DescribeKey", '{"key": 1}', status=1
+    ) + "\n"
+    assert "no such method" in kmsctl(ADMIN, "call", "KeyService/DoNothing", status=1)
+    assert "carries secrets" in kmsctl(APP, "call", "CryptoService/Decrypt", status=1)
+    assert "ACCESS_DENIED" in kmsctl(APP, "call", "KeyService/DisableKey", asked, status=3)
+
+
 def test_lists_and_status(kmsctl, alias):
     key = json.loads(kmsctl(ADMIN, "key", "describe", alias, "-o", "json"))
     assert key["key_id"] in [k["key_id"] for k in json.loads(kmsctl(ADMIN, "key", "list", "-o", "json"))]

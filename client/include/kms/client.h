@@ -112,6 +112,18 @@ KMS_CHECK bool kms_client_get_key_policy(kms_client *client, const char *key_id,
 KMS_CHECK bool kms_client_get_status(kms_client *client, const struct kms_call_options *options,
                                      struct kms_status **ret_status, struct kms_error *error);
 
+/*
+ * Any other method of proto/kms/v1 in JSON: method "KeyService/ScheduleKeyDeletion", request an object with
+ * the fields of its message as the .proto spells them (bytes in base64, enum values by name with or without
+ * their type's prefix), at most 1 MiB; so is the reply, which the caller gives back with kms_json_free. Made
+ * for administration: what carries plaintext is refused with INVALID_ARGUMENT, as is a method or member that
+ * does not exist. Only Describe, Get, List and Simulate, and what has a client_request_token, are repeated.
+ */
+KMS_CHECK bool kms_client_call_json(kms_client *client, const char *method, const char *request_json,
+                                    const struct kms_call_options *options, char **ret_reply_json,
+                                    struct kms_error *error);
+void kms_json_free(char *json); /* NULL is a no-op */
+
 #ifdef __cplusplus
 }
 #endif

@@ -1,0 +1,14 @@
+/* Calls of administration: a JSON object goes in, one comes out (kms_client_call_json), times in RFC 3339. */
+#ifndef KMS_CLIENT_KMSCTL_CALL_H
+#define KMS_CLIENT_KMSCTL_CALL_H
+
+#include <jansson.h>
+
+#include "client/kmsctl/ctl.h"
+
+/* Takes the reference of request; NULL: memory ran out. *ret_reply is a new reference. False: ctl->error. */
+bool ctl_call(struct ctl *ctl, const char *method, json_t *request, json_t **ret_reply);
+/* The same, and prints the reply; an empty one prints nothing. */
+bool ctl_call_print(struct ctl *ctl, const char *method, json_t *request);
+
+#endif
