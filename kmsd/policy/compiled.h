@@ -12,11 +12,34 @@
 #include "kmsd/policy/value.h"
 
 enum kms_condition_key {
-#define KMS_CONDITION_KEY(symbol, name, takes) KMS_CONDITION_ON_##symbol,
+#define KMS_CONDITION_KEY(symbol, name, takes, holds, about, longest) KMS_CONDITION_ON_##symbol,
 #include "kmsd/policy/condition_key.def"
 #undef KMS_CONDITION_KEY
     KMS_CONDITION_KEY_COUNT
 };
+
+enum kms_holds { KMS_HOLDS_ONE, KMS_HOLDS_NAMED, KMS_HOLDS_LIST };
+
+/* On what the value of a condition key depends; bits of a set. */
+enum kms_about {
+    KMS_ABOUT_NOTHING = 0,
+    KMS_ABOUT_CALLER = 1 << 0,  /* who asks */
+    KMS_ABOUT_REQUEST = 1 << 1, /* what the caller chose */
+    KMS_ABOUT_KEY = 1 << 2,     /* the key, whatever is done to it */
+    KMS_ABOUT_USE = 1 << 3,     /* how a key is used: what goes with one key need not go with another */
+    KMS_ABOUT_WORLD = 1 << 4,   /* time and place */
+};
+
+struct kms_condition_key_row {
+    const char *name;
+    uint16_t takes; /* bit per enum kms_family */
+    uint8_t holds;  /* enum kms_holds */
+    uint8_t about;  /* enum kms_about */
+    uint16_t longest;
+};
+extern const struct kms_condition_key_row kms_condition_key_rows[KMS_CONDITION_KEY_COUNT];
+/* The key that a document calls so, and what follows a prefix; KMS_CONDITION_KEY_COUNT: there is none. */
+enum kms_condition_key kms_condition_key_called(struct kms_bytes text, struct kms_bytes *ret_name);
 
 enum kms_operator {
 #define KMS_OPERATOR(symbol, name, family, relation, negated) KMS_OPERATOR_##symbol,

@@ -1,5 +1,5 @@
 /* Does a condition hold for a request? The rules for missing keys, negation and sets of values stand here. */
-#include "kmsd/policy/compiled.h"
+#include "kmsd/policy/actual.h"
 #include "kmsd/policy/match.h"
 
 const struct kms_operator_row kms_operator_rows[KMS_OPERATOR_COUNT] = {
@@ -9,81 +9,6 @@ const struct kms_operator_row kms_operator_rows[KMS_OPERATOR_COUNT] = {
 #include "kmsd/policy/operator.def"
 #undef KMS_OPERATOR
 };
-
-/* A value that the request has for a key. */
-struct actual {
-    enum { ACTUAL_TEXT, ACTUAL_TIME, ACTUAL_FLAG } kind;
-    struct kms_bytes text;
-    int64_t number; /* TIME: microseconds; FLAG: 0 or 1 */
-};
-
-static bool flag(bool known, bool value, struct actual *ret_actual)
-{
-    *ret_actual = (struct actual){.kind = ACTUAL_FLAG, .number = value};
-    return known;
-}
-
-static bool text(struct kms_bytes value, struct actual *ret_actual)
-{
-    *ret_actual = (struct actual){.kind = ACTUAL_TEXT, .text = value};
-    return value.ptr != NULL;
-}
-
-/* The value of a key that has at most one; false when the request has none. */
-static bool single_value(enum kms_condition_key key, const struct kms_access_request *request,
-                         struct actual *ret_actual)
-{
-    switch (key) {
-    case KMS_CONDITION_ON_REQUEST_ALIAS:
-        return text(request->request_alias, ret_actual);
-    case KMS_CONDITION_ON_KEY_SPEC:
-        return text(request->key_spec, ret_actual);
-    case KMS_CONDITION_ON_KEY_USAGE:
-        return text(request->key_usage, ret_actual);
-    case KMS_CONDITION_ON_KEY_ORIGIN:
-        return text(request->key_origin, ret_actual);
-    case KMS_CONDITION_ON_ENCRYPTION_ALGORITHM:
-        return text(request->encryption_algorithm, ret_actual);
-    case KMS_CONDITION_ON_PRINCIPAL_ARN:
-        return text(request->principal, ret_actual);
-    case KMS_CONDITION_ON_SOURCE_IP:
-        return text(request->source_ip, ret_actual);
-    case KMS_CONDITION_ON_SECURE_TRANSPORT:
-        return flag(true, request->secure_transport, ret_actual);
-    case KMS_CONDITION_ON_REENCRYPT_ON_SAME_KEY:
-        return flag(request->reencrypt_on_same_key_known, request->reencrypt_on_same_key, ret_actual);
-    case KMS_CONDITION_ON_BYPASS_LOCKOUT:
-        return flag(request->bypass_lockout_known, request->bypass_lockout, ret_actual);
-    case KMS_CONDITION_ON_CURRENT_TIME:
-    case KMS_CONDITION_ON_EPOCH_TIME:
-        *ret_actual = (struct actual){.kind = ACTUAL_TIME, .number = (int64_t)request->now_us};
-        return true;
-    default:
-        return false;
-    }
-}
-
-/* The next value that the request has for the condition's key; *cursor begins at 0. Context names are
- * compared without case, so two pairs of a request can answer to one key. */
-static bool next_value(const struct kms_condition *condition, const struct kms_access_request *request,
-                       size_t *cursor, struct actual *ret_actual)
-{
-    if (condition->key == KMS_CONDITION_ON_ENCRYPTION_CONTEXT_KEYS) {
-        if (*cursor == request->context_count) return false;
-        *ret_actual = (struct actual){.kind = ACTUAL_TEXT, .text = request->context[(*cursor)++].name};
-        return true;
-    }
-    if (condition->key == KMS_CONDITION_ON_ENCRYPTION_CONTEXT) {
-        while (*cursor < request->context_count) {
-            const struct kms_pair *pair = &request->context[(*cursor)++];
-            if (!kms_folded_equal(pair->name, condition->name)) continue;
-            *ret_actual = (struct actual){.kind = ACTUAL_TEXT, .text = pair->value};
-            return true;
-        }
-        return false;
-    }
-    return (*cursor)++ == 0 && single_value(condition->key, request, ret_actual);
-}
 
 static bool text_relates(enum kms_relation relation, struct kms_bytes wanted, struct kms_bytes actual)
 {
@@ -108,17 +33,17 @@ static bool number_relates(enum kms_relation relation, int64_t wanted, int64_t a
     }
 }
 
-static bool read_number(enum kms_family family, const struct actual *actual, int64_t *ret_number)
+static bool read_number(enum kms_family family, const struct kms_actual *actual, int64_t *ret_number)
 {
     *ret_number = actual->number;
-    if (actual->kind != ACTUAL_TEXT) return true;
+    if (actual->kind != KMS_ACTUAL_TEXT) return true;
     if (family == KMS_FAMILY_FLAG) return kms_value_flag(actual->text, ret_number);
     return family == KMS_FAMILY_DATE ? kms_value_date(actual->text, ret_number)
                                      : kms_value_number(actual->text, ret_number);
 }
 
 static bool address_relates(const struct kms_condition *condition, const struct kms_network *wanted,
-                            const struct actual *actual, struct kms_evaluation *evaluation)
+                            const struct kms_actual *actual, struct kms_evaluation *evaluation)
 {
     struct kms_network address;
     if (condition->key != KMS_CONDITION_ON_SOURCE_IP)
@@ -132,7 +57,7 @@ static bool address_relates(const struct kms_condition *condition, const struct 
 
 /* Does this value of the request match any value of the document? What cannot be read as the operator's type
  * matches none. */
-static bool matches_any(const struct kms_condition *condition, const struct actual *actual,
+static bool matches_any(const struct kms_condition *condition, const struct kms_actual *actual,
                         struct kms_evaluation *evaluation)
 {
     const struct kms_operator_row *row = &kms_operator_rows[condition->operator_id];
@@ -166,14 +91,14 @@ bool kms_condition_holds(const struct kms_condition *condition, struct kms_evalu
      */
     bool each = condition->quantifier == KMS_FOR_ALL_VALUES ||
                 (condition->quantifier == KMS_ONE_VALUE && row->negated);
-    struct actual actual;
+    struct kms_actual actual;
     size_t cursor = 0;
-    bool present = next_value(condition, evaluation->request, &cursor, &actual);
+    bool present = kms_actual_next(condition->key, condition->name, evaluation->request, &cursor, &actual);
     if (row->family == KMS_FAMILY_ABSENCE) return absence_wanted(condition, !present);
     if (!present) return condition->if_exists || each;
     do {
         bool satisfied = matches_any(condition, &actual, evaluation) != row->negated;
         if (satisfied != each) return satisfied;
-    } while (next_value(condition, evaluation->request, &cursor, &actual));
+    } while (kms_actual_next(condition->key, condition->name, evaluation->request, &cursor, &actual));
     return each;
 }

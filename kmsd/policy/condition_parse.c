@@ -4,28 +4,6 @@
 
 #include <string.h>
 
-/* Columns of condition_key.def: the families that go with a key. */
-#define FAMILY(name)  (1u << KMS_FAMILY_##name)
-#define TAKES_TEXT    (FAMILY(TEXT) | FAMILY(ARN))
-#define TAKES_LIST    FAMILY(TEXT)
-#define TAKES_FLAG    FAMILY(FLAG)
-#define TAKES_ADDRESS FAMILY(ADDRESS)
-#define TAKES_DATE    FAMILY(DATE)
-#define TAKES_EPOCH   (FAMILY(DATE) | FAMILY(NUMBER))
-#define TAKES_CONTEXT (TAKES_TEXT | TAKES_FLAG | TAKES_ADDRESS | TAKES_EPOCH)
-
-static const char *const key_names[KMS_CONDITION_KEY_COUNT] = {
-#define KMS_CONDITION_KEY(symbol, name, takes) name,
-#include "kmsd/policy/condition_key.def"
-#undef KMS_CONDITION_KEY
-};
-
-static const unsigned key_takes[KMS_CONDITION_KEY_COUNT] = {
-#define KMS_CONDITION_KEY(symbol, name, takes) TAKES_##takes,
-#include "kmsd/policy/condition_key.def"
-#undef KMS_CONDITION_KEY
-};
-
 /* What an operator's name says, as "ForAnyValue:StringEqualsIfExists". */
 struct operator_use {
     struct kms_bytes text;
@@ -76,17 +54,13 @@ static kms_err read_operator(const struct kms_compile *compile, struct kms_bytes
 static kms_err read_key(const struct kms_compile *compile, struct kms_bytes text,
                         struct kms_condition *condition)
 {
-    for (enum kms_condition_key key = 0; key < KMS_CONDITION_KEY_COUNT; key++) {
-        struct kms_bytes known = kms_bytes_text(key_names[key]);
-        bool prefix = key == KMS_CONDITION_ON_ENCRYPTION_CONTEXT;
-        if (prefix ? text.len <= known.len : text.len != known.len) continue;
-        if (!kms_folded_equal(kms_bytes_of(text.ptr, known.len), known)) continue;
-        condition->key = (uint8_t)key;
-        condition->name = kms_bytes_of(text.ptr + known.len, text.len - known.len);
-        return KMS_OK;
-    }
+    const char *names[KMS_CONDITION_KEY_COUNT];
+    enum kms_condition_key key = kms_condition_key_called(text, &condition->name);
+    condition->key = (uint8_t)key;
+    if (key < KMS_CONDITION_KEY_COUNT) return KMS_OK;
+    for (size_t i = 0; i < KMS_CONDITION_KEY_COUNT; i++) names[i] = kms_condition_key_rows[i].name;
     return kms_complain(compile, "unknown condition key '%s'%s", kms_show(text).text,
-                        kms_similar(text, key_names, KMS_CONDITION_KEY_COUNT).text);
+                        kms_similar(text, names, KMS_CONDITION_KEY_COUNT).text);
 }
 
 /* Does the operator make sense with this key? */
@@ -96,15 +70,16 @@ static kms_err check_fit(const struct kms_compile *compile, const struct operato
     enum kms_family family = kms_operator_rows[use->operator_id].family;
     struct kms_shown key_shown = kms_show(kms_bytes_text(key_text)),
                      operator_shown = kms_show_short(use->text);
-    bool list = key == KMS_CONDITION_ON_ENCRYPTION_CONTEXT_KEYS;
+    const struct kms_condition_key_row *row = &kms_condition_key_rows[key];
     if (family == KMS_FAMILY_ABSENCE) return KMS_OK;
-    if ((key_takes[key] & 1u << family) == 0)
+    if ((row->takes & 1u << family) == 0)
         return kms_complain(compile, "operator %s does not go with condition key %s", operator_shown.text,
                             key_shown.text);
-    if (list && use->quantifier == KMS_ONE_VALUE)
+    if (row->holds == KMS_HOLDS_LIST && use->quantifier == KMS_ONE_VALUE)
         return kms_complain(compile, "%s holds many values: write ForAnyValue:%s or ForAllValues:%s",
                             key_shown.text, operator_shown.text, operator_shown.text);
-    if (key == KMS_CONDITION_ON_ENCRYPTION_CONTEXT && use->quantifier == KMS_FOR_ALL_VALUES)
+    bool pair = row->holds == KMS_HOLDS_NAMED && row->about == KMS_ABOUT_REQUEST;
+    if (pair && use->quantifier == KMS_FOR_ALL_VALUES)
         return kms_complain(
             compile,
             "overly permissive: %s on %s holds when the pair is missing; write %s without ForAllValues:",

@@ -8,17 +8,7 @@ enum truth { NEVER, MAYBE, ALWAYS };
  * no bypass, no encryption context, over TLS. */
 static bool beyond_control(enum kms_condition_key key)
 {
-    switch (key) {
-    case KMS_CONDITION_ON_CURRENT_TIME:
-    case KMS_CONDITION_ON_EPOCH_TIME:
-    case KMS_CONDITION_ON_SOURCE_IP:
-    case KMS_CONDITION_ON_KEY_SPEC:
-    case KMS_CONDITION_ON_KEY_USAGE:
-    case KMS_CONDITION_ON_KEY_ORIGIN:
-        return true;
-    default:
-        return false;
-    }
+    return (kms_condition_key_rows[key].about & (KMS_ABOUT_KEY | KMS_ABOUT_WORLD)) != 0;
 }
 
 static enum truth applies(const struct kms_statement *statement, struct kms_evaluation *evaluation)

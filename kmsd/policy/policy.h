@@ -30,6 +30,25 @@ struct kms_pair {
     struct kms_bytes name, value; /* UTF-8 without NUL, borrowed */
 };
 
+/* What only some operations have, for the condition keys of the same names. All borrowed; zero: not there. */
+struct kms_operation_inputs {
+    struct kms_bytes signing_algorithm, mac_algorithm; /* "RSASSA_PSS_SHA_256", "HMAC_SHA_256" */
+    struct kms_bytes message_type;                     /* "RAW", "DIGEST"; say the default, too */
+    struct kms_bytes data_key_pair_spec;               /* "ECC_NIST_P256" */
+    struct kms_bytes grantee_principal, retiring_principal;
+    struct kms_bytes grant_constraint_type;   /* "EncryptionContextEquals", "EncryptionContextSubset" */
+    const struct kms_bytes *grant_operations; /* "Decrypt", without "kms:" */
+    size_t grant_operation_count;
+    struct kms_bytes expiration_model; /* "KEY_MATERIAL_EXPIRES" */
+    struct kms_bytes wrapping_algorithm, wrapping_key_spec;
+    uint64_t valid_to_us;                               /* wall clock */
+    uint32_t rotation_period_days, pending_window_days; /* say the default, too */
+    const struct kms_pair *request_tags;                /* of CreateKey and TagResource */
+    size_t request_tag_count;
+    const struct kms_bytes *removed_tag_keys; /* of UntagResource */
+    size_t removed_tag_key_count;
+};
+
 /* Everything a document can be asked about one access. All borrowed. Absent values are {NULL, 0}. */
 struct kms_access_request {
     struct kms_bytes principal;
@@ -45,6 +64,9 @@ struct kms_access_request {
     bool secure_transport;                            /* aws:SecureTransport */
     bool reencrypt_on_same_key_known, reencrypt_on_same_key;
     bool bypass_lockout_known, bypass_lockout; /* kms:BypassPolicyLockoutSafetyCheck */
+    const struct kms_pair *resource_tags;      /* of the key: aws:ResourceTag/NAME */
+    size_t resource_tag_count;
+    const struct kms_operation_inputs *inputs; /* NULL: the operation has none of them */
 };
 
 enum kms_effect { KMS_DENY_IMPLICIT = 0, KMS_DENY_EXPLICIT, KMS_ALLOW };

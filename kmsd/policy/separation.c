@@ -134,9 +134,7 @@ static bool same_condition(const struct kms_condition *a, const struct kms_condi
 /* What differs between two keys, whoever asks. */
 static bool about_the_key(enum kms_condition_key key)
 {
-    return key == KMS_CONDITION_ON_KEY_SPEC || key == KMS_CONDITION_ON_KEY_USAGE ||
-           key == KMS_CONDITION_ON_KEY_ORIGIN || key == KMS_CONDITION_ON_ENCRYPTION_ALGORITHM ||
-           key == KMS_CONDITION_ON_REENCRYPT_ON_SAME_KEY;
+    return (kms_condition_key_rows[key].about & (KMS_ABOUT_KEY | KMS_ABOUT_USE)) != 0;
 }
 
 /* Do the conditions of `weaker`, on one key, hold whenever those of `stronger`, on another key, do? True only

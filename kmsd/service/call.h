@@ -40,7 +40,8 @@ struct kms_access {
     uint32_t version;         /* version in use, 0: not known yet */
     struct kms_pair *context; /* encryption context, sorted */
     size_t context_count;
-    struct kms_bytes canonical; /* the same in canonical form */
+    struct kms_bytes canonical;                /* the same in canonical form */
+    const struct kms_operation_inputs *inputs; /* other inputs of conditions, in the arena; NULL: none */
     struct kms_decision decision;
 };
 

@@ -55,6 +55,7 @@ void kms_question_of(const struct kms_call *call, const struct kms_access *acces
         .reencrypt_on_same_key = call->reencrypt && same_key(call->access[0].key, call->access[1].key),
         .bypass_lockout_known = call->may_bypass_lockout,
         .bypass_lockout = call->bypass_lockout,
+        .inputs = access->inputs,
     };
 }
 

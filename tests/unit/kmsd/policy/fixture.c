@@ -53,16 +53,32 @@ static uint64_t time_us(const char *text)
     return (uint64_t)timegm(&tm) * 1000000;
 }
 
-static bool set_text(struct kms_access_request *request, const char *name, const char *value)
+static bool set_text(struct asked *asked, const char *name, const char *value)
 {
+    struct kms_access_request *request = &asked->request;
+    struct kms_operation_inputs *inputs = &asked->inputs;
     const struct {
         const char *name;
         struct kms_bytes *to;
     } rows[] = {
-        {"who", &request->principal},       {"resource", &request->resource},
-        {"alias", &request->request_alias}, {"spec", &request->key_spec},
-        {"usage", &request->key_usage},     {"origin", &request->key_origin},
-        {"ip", &request->source_ip},        {"algorithm", &request->encryption_algorithm},
+        {"who", &request->principal},
+        {"resource", &request->resource},
+        {"alias", &request->request_alias},
+        {"spec", &request->key_spec},
+        {"usage", &request->key_usage},
+        {"origin", &request->key_origin},
+        {"ip", &request->source_ip},
+        {"algorithm", &request->encryption_algorithm},
+        {"signing", &inputs->signing_algorithm},
+        {"mac", &inputs->mac_algorithm},
+        {"message", &inputs->message_type},
+        {"pair", &inputs->data_key_pair_spec},
+        {"grantee", &inputs->grantee_principal},
+        {"retiring", &inputs->retiring_principal},
+        {"constraint", &inputs->grant_constraint_type},
+        {"expiration", &inputs->expiration_model},
+        {"wrapping", &inputs->wrapping_algorithm},
+        {"wrapspec", &inputs->wrapping_key_spec},
     };
     for (size_t i = 0; i < KMS_COUNT(rows); i++)
         if (strcmp(name, rows[i].name) == 0) {
@@ -72,18 +88,43 @@ static bool set_text(struct kms_access_request *request, const char *name, const
     return false;
 }
 
+/* Fields that can stand there several times. */
+static bool set_item(struct asked *asked, const char *name, const char *value)
+{
+    struct kms_operation_inputs *inputs = &asked->inputs;
+    const char *colon = strchr(name, ':');
+    struct kms_bytes text = kms_bytes_text(value);
+    struct kms_pair pair = {colon == NULL ? text : kms_bytes_text(colon + 1), text};
+    if (strncmp(name, "ctx:", 4) == 0)
+        asked->pairs[asked->request.context_count++] = pair;
+    else if (strncmp(name, "tag:", 4) == 0)
+        asked->tags[asked->request.resource_tag_count++] = pair;
+    else if (strncmp(name, "newtag:", 7) == 0)
+        asked->new_tags[inputs->request_tag_count++] = pair;
+    else if (strcmp(name, "rmtag") == 0)
+        asked->removed[inputs->removed_tag_key_count++] = text;
+    else if (strcmp(name, "grantop") == 0)
+        asked->operations[inputs->grant_operation_count++] = text;
+    else
+        return false;
+    return true;
+}
+
 static void set(struct asked *asked, const char *name, const char *value)
 {
     struct kms_access_request *request = &asked->request;
     bool yes = strcmp(value, "1") == 0;
-    if (set_text(request, name, value)) return;
-    if (strncmp(name, "ctx:", 4) == 0)
-        asked->pairs[request->context_count++] =
-            (struct kms_pair){kms_bytes_text(name + 4), kms_bytes_text(value)};
-    else if (strcmp(name, "action") == 0)
+    if (set_text(asked, name, value) || set_item(asked, name, value)) return;
+    if (strcmp(name, "action") == 0)
         request->action = action_called(value);
     else if (strcmp(name, "time") == 0)
         request->now_us = time_us(value);
+    else if (strcmp(name, "validto") == 0)
+        asked->inputs.valid_to_us = time_us(value);
+    else if (strcmp(name, "rotation") == 0)
+        asked->inputs.rotation_period_days = (uint32_t)atoi(value);
+    else if (strcmp(name, "window") == 0)
+        asked->inputs.pending_window_days = (uint32_t)atoi(value);
     else if (strcmp(name, "tls") == 0)
         request->secure_transport = yes;
     else if (strcmp(name, "same") == 0)
@@ -104,7 +145,12 @@ void ask(const char *line, struct asked *ret_asked)
                                                      .resource = kms_bytes_text(KEY_A),
                                                      .context = ret_asked->pairs,
                                                      .now_us = time_us(PERIOD),
-                                                     .secure_transport = true};
+                                                     .secure_transport = true,
+                                                     .resource_tags = ret_asked->tags,
+                                                     .inputs = &ret_asked->inputs};
+    ret_asked->inputs = (struct kms_operation_inputs){.request_tags = ret_asked->new_tags,
+                                                      .grant_operations = ret_asked->operations,
+                                                      .removed_tag_keys = ret_asked->removed};
     snprintf(ret_asked->text, sizeof ret_asked->text, "%s", line);
     while ((field = strsep(&rest, "|")) != NULL) {
         char *value = strchr(field, '=');

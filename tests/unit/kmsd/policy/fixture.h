@@ -18,11 +18,16 @@ kms_policy *parsed(const char *json);
 bool says(const struct kms_why *why, const char *words); /* is it in there? prints what is, if not */
 
 /* "who=P|action=kms:Decrypt|resource=ARN|alias=..|spec=..|usage=..|origin=..|algorithm=..|ip=..|time=ISO
- * | tls=0|same=1|bypass=1|ctx:NAME=VALUE": all optional. Defaults: APP, kms:Decrypt, KEY_A, PERIOD, tls,
- * nothing else. */
+ * |tls=0|same=1|bypass=1|ctx:NAME=VALUE|tag:NAME=VALUE (of the key)|newtag:NAME=VALUE|rmtag=NAME
+ * |grantop=NAME|signing=..|mac=..|message=..|pair=..|grantee=..|retiring=..|constraint=..
+ * |expiration=..|wrapping=..|wrapspec=..|validto=ISO|rotation=DAYS|window=DAYS": all optional. Defaults: APP,
+ * kms:Decrypt, KEY_A, PERIOD, tls, nothing else. */
+enum { ASKED_MOST = 8 };
 struct asked {
     struct kms_access_request request;
-    struct kms_pair pairs[KMS_CONTEXT_PAIRS];
+    struct kms_operation_inputs inputs;
+    struct kms_pair pairs[KMS_CONTEXT_PAIRS], tags[ASKED_MOST], new_tags[ASKED_MOST];
+    struct kms_bytes operations[ASKED_MOST], removed[ASKED_MOST];
     char text[1024];
 };
 void ask(const char *line, struct asked *ret_asked);
