@@ -50,7 +50,6 @@ struct kms_audit_access {
 enum {
     KMS_AUDIT_ACCESSES = 4,
     KMS_AUDIT_EXTRAS = 12,
-    KMS_AUDIT_INPUTS = 16, /* of a call, and of an access */
     KMS_AUDIT_RECORD_BYTES =
         48 * 1024, /* a line with its line feed; longer texts are shortened, and the record says so */
     KMS_AUDIT_OPEN_ATTEMPTS = 64, /* attempts without outcome at one time */
@@ -68,6 +67,7 @@ struct kms_audit_event {
     size_t access_count;
     const struct kms_audit_pair *inputs; /* of conditions, the same for every access */
     size_t input_count;
+    bool cut;                /* some inputs are missing: the record says that it was shortened */
     kms_err outcome;         /* written as its reason; not in attempts */
     const char *detail;      /* the words of the error; never a secret */
     const char *stage;       /* the last station reached: "authn", "gather", "decide", "act", ... */

@@ -9,6 +9,7 @@ enum {
     WORD_BYTES = 256,       /* names that the service itself chooses */
     PRINCIPAL_BYTES = 2048, /* longer than any that authn accepts */
     PAIRS_MAX = 64,         /* of one encryption context (KMS_CONTEXT_PAIRS_MAX) */
+    INPUTS_MIN = 16,        /* kept of the inputs of an access when texts are at their shortest */
 };
 
 /* Longest free text, escaped, in bytes: tried in this order. The last one fits whatever the event: 4 contexts
@@ -104,6 +105,16 @@ static void put_pairs(struct kms_audit_json *json, enum field field, const struc
     raw(json, "}");
 }
 
+/* Names of tags are among them, so that there can be many. */
+static void put_inputs(struct kms_audit_json *json, enum field field, const struct kms_audit_pair *inputs,
+                       size_t count, size_t max_len)
+{
+    bool tight = max_len == text_limits[sizeof text_limits / sizeof text_limits[0] - 1];
+    size_t kept = tight ? most(count, INPUTS_MIN) : count;
+    put_pairs(json, field, inputs, kept, max_len);
+    if (kept < count) json->cut = true;
+}
+
 static void put_access(struct kms_audit_json *json, const struct kms_audit_access *access, size_t max_len)
 {
     size_t pairs = most(access->context_count, PAIRS_MAX);
@@ -113,7 +124,7 @@ static void put_access(struct kms_audit_json *json, const struct kms_audit_acces
     put_text(json, F_ACCESS_KEY_NAMED, access->key_named, max_len);
     if (access->key_version != 0) put_number(json, F_ACCESS_VERSION, access->key_version);
     put_pairs(json, F_ACCESS_CONTEXT, access->context, pairs, max_len);
-    put_pairs(json, F_ACCESS_INPUTS, access->inputs, most(access->input_count, KMS_AUDIT_INPUTS), max_len);
+    put_inputs(json, F_ACCESS_INPUTS, access->inputs, access->input_count, max_len);
     put_word(json, F_ACCESS_DECISION, access->decision);
     put_word(json, F_ACCESS_STATEMENT, access->statement);
     raw(json, "}");
@@ -183,9 +194,9 @@ kms_err kms_audit_encode(const struct kms_audit_event *event, const char *instan
         put_kind(&json, event->kind, instance);
         put_caller(&json, event);
         put_accesses(&json, event, text_limits[i]);
-        put_pairs(&json, F_INPUTS, event->inputs, most(event->input_count, KMS_AUDIT_INPUTS), text_limits[i]);
+        put_inputs(&json, F_INPUTS, event->inputs, event->input_count, text_limits[i]);
         put_result(&json, event, time_us, text_limits[i]);
-        if (json.cut) put_number(&json, F_SHORTENED, text_limits[i]);
+        if (json.cut || event->cut) put_number(&json, F_SHORTENED, text_limits[i]);
         if (event->has_mark) put_mark(&json, event->store_revision, event->store_digest);
         if (json.overflow) continue;
         *ret_len = (size_t)(json.at - to);

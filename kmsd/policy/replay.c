@@ -2,7 +2,6 @@
 #include "kmsd/policy/replay.h"
 
 #include <jansson.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "kmsd/policy/complain.h"
@@ -53,15 +52,17 @@ static kms_err read_start(struct kms_replay *replay, const json_t *record, struc
     return KMS_OK;
 }
 
-static kms_err read_inputs(struct kms_access_request *request, enum kms_input_scope scope, json_t *object,
-                           struct kms_why *why)
+static kms_err read_inputs(struct kms_replay *replay, struct kms_access_request *request,
+                           enum kms_input_scope scope, json_t *object, struct kms_why *why)
 {
     const char *name;
     json_t *value;
     json_object_foreach(json_object_get(object, "inputs"), name, value)
     {
-        if (!kms_input_read(request, scope, kms_bytes_text(name), bytes_of(value)))
-            return corrupt(why, "input", name);
+        const struct kms_pair input = {kms_bytes_text(name), bytes_of(value)};
+        kms_err err = kms_input_read(request, scope, input, &replay->pool);
+        if (kms_is(err, KMS_E_INVALID_ARGUMENT)) return corrupt(why, "input", name);
+        KMS_TRY(err);
     }
     return KMS_OK;
 }
@@ -99,51 +100,32 @@ static kms_err read_resource(json_t *access, struct kms_replayed *replayed)
     return KMS_OK;
 }
 
-static size_t pairs_of(json_t *access, struct kms_pair *pairs)
+static kms_err read_context(struct kms_replay *replay, json_t *access, struct kms_access_request *request)
 {
-    size_t count = 0;
+    json_t *context = json_object_get(access, "context"), *value;
     const char *name;
-    json_t *value;
-    json_object_foreach(json_object_get(access, "context"), name, value) pairs[count++] =
+    struct kms_pair *pairs = kms_pool_alloc(&replay->pool, (json_object_size(context) + 1) * sizeof *pairs);
+    if (pairs == NULL) return KMS_FAIL(NO_MEMORY);
+    request->context = pairs;
+    json_object_foreach(context, name, value) pairs[request->context_count++] =
         (struct kms_pair){kms_bytes_text(name), bytes_of(value)};
-    return count;
+    return KMS_OK;
 }
 
-static kms_err read_access(const struct kms_replay *replay, json_t *record, json_t *access,
-                           struct kms_pair *pairs, struct kms_replayed *replayed, struct kms_why *why)
+static kms_err read_access(struct kms_replay *replay, json_t *record, json_t *access,
+                           struct kms_replayed *replayed, struct kms_why *why)
 {
     struct kms_access_request *request = &replayed->request;
     *replayed = (struct kms_replayed){.key_id = NULL};
     *request = (struct kms_access_request){.principal = bytes_of(json_object_get(record, "principal")),
-                                           .now_us = replay->started_us,
-                                           .context = pairs};
+                                           .now_us = replay->started_us};
     KMS_TRY(read_action(access, &request->action, why));
     KMS_TRY(read_decision(access, &replayed->recorded, why));
     KMS_TRY(read_resource(access, replayed));
-    request->context_count = pairs_of(access, pairs);
+    KMS_TRY(read_context(replay, access, request));
     kms_inputs_usual(request);
-    KMS_TRY(read_inputs(request, KMS_INPUT_CALL, record, why));
-    return read_inputs(request, KMS_INPUT_ACCESS, access, why);
-}
-
-static kms_err make_room(struct kms_replay *replay, json_t *accesses)
-{
-    size_t count = json_array_size(accesses), pairs = 1, i;
-    json_t *access;
-    json_array_foreach(accesses, i, access) pairs += json_object_size(json_object_get(access, "context"));
-    if (count > replay->room) {
-        struct kms_replayed *space = realloc(replay->space, count * sizeof *space);
-        if (space == NULL) return KMS_FAIL(NO_MEMORY);
-        replay->space = space;
-        replay->room = count;
-    }
-    if (pairs > replay->pair_room) {
-        struct kms_pair *space = realloc(replay->pairs, pairs * sizeof *space);
-        if (space == NULL) return KMS_FAIL(NO_MEMORY);
-        replay->pairs = space;
-        replay->pair_room = pairs;
-    }
-    return KMS_OK;
+    KMS_TRY(read_inputs(replay, request, KMS_INPUT_CALL, record, why));
+    return read_inputs(replay, request, KMS_INPUT_ACCESS, access, why);
 }
 
 /* Attempts have been decided, and so have calls that got that far: their accesses say how. */
@@ -156,8 +138,7 @@ static bool has_decisions(const json_t *record, json_t *accesses)
 
 kms_err kms_replay_read(struct kms_replay *replay, struct kms_bytes line, struct kms_why *why)
 {
-    json_decref(replay->json);
-    replay->count = 0;
+    kms_replay_free(replay);
     json_t *record = replay->json = json_loadb((const char *)line.ptr, line.len, 0, NULL);
     if (!json_is_object(record)) return corrupt(why, "record", NULL);
     json_t *accesses = json_object_get(record, "access"), *access;
@@ -167,15 +148,11 @@ kms_err kms_replay_read(struct kms_replay *replay, struct kms_bytes line, struct
     replay->outcome = text_of(record, "outcome");
     replay->shortened = json_object_get(record, "shortened") != NULL;
     KMS_TRY(read_start(replay, record, why));
-    KMS_TRY(make_room(replay, accesses));
-    struct kms_pair *pairs = replay->pairs;
+    struct kms_replayed *read = kms_pool_alloc(&replay->pool, json_array_size(accesses) * sizeof *read);
+    if (read == NULL) return KMS_FAIL(NO_MEMORY);
     size_t i;
-    json_array_foreach(accesses, i, access)
-    {
-        KMS_TRY(read_access(replay, record, access, pairs, &replay->space[i], why));
-        pairs += replay->space[i].request.context_count;
-    }
-    replay->accesses = replay->space;
+    json_array_foreach(accesses, i, access) KMS_TRY(read_access(replay, record, access, &read[i], why));
+    replay->accesses = read;
     replay->count = json_array_size(accesses);
     return KMS_OK;
 }
@@ -183,7 +160,6 @@ kms_err kms_replay_read(struct kms_replay *replay, struct kms_bytes line, struct
 void kms_replay_free(struct kms_replay *replay)
 {
     json_decref(replay->json);
-    free(replay->space);
-    free(replay->pairs);
+    kms_pool_free(&replay->pool);
     *replay = (struct kms_replay){.count = 0};
 }

@@ -6,6 +6,7 @@
 #define KMS_POLICY_REPLAY_H
 
 #include "kmsd/policy/policy.h"
+#include "kmsd/policy/pool.h"
 
 /* How records spell what policy said: "allow", "deny", "no-match". */
 const char *kms_effect_word(enum kms_effect effect);
@@ -26,10 +27,7 @@ struct kms_replay {
     size_t count; /* 0: not a record of decisions */
 
     void *json; /* the record */
-    struct kms_replayed *space;
-    size_t room;
-    struct kms_pair *pairs;
-    size_t pair_room;
+    struct kms_pool pool;
 };
 
 /* Each decision stands once: attempts and the calls that changed nothing are read, outcomes and the service's

@@ -2,7 +2,6 @@
  * became of it. */
 #include "kmsd/service/record.h"
 
-#include "kmsd/policy/input.h"
 #include "kmsd/policy/replay.h"
 #include "kmsd/service/method.h"
 
@@ -13,15 +12,16 @@ static const char *const stage_names[] = {
     [KMS_STAGE_DECIDE] = "decide", [KMS_STAGE_PLAN] = "plan",    [KMS_STAGE_HSM] = "hsm",
     [KMS_STAGE_ACT] = "act",       [KMS_STAGE_FINISH] = "finish"};
 
+/* Those of access `at`, or, in the last place, of the call. */
 static size_t inputs_of(const struct kms_access_request *request, enum kms_input_scope scope,
-                        struct kms_audit_pair *to)
+                        struct kms_record *space, size_t at)
 {
-    _Static_assert((int)KMS_INPUT_COUNT <= (int)KMS_AUDIT_INPUTS, "a record has room for every input");
-    struct kms_pair inputs[KMS_INPUT_COUNT];
-    size_t count = kms_inputs_of(request, scope, inputs);
-    for (size_t i = 0; i < count; i++)
-        to[i] = (struct kms_audit_pair){.name = inputs[i].name, .value = inputs[i].value};
-    return count;
+    struct kms_inputs *inputs = &space->inputs[at];
+    kms_inputs_of(request, scope, inputs);
+    for (size_t i = 0; i < inputs->count; i++)
+        space->input_pairs[at][i] = (struct kms_audit_pair){inputs->pairs[i].name, inputs->pairs[i].value};
+    space->event.cut = space->event.cut || inputs->cut;
+    return inputs->count;
 }
 
 /* What stands for all accesses of the call is taken from any of them. */
@@ -43,13 +43,13 @@ static void add_access(const struct kms_call *call, const struct kms_access *acc
         .key_version = access->version,
         .context = pairs,
         .context_count = count,
-        .inputs = space->inputs[at],
-        .input_count = inputs_of(&question->request, KMS_INPUT_ACCESS, space->inputs[at]),
+        .inputs = space->input_pairs[at],
+        .input_count = inputs_of(&question->request, KMS_INPUT_ACCESS, space, at),
         .decision = decided ? kms_effect_word(access->decision.effect) : NULL,
         .statement = access->decision.statement,
     };
-    event->inputs = space->inputs[KMS_CALL_ACCESSES];
-    event->input_count = inputs_of(&question->request, KMS_INPUT_CALL, space->inputs[KMS_CALL_ACCESSES]);
+    event->inputs = space->input_pairs[KMS_CALL_ACCESSES];
+    event->input_count = inputs_of(&question->request, KMS_INPUT_CALL, space, KMS_CALL_ACCESSES);
 }
 
 static enum kms_audit_kind kind_of(const struct kms_call *call)

@@ -217,7 +217,7 @@ static void dictionary_is_complete(void)
 /* The worst a caller can send: everything at its longest, all of it to be escaped. */
 static void always_fits(void)
 {
-    enum { PAIRS = 80, LONG = 20000 };
+    enum { PAIRS = 200, LONG = 20000 };
     static char fill[LONG + 1];
     static const char fillers[] = {'x', '\x01', '"', '\xff'};
     for (size_t f = 0; f < sizeof fillers; f++) {

@@ -232,10 +232,13 @@ static void check_same(const struct kms_access_request *a, const struct kms_acce
         CU_ASSERT(same_text(a->context[i].name, b->context[i].name) &&
                   same_text(a->context[i].value, b->context[i].value));
     for (enum kms_input_scope scope = KMS_INPUT_CALL; scope <= KMS_INPUT_ACCESS; scope++) {
-        struct kms_pair of_a[KMS_INPUT_COUNT], of_b[KMS_INPUT_COUNT];
-        size_t count = kms_inputs_of(a, scope, of_a);
-        CU_ASSERT_EQUAL_FATAL(count, kms_inputs_of(b, scope, of_b));
-        for (size_t i = 0; i < count; i++) CU_ASSERT(same_text(of_a[i].value, of_b[i].value));
+        static struct kms_inputs of_a, of_b;
+        kms_inputs_of(a, scope, &of_a);
+        kms_inputs_of(b, scope, &of_b);
+        CU_ASSERT_EQUAL_FATAL(of_a.count, of_b.count);
+        for (size_t i = 0; i < of_a.count; i++)
+            CU_ASSERT(same_text(of_a.pairs[i].name, of_b.pairs[i].name) &&
+                      same_text(of_a.pairs[i].value, of_b.pairs[i].value));
     }
 }
 
@@ -246,6 +249,14 @@ static void replayed_as_asked(void)
     struct kms_pair pairs[] = {{kms_bytes_text("app"), kms_bytes_text("Müller & \"Co\"\n")}};
     struct world world;
     KMS_OWN_REPLAY replay = {.count = 0};
+    const struct kms_bytes operations[] = {kms_bytes_text("Decrypt"), kms_bytes_text("Encrypt")};
+    const struct kms_operation_inputs inputs = {.message_type = kms_bytes_text("RAW"),
+                                                .grant_operations = operations,
+                                                .grant_operation_count = 2,
+                                                .valid_to_us = 1795348800000001,
+                                                .pending_window_days = 30,
+                                                .request_tags = pairs,
+                                                .request_tag_count = 1};
     world_open(&world, NULL);
     KMS_OWN_KEY key = world_key(&world, 1, KMS_LEVEL_HSM, "ReEncryptFrom");
     for (int i = 0; i < 8; i++) {
@@ -265,6 +276,7 @@ static void replayed_as_asked(void)
         call.access[1] = (struct kms_access){.action = KMS_ACT_DESCRIBE_KEY,
                                              .key = i & 1 ? kms_key_ref(key) : NULL,
                                              .alias = kms_bytes_text("alias/x"),
+                                             .inputs = i & 2 ? &inputs : NULL,
                                              .decision = {KMS_DENY_EXPLICIT, "#2"}};
         call.access[2] = (struct kms_access){.action = KMS_ACT_CREATE_KEY, .service = true};
         call.access[3] = (struct kms_access){.action = KMS_ACT_DECRYPT}; /* of a key that is not there */
