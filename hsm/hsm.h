@@ -57,6 +57,11 @@ enum kms_hsm_op {
     KMS_HSM_OPEN_STORE_KEY,  /* aad, input=sealed store key          -> the 32 bytes; opens nothing else */
     KMS_HSM_STATUS,          /*                                      -> see kms_hsm_status */
     KMS_HSM_FORGET,          /* input=key id; kms_hsm_forget sends it to every worker */
+    KMS_HSM_REWRAP,          /* key                                  -> the same key under the newest root */
+    KMS_HSM_REWRAP_STORE_KEY, /* aad, input=sealed store key         -> the same under the newest root */
+    KMS_HSM_NEW_ROOT,         /* count=generation; kms_hsm_new_root */
+    KMS_HSM_DESTROY_ROOT,     /* count=generation; kms_hsm_destroy_root */
+    KMS_HSM_READ_ROOTS, /*                                      -> as STATUS, after a look at the token */
     KMS_HSM_OP_COUNT
 };
 
@@ -137,14 +142,16 @@ void kms_hsm_poll(kms_hsm *hsm);           /* never blocks: results, deadlines, 
 /* Submits and waits until done (deadline included). Returns job->err. */
 KMS_MUST_USE kms_err kms_hsm_call(kms_hsm *hsm, struct kms_hsm_job *job);
 
-enum { KMS_HSM_CAPABILITIES = 24 };
+enum { KMS_HSM_CAPABILITIES = 24, KMS_HSM_ROOTS = 16 /* generations on the token at once */ };
 struct kms_hsm_capability {
     char name[32], reason[64];
     bool available;
 };
 struct kms_hsm_status {
     unsigned workers_healthy, workers_configured;
-    uint32_t root_id; /* generation of root keys that wraps new versions */
+    uint32_t root_id;              /* generation of root keys that wraps new versions */
+    uint32_t roots[KMS_HSM_ROOTS]; /* all that are on the token, ascending */
+    unsigned root_count;
     char token_label[33], token_serial[17];
     struct kms_hsm_capability capabilities[KMS_HSM_CAPABILITIES];
     unsigned capability_count;
@@ -161,6 +168,19 @@ void kms_hsm_status(kms_hsm *hsm, struct kms_hsm_status *ret_status);
 KMS_MUST_USE kms_err kms_hsm_forget(kms_hsm *hsm, const struct kms_id *key_id);
 /* The key has material again: its jobs are taken at once. Thread-safe. */
 void kms_hsm_readmit(kms_hsm *hsm, const struct kms_id *key_id);
+
+/*
+ * Generations of root keys. Both return when every worker has looked at the token again, and may be repeated
+ * after any failure: what is done already is left as it is. Not on the polling thread.
+ */
+/* Makes generation root_id, one above the newest: it wraps from now on. INVALID_ARGUMENT: another number;
+ * LIMIT_EXCEEDED: destroy an old one first. */
+KMS_MUST_USE kms_err kms_hsm_new_root(kms_hsm *hsm, uint32_t root_id);
+/* For ever: what it wraps cannot be opened again. INVALID_ARGUMENT: the newest. */
+KMS_MUST_USE kms_err kms_hsm_destroy_root(kms_hsm *hsm, uint32_t root_id);
+/* Under which generation a wrapped key, or a sealed store key, lies; 0: neither. */
+uint32_t kms_hsm_root_of(struct kms_bytes wrapped);
+uint32_t kms_hsm_root_of_store_key(struct kms_bytes sealed);
 
 /* Makes the first generation of root keys on the token, in a worker process of its own (kmsd init).
  * Errors: as kms_hsm_open; ROOT_KEYS_EXIST when the token has any, which is then left alone. */

@@ -17,6 +17,11 @@ static const uint8_t fields_of[KMS_HSM_OP_COUNT] = {
     [KMS_HSM_OPEN_STORE_KEY] = AAD | INPUT,
     [KMS_HSM_STATUS] = 0,
     [KMS_HSM_FORGET] = INPUT,
+    [KMS_HSM_REWRAP] = KEY,
+    [KMS_HSM_REWRAP_STORE_KEY] = AAD | INPUT,
+    [KMS_HSM_NEW_ROOT] = COUNT,
+    [KMS_HSM_DESTROY_ROOT] = COUNT,
+    [KMS_HSM_READ_ROOTS] = 0,
 };
 
 enum { HEAD_BYTES = 8 + 8 + 1, KEY_BYTES = KMS_ID_BYTES + 4 + 3 + 4, STORE_KEY_BYTES = 128 };
@@ -42,13 +47,18 @@ size_t kms_hsm_output_bound(const struct kms_hsm_job *job)
     case KMS_HSM_RANDOM:
         return job->count;
     case KMS_HSM_NEW_KEY:
+    case KMS_HSM_REWRAP:
         return KMS_HSM_WRAPPED_BYTES;
     case KMS_HSM_NEW_STORE_KEY:
     case KMS_HSM_OPEN_STORE_KEY:
+    case KMS_HSM_REWRAP_STORE_KEY:
         return STORE_KEY_BYTES;
     case KMS_HSM_STATUS:
+    case KMS_HSM_READ_ROOTS:
         return KMS_HELLO_BYTES;
     case KMS_HSM_FORGET:
+    case KMS_HSM_NEW_ROOT:
+    case KMS_HSM_DESTROY_ROOT:
     case KMS_HSM_OP_COUNT:
         break;
     }
@@ -203,6 +213,8 @@ void kms_hello_put(struct kms_writer *w, const struct kms_hello *hello)
     put_text(w, hello->why.text, sizeof hello->why.text);
     put_text(w, hello->refused_pin.text, sizeof hello->refused_pin.text);
     kms_put_u32(w, s->root_id);
+    kms_put_u8(w, (uint8_t)s->root_count);
+    for (unsigned i = 0; i < s->root_count; i++) kms_put_u32(w, s->roots[i]);
     put_text(w, s->token_label, sizeof s->token_label);
     put_text(w, s->token_serial, sizeof s->token_serial);
     kms_put_u8(w, (uint8_t)s->capability_count);
@@ -223,6 +235,9 @@ kms_err kms_hello_get(struct kms_bytes output, struct kms_hello *ret_hello)
     ok &= get_text(&r, hello.why.text, sizeof hello.why.text);
     ok &= get_text(&r, hello.refused_pin.text, sizeof hello.refused_pin.text);
     s->root_id = kms_get_u32(&r);
+    s->root_count = kms_get_u8(&r);
+    ok &= s->root_count <= KMS_HSM_ROOTS;
+    for (unsigned i = 0; ok && i < s->root_count; i++) s->roots[i] = kms_get_u32(&r);
     ok &= get_text(&r, s->token_label, sizeof s->token_label);
     ok &= get_text(&r, s->token_serial, sizeof s->token_serial);
     s->capability_count = kms_get_u8(&r);

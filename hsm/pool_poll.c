@@ -81,7 +81,8 @@ static bool take_results(kms_hsm *hsm, struct kms_pool_worker *w, struct kms_byt
     if (done.count > 0) w->last_progress_us = kms_monotonic_us();
     pthread_mutex_unlock(&w->lock);
     for (struct kms_hsm_job *job; (job = kms_list_take(&done)) != NULL;) {
-        if (job->op == KMS_HSM_STATUS && !kms_failed(job->err)) refresh_status(hsm, job);
+        bool told = job->op == KMS_HSM_STATUS || job->op == KMS_HSM_READ_ROOTS;
+        if (told && !kms_failed(job->err)) refresh_status(hsm, job);
         job->done(job);
     }
     return good;

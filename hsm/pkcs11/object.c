@@ -85,6 +85,51 @@ kms_err kms_token_find(kms_token *token, const char *label, kms_object *ret_key)
     return KMS_OK;
 }
 
+struct labels_step {
+    struct kms_labels *labels;
+    bool too_many;
+};
+
+static CK_RV take_label(CK_FUNCTION_LIST *fn, CK_SESSION_HANDLE session, CK_OBJECT_HANDLE key,
+                        struct labels_step *s)
+{
+    char text[KMS_LABEL_BYTES] = "";
+    CK_ATTRIBUTE label = {CKA_LABEL, text, sizeof text - 1};
+    CK_RV rv = fn->C_GetAttributeValue(session, key, &label, 1);
+    if (rv == CKR_BUFFER_TOO_SMALL || rv == CKR_OBJECT_HANDLE_INVALID) return CKR_OK; /* long; gone by now */
+    if (rv != CKR_OK) return rv;
+    s->too_many = s->labels->count == KMS_LABELS;
+    if (s->too_many) return CKR_OK;
+    memcpy(s->labels->text[s->labels->count], text, sizeof text);
+    s->labels->key[s->labels->count++] = key;
+    return CKR_OK;
+}
+
+static CK_RV labels_step(CK_FUNCTION_LIST *fn, CK_SESSION_HANDLE session, void *arg)
+{
+    struct labels_step *s = arg;
+    CK_OBJECT_HANDLE found[32];
+    CK_ULONG count;
+    CK_ATTRIBUTE wanted[] = {{CKA_CLASS, &secret_key, sizeof secret_key}, {CKA_TOKEN, &yes, sizeof yes}};
+    s->labels->count = 0;
+    CK_RV rv = fn->C_FindObjectsInit(session, wanted, sizeof wanted / sizeof wanted[0]);
+    if (rv != CKR_OK) return rv;
+    do {
+        count = 0;
+        rv = fn->C_FindObjects(session, found, sizeof found / sizeof found[0], &count);
+        for (CK_ULONG i = 0; rv == CKR_OK && i < count; i++) rv = take_label(fn, session, found[i], s);
+    } while (rv == CKR_OK && count > 0 && !s->too_many);
+    CK_RV end = fn->C_FindObjectsFinal(session);
+    return rv != CKR_OK ? rv : end;
+}
+
+kms_err kms_token_labels(kms_token *token, struct kms_labels *ret_labels)
+{
+    struct labels_step s = {.labels = ret_labels};
+    KMS_TRY(kms_ckr_note(token, "C_FindObjects", kms_session_run(token, labels_step, &s)));
+    return s.too_many ? KMS_FAIL(LIMIT_EXCEEDED) : KMS_OK;
+}
+
 void kms_token_destroy(kms_token *token, kms_object key)
 {
     if (key != 0)

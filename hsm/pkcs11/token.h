@@ -54,6 +54,15 @@ KMS_MUST_USE kms_err kms_token_generate_p256(kms_token *token, const char *label
 /* The private or secret key with that label; 0 when there is none. CORRUPT: there are several. */
 KMS_MUST_USE kms_err kms_token_find(kms_token *token, const char *label, kms_object *ret_key);
 void kms_token_destroy(kms_token *token, kms_object key); /* 0 is a no-op */
+/* The secret keys stored on the token and their labels, in no order; those with longer labels are left out.
+ * LIMIT_EXCEEDED: more than fit. */
+enum { KMS_LABEL_BYTES = 33, KMS_LABELS = 256 };
+struct kms_labels {
+    char text[KMS_LABELS][KMS_LABEL_BYTES];
+    kms_object key[KMS_LABELS];
+    size_t count;
+};
+KMS_MUST_USE kms_err kms_token_labels(kms_token *token, struct kms_labels *ret_labels);
 
 /* CKM_AES_KEY_WRAP_PAD (RFC 5649). CORRUPT: the blob was not made by that key. */
 KMS_MUST_USE kms_err kms_token_wrap(kms_token *token, kms_object wrapping, kms_object key, uint8_t *blob,

@@ -20,7 +20,7 @@ struct entry {
 
 struct kms_keyring {
     kms_token *token;
-    const struct kms_roots *roots;
+    struct kms_roots *roots; /* the worker's */
     struct entry *entries;
     uint32_t *heads;                                         /* as many as entries, a power of two */
     uint32_t cap, used, free, oldest, newest, closings_left; /* free: linked by chain */
@@ -28,7 +28,7 @@ struct kms_keyring {
     uint8_t *message;                                        /* KMS_BINDING_MESSAGE_BYTES */
 };
 
-kms_err kms_keyring_new(kms_token *token, const struct kms_roots *roots, const struct kms_key_budget *budget,
+kms_err kms_keyring_new(kms_token *token, struct kms_roots *roots, const struct kms_key_budget *budget,
                         kms_keyring **ret_keyring)
 {
     uint32_t size = 16;
@@ -142,6 +142,15 @@ static uint32_t take_place(kms_keyring *k)
     return i;
 }
 
+void kms_keyring_keep_to_roots(kms_keyring *keyring)
+{
+    for (uint32_t i = 0; i < keyring->used; i++) {
+        const struct entry *e = &keyring->entries[i];
+        bool open = e->key.level != 0;
+        if (open && kms_roots_get(keyring->roots, e->root_id) == NULL) drop(keyring, i);
+    }
+}
+
 void kms_keyring_forget(kms_keyring *keyring, const struct kms_id *key_id)
 {
     for (uint32_t i = 0; i < keyring->used; i++) {
@@ -190,15 +199,27 @@ static kms_err open_key(kms_keyring *k, const struct kms_root *root, const struc
     return KMS_OK;
 }
 
+/* The root of a wrapped key whose binding is right. */
+static kms_err verify(kms_keyring *k, const struct kms_key_ref *ref, const struct kms_wrapped *wrapped,
+                      const struct kms_root **ret_root)
+{
+    const struct kms_root *root = kms_roots_seek(k->token, k->roots, wrapped->root_id);
+    uint8_t binding[KMS_BINDING_BYTES];
+    if (root == NULL) return KMS_FAIL(ROOT_KEYS_MISSING);
+    KMS_TRY(binding_of(k, root, ref, wrapped, binding));
+    if (!kms_bytes_same(binding, wrapped->binding, sizeof binding)) return KMS_FAIL(CORRUPT);
+    *ret_root = root;
+    return KMS_OK;
+}
+
 /* Verifies, opens and keeps. */
 static kms_err admit(kms_keyring *k, const struct kms_key_ref *ref, const struct kms_wrapped *wrapped,
                      uint32_t *ret_i)
 {
-    const struct kms_root *root = kms_roots_get(k->roots, wrapped->root_id);
+    const struct kms_root *root;
     struct entry fresh = {.ref = *ref, .root_id = wrapped->root_id};
-    if (root == NULL) return KMS_FAIL(ROOT_KEYS_MISSING);
-    KMS_TRY(binding_of(k, root, ref, wrapped, fresh.binding));
-    if (!kms_bytes_same(fresh.binding, wrapped->binding, sizeof fresh.binding)) return KMS_FAIL(CORRUPT);
+    KMS_TRY(verify(k, ref, wrapped, &root));
+    kms_copy(fresh.binding, wrapped->binding, sizeof fresh.binding);
     KMS_TRY(open_key(k, root, ref, wrapped, &fresh.key));
     kms_err err = kms_buf_append(&fresh.blob, wrapped->blob.ptr, wrapped->blob.len);
     if (kms_failed(err)) {
@@ -249,13 +270,26 @@ static kms_err make_software_blob(kms_keyring *k, const struct kms_root *root, c
                                   uint8_t *blob, size_t *ret_len)
 {
     uint8_t memory[KMS_REF_BYTES];
-    struct kms_bytes aad = ref_aad(ref, k->roots->newest, memory);
+    struct kms_bytes aad = ref_aad(ref, root->id, memory);
     kms_err err = kms_token_random(k->token, k->secret, 32);
     if (!kms_failed(err))
         err = kms_seal_key(k->token, root->seal, KMS_SEAL_BACKING_KEY, aad, k->secret, blob);
     kms_wipe(k->secret, 64);
     KMS_TRY(err);
     *ret_len = KMS_SEALED_KEY_BYTES;
+    return KMS_OK;
+}
+
+/* Binds the blob to the ref and writes the wrapped key. */
+static kms_err bind(kms_keyring *k, const struct kms_root *root, const struct kms_key_ref *ref,
+                    struct kms_bytes blob, uint8_t *wrapped, size_t *ret_len)
+{
+    struct kms_wrapped made = {.root_id = root->id, .blob = blob};
+    KMS_TRY(binding_of(k, root, ref, &made, made.binding));
+    struct kms_writer w = kms_writer_over(wrapped, KMS_HSM_WRAPPED_BYTES);
+    kms_wrapped_put(&w, &made);
+    if (w.overflow) return KMS_FAIL(INTERNAL);
+    *ret_len = (size_t)(w.at - wrapped);
     return KMS_OK;
 }
 
@@ -268,10 +302,50 @@ kms_err kms_keyring_make(kms_keyring *keyring, const struct kms_key_ref *ref, ui
     if (root == NULL) return KMS_FAIL(ROOT_KEYS_MISSING);
     KMS_TRY(ref->level == KMS_LEVEL_HSM ? make_hsm_blob(keyring, root, blob, sizeof blob, &len)
                                         : make_software_blob(keyring, root, ref, blob, &len));
-    struct kms_wrapped made = {.root_id = keyring->roots->newest, .blob = {blob, len}};
-    KMS_TRY(binding_of(keyring, root, ref, &made, made.binding));
-    struct kms_writer w = kms_writer_over(wrapped, KMS_HSM_WRAPPED_BYTES);
-    kms_wrapped_put(&w, &made);
-    *ret_len = (size_t)(w.at - wrapped);
+    return bind(keyring, root, ref, kms_bytes_of(blob, len), wrapped, ret_len);
+}
+
+struct move {
+    const struct kms_key_ref *ref;
+    const struct kms_root *from, *to;
+    struct kms_bytes old; /* the blob */
+};
+
+static kms_err move_hsm(kms_keyring *k, const struct move *m, uint8_t *blob, size_t cap, size_t *ret_len)
+{
+    const struct kms_key_shape shape = {.use = KMS_USE_CIPHER, .extractable = true}; /* for this wrapping */
+    kms_object key;
+    KMS_TRY(kms_token_unwrap(k->token, m->from->wrap, m->old, &shape, &key));
+    kms_err err = kms_token_wrap(k->token, m->to->wrap, key, blob, cap, ret_len);
+    close_object(k, key);
+    return err;
+}
+
+static kms_err move_software(kms_keyring *k, const struct move *m, uint8_t *blob, size_t *ret_len)
+{
+    uint8_t memory[KMS_REF_BYTES];
+    struct kms_bytes aad = ref_aad(m->ref, m->from->id, memory);
+    kms_err err = kms_unseal_key(k->token, m->from->seal, KMS_SEAL_BACKING_KEY, aad, m->old, k->secret);
+    aad = ref_aad(m->ref, m->to->id, memory);
+    if (!kms_failed(err))
+        err = kms_seal_key(k->token, m->to->seal, KMS_SEAL_BACKING_KEY, aad, k->secret, blob);
+    kms_wipe(k->secret, 64);
+    KMS_TRY(err);
+    *ret_len = KMS_SEALED_KEY_BYTES;
     return KMS_OK;
+}
+
+kms_err kms_keyring_rewrap(kms_keyring *keyring, const struct kms_hsm_key *key, uint8_t *wrapped,
+                           size_t *ret_len)
+{
+    struct kms_wrapped old;
+    uint8_t blob[256];
+    size_t len;
+    KMS_TRY(kms_wrapped_get(key->wrapped, &old));
+    struct move m = {.ref = &key->ref, .old = old.blob};
+    KMS_TRY(verify(keyring, &key->ref, &old, &m.from));
+    m.to = kms_roots_get(keyring->roots, keyring->roots->newest); /* after verify, which may look again */
+    KMS_TRY(key->ref.level == KMS_LEVEL_HSM ? move_hsm(keyring, &m, blob, sizeof blob, &len)
+                                            : move_software(keyring, &m, blob, &len));
+    return bind(keyring, m.to, &key->ref, kms_bytes_of(blob, len), wrapped, ret_len);
 }

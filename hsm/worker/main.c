@@ -81,7 +81,7 @@ static kms_err fill_ivs(void *token, uint8_t *to, size_t len)
 static kms_err serve_token(struct kms_worker *w, uint32_t cached_keys)
 {
     KMS_TRY(kms_roots_load(w->token, &w->roots, &w->hello.why));
-    w->hello.status.root_id = w->roots.newest;
+    kms_worker_note_roots(w);
     kms_probe(w->token, kms_roots_get(&w->roots, w->roots.newest)->wrap, &w->hello.status);
     struct kms_key_budget budget = kms_headroom_keys(cached_keys);
     KMS_TRY(kms_keyring_new(w->token, &w->roots, &budget, &w->keyring));

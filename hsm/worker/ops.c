@@ -96,42 +96,96 @@ static kms_err new_key(struct kms_worker *w, struct kms_hsm_job *job)
     return kms_keyring_make(w->keyring, &job->key.ref, job->output, &job->output_len);
 }
 
-/* u32 root id, then the sealed key. */
-static kms_err new_store_key(struct kms_worker *w, struct kms_hsm_job *job)
+static kms_err rewrap(struct kms_worker *w, struct kms_hsm_job *job)
+{
+    return kms_keyring_rewrap(w->keyring, &job->key, job->output, &job->output_len);
+}
+
+/* The 32 bytes in scratch, sealed under the newest root: u32 root id, then the sealed key. */
+static kms_err seal_store_key(struct kms_worker *w, struct kms_hsm_job *job)
 {
     const struct kms_root *root = kms_roots_get(&w->roots, w->roots.newest);
     struct kms_writer out = kms_writer_over(job->output, 4);
-    kms_put_u32(&out, w->roots.newest);
-    kms_err err = kms_token_random(w->token, w->scratch, 32);
-    if (!kms_failed(err))
-        err = kms_seal_key(w->token, root->seal, KMS_SEAL_STORE_KEY, job->aad, w->scratch, job->output + 4);
-    kms_wipe(w->scratch, 32);
-    KMS_TRY(err);
+    kms_put_u32(&out, root->id);
+    KMS_TRY(kms_seal_key(w->token, root->seal, KMS_SEAL_STORE_KEY, job->aad, w->scratch, job->output + 4));
     job->output_len = 4 + KMS_SEALED_KEY_BYTES;
     return KMS_OK;
 }
 
-static kms_err open_store_key(struct kms_worker *w, struct kms_hsm_job *job)
+static kms_err new_store_key(struct kms_worker *w, struct kms_hsm_job *job)
+{
+    kms_err err = kms_token_random(w->token, w->scratch, 32);
+    if (!kms_failed(err)) err = seal_store_key(w, job);
+    kms_wipe(w->scratch, 32);
+    return err;
+}
+
+/* key is locked memory of 64 bytes, of which 32 are used. */
+static kms_err unseal_store_key(struct kms_worker *w, const struct kms_hsm_job *job, uint8_t key[64])
 {
     struct kms_reader in = kms_reader_over(job->input);
-    uint32_t root_id = kms_get_u32(&in);
-    const struct kms_root *root = kms_roots_get(&w->roots, root_id);
+    const struct kms_root *root = kms_roots_seek(w->token, &w->roots, kms_get_u32(&in));
     if (in.short_) return KMS_FAIL(CORRUPT);
     if (root == NULL) return KMS_FAIL(ROOT_KEYS_MISSING);
     struct kms_bytes sealed = {in.at, (size_t)(in.end - in.at)};
-    KMS_TRY(kms_unseal_key(w->token, root->seal, KMS_SEAL_STORE_KEY, job->aad, sealed, job->output));
+    return kms_unseal_key(w->token, root->seal, KMS_SEAL_STORE_KEY, job->aad, sealed, key);
+}
+
+static kms_err open_store_key(struct kms_worker *w, struct kms_hsm_job *job)
+{
+    KMS_TRY(unseal_store_key(w, job, job->output));
     job->output_len = 32;
+    return KMS_OK;
+}
+
+static kms_err rewrap_store_key(struct kms_worker *w, struct kms_hsm_job *job)
+{
+    kms_err err = unseal_store_key(w, job, w->scratch);
+    if (!kms_failed(err)) err = seal_store_key(w, job);
+    kms_wipe(w->scratch, 64);
+    return err;
+}
+
+static kms_err new_root(struct kms_worker *w, struct kms_hsm_job *job)
+{
+    return kms_roots_add(w->token, &w->roots, job->count);
+}
+
+static kms_err destroy_root(struct kms_worker *w, struct kms_hsm_job *job)
+{
+    return kms_roots_destroy(w->token, &w->roots, job->count);
+}
+
+void kms_worker_note_roots(struct kms_worker *worker)
+{
+    struct kms_hsm_status *s = &worker->hello.status;
+    s->root_id = worker->roots.newest;
+    s->root_count = worker->roots.count;
+    for (unsigned i = 0; i < s->root_count; i++) s->roots[i] = worker->roots.generations[i].id;
+}
+
+static kms_err put_status(struct kms_worker *w, struct kms_hsm_job *job)
+{
+    kms_worker_note_roots(w);
+    struct kms_writer out = kms_writer_over(job->output, KMS_HELLO_BYTES);
+    kms_hello_put(&out, &w->hello);
+    if (out.overflow) return KMS_FAIL(INTERNAL);
+    job->output_len = (size_t)(out.at - job->output);
     return KMS_OK;
 }
 
 static kms_err status(struct kms_worker *w, struct kms_hsm_job *job)
 {
     KMS_TRY(kms_token_self_test(w->token));
-    struct kms_writer out = kms_writer_over(job->output, KMS_HELLO_BYTES);
-    kms_hello_put(&out, &w->hello);
-    if (out.overflow) return KMS_FAIL(INTERNAL);
-    job->output_len = (size_t)(out.at - job->output);
-    return KMS_OK;
+    return put_status(w, job);
+}
+
+static kms_err read_roots(struct kms_worker *w, struct kms_hsm_job *job)
+{
+    struct kms_why why = {{0}};
+    KMS_TRY(kms_roots_load(w->token, &w->roots, &why));
+    kms_keyring_keep_to_roots(w->keyring);
+    return put_status(w, job);
 }
 
 static kms_err forget(struct kms_worker *w, struct kms_hsm_job *job)
@@ -154,6 +208,11 @@ static kms_err (*const operations[KMS_HSM_OP_COUNT])(struct kms_worker *, struct
     [KMS_HSM_OPEN_STORE_KEY] = open_store_key,
     [KMS_HSM_STATUS] = status,
     [KMS_HSM_FORGET] = forget,
+    [KMS_HSM_REWRAP] = rewrap,
+    [KMS_HSM_REWRAP_STORE_KEY] = rewrap_store_key,
+    [KMS_HSM_NEW_ROOT] = new_root,
+    [KMS_HSM_DESTROY_ROOT] = destroy_root,
+    [KMS_HSM_READ_ROOTS] = read_roots,
 };
 
 kms_err kms_ops_run(struct kms_worker *worker, struct kms_hsm_job *job)

@@ -1,121 +1,134 @@
-/* Root keys on the token: names, finding, and making the first generation. */
+/* Root keys on the token: their names, and which generations are there. */
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
-#include "hsm/worker/worker.h"
+#include "hsm/worker/roots.h"
 
-enum { LABEL_BYTES = 32 };
+/* Root-wrap is made last and destroyed first: with it a generation begins and ends. */
+const struct kms_root_kind kms_root_kinds[KMS_ROOT_KINDS] = {
+    {"root-bind", KMS_USE_MAC}, {"root-seal", KMS_USE_CIPHER}, {"root-wrap", KMS_USE_WRAP}};
+enum { BIND, SEAL, WRAP };
 
-static void label_of(const char *kind, uint32_t n, char label[LABEL_BYTES])
+void kms_root_label(const char *kind, uint32_t n, char label[KMS_LABEL_BYTES])
 {
-    snprintf(label, LABEL_BYTES, "%s-%u", kind, n);
+    snprintf(label, KMS_LABEL_BYTES, "%s-%u", kind, n);
 }
 
-static kms_err find(kms_token *token, const char *kind, uint32_t n, kms_object *ret_key, struct kms_why *why)
+uint32_t kms_root_number(const char *kind, const char *label)
 {
-    char label[LABEL_BYTES];
-    label_of(kind, n, label);
-    kms_err err = kms_token_find(token, label, ret_key);
-    if (kms_is(err, KMS_E_CORRUPT))
-        kms_why_set(why, "the token holds more than one key with label %s", label);
-    else if (kms_failed(err))
-        kms_why_set(why, "looking for %s: %s", label, kms_token_trouble(token));
-    return err;
+    char again[KMS_LABEL_BYTES];
+    size_t len = strlen(kind);
+    if (strncmp(label, kind, len) != 0 || label[len] != '-') return 0;
+    unsigned long n = strtoul(label + len + 1, NULL, 10);
+    if (n > KMS_ROOT_LAST) return 0;
+    kms_root_label(kind, (uint32_t)n, again);
+    return strcmp(label, again) == 0 ? (uint32_t)n : 0;
 }
 
 /* Someone may have put keys of these names there by other means. */
-static kms_err check_kept(kms_token *token, uint32_t n, const struct kms_root *root, struct kms_why *why)
+static kms_err check_kept(kms_token *token, const struct kms_root *root, struct kms_why *why)
 {
     const kms_object keys[] = {root->wrap, root->seal, root->bind};
     for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
         if (!kms_failed(kms_token_check_unreadable(token, keys[i]))) continue;
-        kms_why_set(why, "a root key of generation %u can be read or extracted: kmsd init never makes it so",
-                    n);
+        kms_why_set(why, "a root key of generation %u can be read or extracted: kmsd never makes it so",
+                    root->id);
         return KMS_FAIL(CORRUPT);
     }
     return KMS_OK;
 }
 
-static kms_err load_generation(kms_token *token, uint32_t n, struct kms_root *root, struct kms_why *why)
+/* 0: not there. */
+static kms_err find_listed(const struct kms_labels *labels, const char *kind, uint32_t n, kms_object *ret_key,
+                           struct kms_why *why)
 {
-    struct kms_root r = {0};
-    KMS_TRY(find(token, "root-wrap", n, &r.wrap, why));
-    KMS_TRY(find(token, "root-seal", n, &r.seal, why));
-    KMS_TRY(find(token, "root-bind", n, &r.bind, why));
-    int found = (r.wrap != 0) + (r.seal != 0) + (r.bind != 0);
-    if (found == 3) KMS_TRY(check_kept(token, n, &r, why));
-    if (found == 3 || found == 0) {
-        *root = r;
-        return KMS_OK;
+    char label[KMS_LABEL_BYTES];
+    kms_object key = 0;
+    kms_root_label(kind, n, label);
+    for (size_t i = 0; i < labels->count; i++) {
+        if (strcmp(labels->text[i], label) != 0) continue;
+        if (key != 0) {
+            kms_why_set(why, "the token holds more than one key with label %s", label);
+            return KMS_FAIL(CORRUPT);
+        }
+        key = labels->key[i];
     }
-    kms_why_set(why,
-                "generation %u of the root keys is not complete: root-wrap %s, root-seal %s, root-bind %s", n,
-                r.wrap ? "there" : "missing", r.seal ? "there" : "missing", r.bind ? "there" : "missing");
-    return KMS_FAIL(CORRUPT);
+    *ret_key = key;
+    return KMS_OK;
+}
+
+static kms_err load_generation(kms_token *token, const struct kms_labels *labels, uint32_t n,
+                               struct kms_root *ret_root, struct kms_why *why)
+{
+    kms_object key[KMS_ROOT_KINDS] = {0};
+    for (size_t i = 0; i < KMS_ROOT_KINDS; i++)
+        KMS_TRY(find_listed(labels, kms_root_kinds[i].kind, n, &key[i], why));
+    struct kms_root root = {.id = n, .wrap = key[WRAP], .seal = key[SEAL], .bind = key[BIND]};
+    if (root.wrap == 0 || root.seal == 0 || root.bind == 0) {
+        kms_why_set(
+            why, "generation %u of the root keys is not complete: root-wrap %s, root-seal %s, root-bind %s",
+            n, root.wrap ? "there" : "missing", root.seal ? "there" : "missing",
+            root.bind ? "there" : "missing");
+        return KMS_FAIL(CORRUPT);
+    }
+    KMS_TRY(check_kept(token, &root, why));
+    *ret_root = root;
+    return KMS_OK;
+}
+
+static int by_number(const void *a, const void *b)
+{
+    uint32_t x = ((const struct kms_root *)a)->id, y = ((const struct kms_root *)b)->id;
+    return (x > y) - (x < y);
+}
+
+/* No generation has its root-wrap. What else is there shows that one was lost. */
+static kms_err none_there(kms_token *token, const struct kms_labels *labels, struct kms_why *why)
+{
+    struct kms_root ignored;
+    for (size_t i = 0; i < labels->count; i++) {
+        uint32_t n = kms_root_number("root-seal", labels->text[i]);
+        if (n == 0) n = kms_root_number("root-bind", labels->text[i]);
+        if (n != 0) return load_generation(token, labels, n, &ignored, why);
+    }
+    kms_why_set(why, "the token holds no root keys: run kmsd init");
+    return KMS_FAIL(ROOT_KEYS_MISSING);
 }
 
 kms_err kms_roots_load(kms_token *token, struct kms_roots *ret_roots, struct kms_why *why)
 {
     struct kms_roots roots = {0};
-    unsigned absent = 0; /* old generations may have been destroyed; two missing in a row end the search */
-    for (uint32_t n = 1; n <= KMS_ROOTS && (roots.newest == 0 ? n <= 2 : absent < 2); n++) {
-        KMS_TRY(load_generation(token, n, &roots.generations[n - 1], why));
-        absent = roots.generations[n - 1].wrap != 0 ? 0 : absent + 1;
-        if (absent == 0) roots.newest = n;
+    struct kms_labels labels;
+    kms_err err = kms_token_labels(token, &labels);
+    if (kms_failed(err)) kms_why_set(why, "looking for root keys: %s", kms_token_trouble(token));
+    KMS_TRY(err);
+    for (size_t i = 0; i < labels.count; i++) {
+        uint32_t n = kms_root_number("root-wrap", labels.text[i]);
+        if (n == 0) continue;
+        if (roots.count == KMS_HSM_ROOTS) {
+            kms_why_set(why, "the token holds more than %d generations of root keys", KMS_HSM_ROOTS);
+            return KMS_FAIL(CORRUPT);
+        }
+        KMS_TRY(load_generation(token, &labels, n, &roots.generations[roots.count++], why));
     }
-    if (roots.newest == 0) {
-        kms_why_set(why, "the token holds no root keys: run kmsd init");
-        return KMS_FAIL(ROOT_KEYS_MISSING);
-    }
+    if (roots.count == 0) return none_there(token, &labels, why);
+    qsort(roots.generations, roots.count, sizeof roots.generations[0], by_number);
+    roots.newest = roots.generations[roots.count - 1].id;
     *ret_roots = roots;
     return KMS_OK;
 }
 
 const struct kms_root *kms_roots_get(const struct kms_roots *roots, uint32_t root_id)
 {
-    if (root_id == 0 || root_id > KMS_ROOTS || roots->generations[root_id - 1].wrap == 0) return NULL;
-    return &roots->generations[root_id - 1];
+    for (unsigned i = 0; i < roots->count; i++)
+        if (roots->generations[i].id == root_id) return &roots->generations[i];
+    return NULL;
 }
 
-static const struct {
-    const char *kind, *label;
-    enum kms_key_use use;
-} root_kinds[] = {
-    {"root-wrap", "root-wrap-1", KMS_USE_WRAP},
-    {"root-seal", "root-seal-1", KMS_USE_CIPHER},
-    {"root-bind", "root-bind-1", KMS_USE_MAC},
-};
-enum { KINDS = sizeof root_kinds / sizeof root_kinds[0] };
-
-static kms_err refuse_existing(kms_token *token, struct kms_why *why)
+const struct kms_root *kms_roots_seek(kms_token *token, struct kms_roots *roots, uint32_t root_id)
 {
-    static const char *const kinds[] = {"root-wrap", "root-seal", "root-bind", "audit-sign"};
-    for (uint32_t n = 1; n <= KMS_ROOTS; n++) {
-        for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
-            kms_object key = 0;
-            kms_err err = find(token, kinds[i], n, &key, why);
-            if (kms_failed(err) && !kms_is(err, KMS_E_CORRUPT)) return err;
-            if (key == 0 && !kms_failed(err)) continue;
-            kms_why_set(why, "the token holds %s-%u already: it is left as it is", kinds[i], n);
-            return KMS_FAIL(ROOT_KEYS_EXIST);
-        }
-    }
-    return KMS_OK;
-}
-
-kms_err kms_roots_make(kms_token *token, struct kms_why *why)
-{
-    kms_object made[KINDS + 2] = {0};
-    KMS_TRY(refuse_existing(token, why));
-    kms_err err = KMS_OK;
-    for (size_t i = 0; i < KINDS && !kms_failed(err); i++) {
-        const struct kms_key_shape shape = {.label = root_kinds[i].label, .use = root_kinds[i].use};
-        err = kms_token_generate(token, &shape, &made[i]);
-        if (!kms_failed(err)) err = kms_token_check_unreadable(token, made[i]);
-    }
-    if (!kms_failed(err))
-        err = kms_token_generate_p256(token, "audit-sign-1", &made[KINDS], &made[KINDS + 1]);
-    if (!kms_failed(err)) return KMS_OK;
-    kms_why_set(why, "root keys could not be made, the token is as before: %s", kms_token_trouble(token));
-    for (size_t i = 0; i < KINDS + 2; i++) kms_token_destroy(token, made[i]); /* all or nothing */
-    return err;
+    struct kms_why why = {{0}};
+    if (root_id > roots->newest) kms_ignore(kms_roots_load(token, roots, &why)); /* then it is not there */
+    return kms_roots_get(roots, root_id);
 }

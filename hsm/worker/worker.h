@@ -7,22 +7,7 @@
 
 #include "base/digest.h"
 #include "hsm/job.h"
-#include "hsm/pkcs11/token.h"
-
-/* roots.c: every generation of root keys that the token holds. */
-enum { KMS_ROOTS = 16 };
-struct kms_roots {
-    struct kms_root {
-        kms_object wrap, seal, bind;
-    } generations[KMS_ROOTS]; /* [n - 1] holds generation n; all 0: not on the token */
-    uint32_t newest;          /* 0: none */
-};
-/* ROOT_KEYS_MISSING, or CORRUPT when a generation is not complete or there twice. */
-KMS_MUST_USE kms_err kms_roots_load(kms_token *token, struct kms_roots *ret_roots, struct kms_why *why);
-/* The first generation and audit-sign-1. ROOT_KEYS_EXIST: any of their labels is taken; nothing changed. */
-KMS_MUST_USE kms_err kms_roots_make(kms_token *token, struct kms_why *why);
-/* NULL: not on the token. */
-const struct kms_root *kms_roots_get(const struct kms_roots *roots, uint32_t root_id);
+#include "hsm/worker/roots.h"
 
 /* seal.c: root-seal. The first byte of the AAD says what the sealed data is, so that nothing opens as
  * something else. */
@@ -63,7 +48,7 @@ struct kms_open_key {
     kms_digest *backing; /* SOFTWARE level: HMAC-SHA-256 keyed with the backing key */
 };
 struct kms_key_budget;
-KMS_MUST_USE kms_err kms_keyring_new(kms_token *token, const struct kms_roots *roots,
+KMS_MUST_USE kms_err kms_keyring_new(kms_token *token, struct kms_roots *roots,
                                      const struct kms_key_budget *budget, kms_keyring **ret_keyring);
 /* So many keys were closed that the process should end and be replaced. */
 bool kms_keyring_worn(const kms_keyring *keyring);
@@ -75,6 +60,12 @@ KMS_MUST_USE kms_err kms_keyring_open(kms_keyring *keyring, const struct kms_hsm
                                       const struct kms_open_key **ret_key);
 /* Closes every version of the key. */
 void kms_keyring_forget(kms_keyring *keyring, const struct kms_id *key_id);
+/* Closes what was opened under a root that is not on the token any more. */
+void kms_keyring_keep_to_roots(kms_keyring *keyring);
+/* The same key under the newest root, verified as kms_keyring_open does, with a binding of its own; wrapped
+ * has KMS_HSM_WRAPPED_BYTES. */
+KMS_MUST_USE kms_err kms_keyring_rewrap(kms_keyring *keyring, const struct kms_hsm_key *key, uint8_t *wrapped,
+                                        size_t *ret_len);
 /* A fresh key for the ref, under the newest root; wrapped has KMS_HSM_WRAPPED_BYTES. */
 KMS_MUST_USE kms_err kms_keyring_make(kms_keyring *keyring, const struct kms_key_ref *ref, uint8_t *wrapped,
                                       size_t *ret_len);
@@ -96,6 +87,8 @@ struct kms_worker {
 };
 enum { KMS_SCRATCH_BYTES = KMS_HSM_INPUT_BYTES + 64 };
 
+/* ops.c: what the hello says of the roots. */
+void kms_worker_note_roots(struct kms_worker *worker);
 /* ops.c: does the job; output into job->output (at least kms_hsm_output_bound), length into
  * job->output_len. */
 KMS_MUST_USE kms_err kms_ops_run(struct kms_worker *worker, struct kms_hsm_job *job);
