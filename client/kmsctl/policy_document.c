@@ -32,6 +32,7 @@ const char *const ctl_admin_actions[] = {
     "kms:UntagResource",
     "kms:DescribeKey",
     "kms:GetKeyPolicy",
+    "kms:SimulatePolicy",
     "kms:GetPublicKey",
     "kms:GetKeyRotationStatus",
     "kms:ListKeyRotations",

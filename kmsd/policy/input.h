@@ -19,8 +19,10 @@ enum kms_input {
     KMS_INPUT_COUNT
 };
 #define KMS_INPUT_DEFAULT_ARN "arn:aws:kms:us-east-1:000000000000:key/"
-const char *kms_input_name(enum kms_input input); /* of the member */
-const char *kms_input_key(enum kms_input input);  /* condition key */
+#define KMS_INPUT_ANY_KEY                                                                                    \
+    KMS_INPUT_DEFAULT_ARN "00000000-0000-0000-0000-000000000000" /* where no key is meant */
+const char *kms_input_name(enum kms_input input);                /* of the member */
+const char *kms_input_key(enum kms_input input);                 /* condition key */
 
 /* Names and values in text. A value without pointer: absent although there usually is one. */
 enum {

@@ -28,15 +28,28 @@ static const char *key_id_of(const struct kms_call *call, const struct kms_acces
     return access->policy != NULL ? call->new_key_id : NULL;
 }
 
+/* What the key itself adds; a key that is about to be has the usual properties. */
+static void add_key(const struct kms_key *key, struct kms_question *question)
+{
+    struct kms_access_request *request = &question->request;
+    request->key_spec = TEXT("SYMMETRIC_DEFAULT");
+    request->key_usage = TEXT("ENCRYPT_DECRYPT");
+    request->key_origin = TEXT(key != NULL && key->origin == KMS_ORIGIN_EXTERNAL ? "EXTERNAL" : "AWS_KMS");
+    if (kms_action_class_of(request->action) == KMS_CLASS_USAGE)
+        request->encryption_algorithm = TEXT("SYMMETRIC_DEFAULT");
+    for (size_t i = 0; key != NULL && i < key->tag_count && i < KMS_TAGS_MAX; i++)
+        question->tags[request->resource_tag_count++] =
+            (struct kms_pair){TEXT(key->tags[i].key), TEXT(key->tags[i].value)};
+    request->resource_tags = question->tags;
+}
+
 void kms_question_of(const struct kms_call *call, const struct kms_access *access,
                      struct kms_question *ret_question)
 {
     struct kms_question *q = ret_question;
-    const struct kms_bytes absent = {0};
     q->key_id = key_id_of(call, access);
     q->arn[0] = '\0';
     if (q->key_id != NULL) kms_key_arn(&call->core->arn, q->key_id, q->arn);
-    bool of_key = q->key_id != NULL, usage = kms_action_class_of(access->action) == KMS_CLASS_USAGE;
     q->request = (struct kms_access_request){
         .principal = TEXT(call->identity->principal),
         .action = access->action,
@@ -44,10 +57,6 @@ void kms_question_of(const struct kms_call *call, const struct kms_access *acces
         .context = access->context,
         .context_count = access->context_count,
         .request_alias = access->alias,
-        .key_spec = of_key ? TEXT("SYMMETRIC_DEFAULT") : absent,
-        .key_usage = of_key ? TEXT("ENCRYPT_DECRYPT") : absent,
-        .key_origin = of_key ? TEXT("AWS_KMS") : absent,
-        .encryption_algorithm = of_key && usage ? TEXT("SYMMETRIC_DEFAULT") : absent,
         .source_ip = present(call->source_ip),
         .now_us = call->started_us,
         .secure_transport = call->source_ip[0] != '\0', /* TCP is TLS always; a Unix socket is not */
@@ -57,6 +66,7 @@ void kms_question_of(const struct kms_call *call, const struct kms_access *acces
         .bypass_lockout = call->bypass_lockout,
         .inputs = access->inputs,
     };
+    if (q->key_id != NULL) add_key(access->key, q);
 }
 
 static void answer(const struct kms_call *call, struct kms_access *access, const kms_policy *service_policy)

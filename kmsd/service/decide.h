@@ -2,6 +2,7 @@
 #ifndef KMS_SERVICE_DECIDE_H
 #define KMS_SERVICE_DECIDE_H
 
+#include "kmsd/keys/key.h"
 #include "kmsd/keys/name.h"
 #include "kmsd/service/call.h"
 
@@ -15,6 +16,7 @@ KMS_MUST_USE kms_err kms_decide(struct kms_call *call);
 struct kms_question {
     char arn[KMS_ARN_BYTES];
     const char *key_id; /* of a key that exists, or is about to; else NULL */
+    struct kms_pair tags[KMS_TAGS_MAX];
     struct kms_access_request request;
 };
 void kms_question_of(const struct kms_call *call, const struct kms_access *access,

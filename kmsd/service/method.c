@@ -5,6 +5,7 @@
 
 #include "kms/v1/crypto.pb-c.h"
 #include "kms/v1/keys.pb-c.h"
+#include "kms/v1/policy.pb-c.h"
 #include "kms/v1/system.pb-c.h"
 
 const struct kms_method kms_methods[] = {

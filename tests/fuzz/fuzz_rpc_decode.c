@@ -9,12 +9,13 @@
 #include "base/text.h"
 #include "kms/v1/crypto.pb-c.h"
 #include "kms/v1/keys.pb-c.h"
+#include "kms/v1/policy.pb-c.h"
 #include "kms/v1/system.pb-c.h"
 #include "kmsd/rpc/decode.h"
 
-static const ProtobufCServiceDescriptor *const services[] = {&kms__v1__crypto_service__descriptor,
-                                                             &kms__v1__key_service__descriptor,
-                                                             &kms__v1__system_service__descriptor};
+static const ProtobufCServiceDescriptor *const services[] = {
+    &kms__v1__crypto_service__descriptor, &kms__v1__key_service__descriptor,
+    &kms__v1__policy_service__descriptor, &kms__v1__system_service__descriptor};
 
 static const ProtobufCMessageDescriptor *pick(unsigned n)
 {

@@ -39,7 +39,7 @@ SERVICE_POLICY = {
             "Sid": "Officer",
             "Effect": "Allow",
             "Principal": {"AWS": OFFICER},
-            "Action": "kms:GetStatus",
+            "Action": ["kms:GetStatus", "kms:SimulatePolicy"],
             "Resource": "*",
         },
     ]
@@ -56,6 +56,7 @@ ADMIN_ACTIONS = [
     "kms:Describe*",
     "kms:Get*",
     "kms:List*",
+    "kms:SimulatePolicy",
 ]
 USE_ACTIONS = ["kms:Encrypt", "kms:Decrypt", "kms:ReEncrypt*", "kms:GenerateDataKey*", "kms:DescribeKey"]
 

@@ -27,10 +27,15 @@ class Client:
 
     def __init__(self, service, uri, certificate=None, ca="ca", unix=None, target=None):
         import grpc
-        from kms.v1 import crypto_pb2, keys_pb2, system_pb2
+        from kms.v1 import crypto_pb2, keys_pb2, policy_pb2, system_pb2
 
         self.grpc = grpc
-        self.modules = {"CryptoService": crypto_pb2, "KeyService": keys_pb2, "SystemService": system_pb2}
+        self.modules = {
+            "CryptoService": crypto_pb2,
+            "KeyService": keys_pb2,
+            "PolicyService": policy_pb2,
+            "SystemService": system_pb2,
+        }
         if unix:
             self.channel = grpc.insecure_channel(
                 f"unix:{unix}", options=[("grpc.use_local_subchannel_pool", 1)]

@@ -93,6 +93,12 @@ class Methods:
             ("DeleteAlias", {"alias_name": self.alias}, ["DeleteAlias"], "admin"),
             ("PutKeyPolicy", dict(key, policy=key_policy()), ["PutKeyPolicy"], "admin"),
             ("GetKeyPolicy", key, ["GetKeyPolicy"], "read"),
+            (
+                "SimulatePolicy",
+                dict(key, requests=[{"principal": APP, "action": "Decrypt"}]),
+                ["SimulatePolicy"],
+                "read",
+            ),
             ("GetStatus", {}, ["GetStatus"], "read"),
         ]
 

@@ -10,11 +10,14 @@ static const struct {
     const char *words; /* NULL: accepted */
 } rows[] = {
     {BODY("Allow", "'Action':['kms:CreateKey','kms:ListKeys','kms:ListAliases','kms:GenerateRandom','kms:"
-                   "GetStatus']") ",'Resource':'*'",
+                   "GetStatus','kms:SimulatePolicy']") ",'Resource':'*'",
      NULL},
     {BODY("Allow", "'Action':'kms:GenerateR*'") ",'Resource':'*'", NULL},
     {BODY("Deny", "'Action':'kms:*'") ",'Resource':'*'", NULL},
-    {BODY("Allow", "'Action':'kms:*'") ",'Resource':'*'", "statement \"S\" allows kms:EnableKey"},
+    {BODY("Allow", "'Action':'kms:*'") ",'Resource':'*'",
+     "allows kms:EnableKey: the service policy grants nothing but kms:CreateKey, kms:ListKeys, "
+     "kms:ListAliases, "
+     "kms:GenerateRandom, kms:GetStatus and kms:SimulatePolicy"},
     {BODY("Allow", "'Action':'*'") ",'Resource':'*'", "statement \"S\" allows"},
     {BODY("Allow", "'Action':'kms:Create*'") ",'Resource':'*'", "statement \"S\" allows kms:CreateAlias"},
     {BODY("Allow", "'Action':'kms:List*'") ",'Resource':'*'", "allows kms:ListKeyRotations"},

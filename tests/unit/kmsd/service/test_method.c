@@ -5,12 +5,13 @@
 
 #include "kms/v1/crypto.pb-c.h"
 #include "kms/v1/keys.pb-c.h"
+#include "kms/v1/policy.pb-c.h"
 #include "kms/v1/system.pb-c.h"
 #include "tests/harness/suite.h"
 
-static const ProtobufCServiceDescriptor *const services[] = {&kms__v1__crypto_service__descriptor,
-                                                             &kms__v1__key_service__descriptor,
-                                                             &kms__v1__system_service__descriptor};
+static const ProtobufCServiceDescriptor *const services[] = {
+    &kms__v1__crypto_service__descriptor, &kms__v1__key_service__descriptor,
+    &kms__v1__policy_service__descriptor, &kms__v1__system_service__descriptor};
 
 static size_t rows_of(const ProtobufCServiceDescriptor *service, const char *rpc)
 {
@@ -53,7 +54,7 @@ static bool begins(const char *text, const char *with)
 static enum kms_action_class class_by_name(const struct kms_method *m)
 {
     if (begins(m->rpc, "Describe") || begins(m->rpc, "Get") || begins(m->rpc, "List")) return KMS_CLASS_READ;
-    if (strcmp(m->rpc, "GenerateRandom") == 0) return KMS_CLASS_READ;
+    if (begins(m->rpc, "Simulate") || strcmp(m->rpc, "GenerateRandom") == 0) return KMS_CLASS_READ;
     return m->service == &kms__v1__crypto_service__descriptor ? KMS_CLASS_USAGE : KMS_CLASS_ADMIN;
 }
 
