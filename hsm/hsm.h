@@ -9,8 +9,10 @@
  * A worker that dies, or gives no result for deadline_ms while it has jobs, is replaced. Workers publish
  * which job they are working on (hsm/job.h, kms_worker_page): that one is to blame, gets one more try,
  * and after a second death fails with HSM_UNAVAILABLE while its operation on its key is quarantined. The
- * others in the queue only move on. While a replacement starts, jobs wait; once a start has failed and no
- * worker is healthy they fail at once, until one is healthy again.
+ * others in the queue only move on. Making an RSA key takes seconds: one more worker, started when the first
+ * such job comes, does that and nothing else, so that no other job waits behind it. While a replacement
+ * starts, jobs wait; once a start has failed and no worker is healthy they fail at once, until one is healthy
+ * again.
  */
 #ifndef KMS_HSM_HSM_H
 #define KMS_HSM_HSM_H
@@ -19,15 +21,33 @@
 #include "base/id.h"
 
 /* Values are stored and travel in frames: append only. */
-enum kms_key_spec { KMS_SPEC_AES_256 = 1 };
-enum kms_key_usage { KMS_USAGE_ENCRYPT_DECRYPT = 1 };
+enum kms_key_spec {
+#define KMS_SPEC(symbol, number, ...) KMS_SPEC_##symbol = (number),
+#include "hsm/spec.def"
+#undef KMS_SPEC
+};
+enum kms_algorithm {
+#define KMS_ALGORITHM(symbol, number, ...) KMS_ALGORITHM_##symbol = (number),
+#include "hsm/spec.def"
+#undef KMS_ALGORITHM
+};
+enum kms_key_usage {
+    KMS_USAGE_ENCRYPT_DECRYPT = 1,
+    KMS_USAGE_SIGN_VERIFY = 2,
+    KMS_USAGE_GENERATE_VERIFY_MAC = 3
+};
 enum kms_level { KMS_LEVEL_HSM = 1, KMS_LEVEL_SOFTWARE = 2 };
 
 enum {
     KMS_HSM_FRAME_BYTES = 128 * 1024, /* longest frame: SEQPACKET sockets hold about 208 KiB by default */
     KMS_HSM_INPUT_BYTES = 66 * 1024,  /* longest plaintext or ciphertext in a job */
     KMS_HSM_AAD_BYTES = 10 * 1024,    /* longest additional authenticated data */
-    KMS_HSM_WRAPPED_BYTES = 4096,     /* longest wrapped key */
+    KMS_HSM_WRAPPED_BYTES = 4096,     /* longest wrapped key, its public key included */
+    KMS_HSM_PUBLIC_BYTES = 800,       /* longest SubjectPublicKeyInfo: RSA-4096 has 550 */
+    KMS_HSM_PRIVATE_BYTES = 2560,     /* longest PKCS#8 private key: RSA-4096 has about 2,375 */
+    KMS_HSM_PROOF_BYTES = 6144,       /* longest signature or MAC that is compared (AWS's limit) */
+    KMS_HSM_SIGNATURE_BYTES = 512,    /* longest signature that is made: RSA-4096 */
+    KMS_HSM_MAC_BYTES = 64,           /* HMAC-SHA-512 */
     KMS_HSM_RANDOM_BYTES = 1024,
 };
 
@@ -61,7 +81,18 @@ enum kms_hsm_op {
     KMS_HSM_REWRAP_STORE_KEY, /* aad, input=sealed store key         -> the same under the newest root */
     KMS_HSM_NEW_ROOT,         /* count=generation; kms_hsm_new_root */
     KMS_HSM_DESTROY_ROOT,     /* count=generation; kms_hsm_destroy_root */
-    KMS_HSM_READ_ROOTS, /*                                      -> as STATUS, after a look at the token */
+    KMS_HSM_READ_ROOTS,  /*                                      -> as STATUS, after a look at the token */
+    KMS_HSM_SIGN,        /* key, algorithm, digested, input      -> signature; ECDSA's in DER */
+    KMS_HSM_VERIFY,      /* the same and proof                   -> nothing; INVALID_SIGNATURE */
+    KMS_HSM_MAC,         /* key, algorithm, input                -> MAC */
+    KMS_HSM_VERIFY_MAC,  /* the same and proof                   -> nothing; INVALID_MAC */
+    KMS_HSM_PUBLIC_KEY,  /* key                                  -> SubjectPublicKeyInfo, DER */
+    KMS_HSM_RSA_ENCRYPT, /* key, algorithm, input=plaintext      -> RSA ciphertext */
+    KMS_HSM_RSA_DECRYPT, /* key, algorithm, input=RSA ciphertext -> plaintext; INVALID_CIPHERTEXT */
+    /* key, aad, pair -> blobs (u32 length, bytes): public key (SubjectPublicKeyInfo), private key (PKCS#8);
+     * then the private key sealed. Made with OpenSSL in the worker. */
+    KMS_HSM_DATA_KEY_PAIR,
+    KMS_HSM_DATA_KEY_PAIR_SEALED, /* the same with an empty private key */
     KMS_HSM_OP_COUNT
 };
 
@@ -76,6 +107,10 @@ struct kms_hsm_job {
     struct kms_hsm_key key, to;
     struct kms_bytes aad, to_aad, input; /* borrowed until done */
     uint32_t count;                      /* bytes */
+    struct kms_bytes proof;              /* signature or MAC to verify; borrowed until done */
+    uint8_t algorithm;                   /* enum kms_algorithm; INVALID_ARGUMENT unless it fits the key */
+    uint8_t pair;                        /* enum kms_key_spec of a data key pair */
+    bool digested;                       /* input is the message's digest, not the message */
     /* To be begun by then, monotonic (clock.h); 0: the configured default from now; else DEADLINE_EXCEEDED.
      * What a worker has begun is answered, or ends with its worker. */
     uint64_t deadline_us;

@@ -3,7 +3,9 @@
 
 #include <string.h>
 
-enum fields { KEY = 1, AAD = 2, INPUT = 4, TO = 8, COUNT = 16 };
+#include "hsm/spec.h"
+
+enum fields { KEY = 1, AAD = 2, INPUT = 4, TO = 8, COUNT = 16, ALGORITHM = 32, PROOF = 64, PAIR = 128 };
 
 static const uint8_t fields_of[KMS_HSM_OP_COUNT] = {
     [KMS_HSM_ENCRYPT] = KEY | AAD | INPUT,
@@ -22,6 +24,15 @@ static const uint8_t fields_of[KMS_HSM_OP_COUNT] = {
     [KMS_HSM_NEW_ROOT] = COUNT,
     [KMS_HSM_DESTROY_ROOT] = COUNT,
     [KMS_HSM_READ_ROOTS] = 0,
+    [KMS_HSM_SIGN] = KEY | ALGORITHM | INPUT,
+    [KMS_HSM_VERIFY] = KEY | ALGORITHM | INPUT | PROOF,
+    [KMS_HSM_MAC] = KEY | ALGORITHM | INPUT,
+    [KMS_HSM_VERIFY_MAC] = KEY | ALGORITHM | INPUT | PROOF,
+    [KMS_HSM_PUBLIC_KEY] = KEY,
+    [KMS_HSM_RSA_ENCRYPT] = KEY | ALGORITHM | INPUT,
+    [KMS_HSM_RSA_DECRYPT] = KEY | ALGORITHM | INPUT,
+    [KMS_HSM_DATA_KEY_PAIR] = KEY | AAD | PAIR,
+    [KMS_HSM_DATA_KEY_PAIR_SEALED] = KEY | AAD | PAIR,
 };
 
 enum { HEAD_BYTES = 8 + 8 + 1, KEY_BYTES = KMS_ID_BYTES + 4 + 3 + 4, STORE_KEY_BYTES = 128 };
@@ -56,9 +67,23 @@ size_t kms_hsm_output_bound(const struct kms_hsm_job *job)
     case KMS_HSM_STATUS:
     case KMS_HSM_READ_ROOTS:
         return KMS_HELLO_BYTES;
+    case KMS_HSM_SIGN:
+    case KMS_HSM_RSA_ENCRYPT:
+    case KMS_HSM_RSA_DECRYPT:
+        return KMS_HSM_SIGNATURE_BYTES; /* a modulus at most */
+    case KMS_HSM_VERIFY:
+    case KMS_HSM_VERIFY_MAC:
     case KMS_HSM_FORGET:
     case KMS_HSM_NEW_ROOT:
     case KMS_HSM_DESTROY_ROOT:
+        return 0;
+    case KMS_HSM_MAC:
+        return KMS_HSM_MAC_BYTES;
+    case KMS_HSM_PUBLIC_KEY:
+        return KMS_HSM_PUBLIC_BYTES;
+    case KMS_HSM_DATA_KEY_PAIR:
+    case KMS_HSM_DATA_KEY_PAIR_SEALED:
+        return 4 + KMS_HSM_PUBLIC_BYTES + 4 + 2 * KMS_HSM_PRIVATE_BYTES + overhead(job->key.ref.level);
     case KMS_HSM_OP_COUNT:
         break;
     }
@@ -73,8 +98,53 @@ static bool known(unsigned op)
 static bool key_valid(const struct kms_hsm_key *key)
 {
     bool level = key->ref.level == KMS_LEVEL_HSM || key->ref.level == KMS_LEVEL_SOFTWARE;
-    return level && key->ref.spec == KMS_SPEC_AES_256 && key->ref.usage == KMS_USAGE_ENCRYPT_DECRYPT &&
-           key->ref.version > 0 && key->wrapped.len <= KMS_HSM_WRAPPED_BYTES;
+    return level && kms_spec_usage_fits(key->ref.spec, key->ref.usage) && key->ref.version > 0 &&
+           key->wrapped.len <= KMS_HSM_WRAPPED_BYTES;
+}
+
+static bool algorithm_valid(const struct kms_hsm_job *job)
+{
+    static const uint8_t usage_of[KMS_HSM_OP_COUNT] = {[KMS_HSM_SIGN] = KMS_USAGE_SIGN_VERIFY,
+                                                       [KMS_HSM_VERIFY] = KMS_USAGE_SIGN_VERIFY,
+                                                       [KMS_HSM_MAC] = KMS_USAGE_GENERATE_VERIFY_MAC,
+                                                       [KMS_HSM_VERIFY_MAC] = KMS_USAGE_GENERATE_VERIFY_MAC,
+                                                       [KMS_HSM_RSA_ENCRYPT] = KMS_USAGE_ENCRYPT_DECRYPT,
+                                                       [KMS_HSM_RSA_DECRYPT] = KMS_USAGE_ENCRYPT_DECRYPT};
+    const struct kms_key_ref *ref = &job->key.ref;
+    if (ref->usage != usage_of[job->op] || !kms_algorithm_fits(job->algorithm, ref->spec, ref->usage))
+        return false;
+    const struct kms_algorithm_row *a = kms_algorithm_of(job->algorithm);
+    if (!job->digested) return true;
+    bool hashes = a->usage == KMS_USAGE_SIGN_VERIFY && a->family != KMS_FAMILY_ED;
+    return hashes && job->input.len == a->hash / 8U;
+}
+
+/* What seals and opens takes AES keys; what takes an algorithm, keys that it fits. */
+static bool suits(const struct kms_hsm_job *job)
+{
+    const struct kms_spec *spec = kms_spec_of(job->key.ref.spec);
+    if (fields_of[job->op] & ALGORITHM) return algorithm_valid(job);
+    if (job->op == KMS_HSM_NEW_KEY || job->op == KMS_HSM_REWRAP) return true;
+    if (job->op == KMS_HSM_PUBLIC_KEY) return kms_family_has_public(spec->family);
+    return spec->family == KMS_FAMILY_AES &&
+           (!(fields_of[job->op] & TO) || job->to.ref.spec == KMS_SPEC_AES_256);
+}
+
+bool kms_job_makes_key(const struct kms_hsm_job *job)
+{
+    return job->op == KMS_HSM_NEW_KEY || fields_of[job->op] & PAIR;
+}
+
+bool kms_job_makes_rsa(const struct kms_hsm_job *job)
+{
+    unsigned made = fields_of[job->op] & PAIR ? job->pair : job->key.ref.spec;
+    return kms_job_makes_key(job) && kms_spec_of(made)->family == KMS_FAMILY_RSA;
+}
+
+static bool pair_valid(const struct kms_hsm_job *job)
+{
+    const struct kms_spec *spec = kms_spec_of(job->pair);
+    return spec != NULL && kms_family_has_public(spec->family);
 }
 
 static bool input_valid(const struct kms_hsm_job *job)
@@ -82,16 +152,24 @@ static bool input_valid(const struct kms_hsm_job *job)
     return job->op == KMS_HSM_FORGET ? job->input.len == KMS_ID_BYTES : job->input.len <= KMS_HSM_INPUT_BYTES;
 }
 
+static bool lengths_valid(const struct kms_hsm_job *job, uint8_t fields)
+{
+    if ((fields & TO) && job->to_aad.len > KMS_HSM_AAD_BYTES) return false;
+    if ((fields & AAD) && job->aad.len > KMS_HSM_AAD_BYTES) return false;
+    if ((fields & INPUT) && !input_valid(job)) return false;
+    if ((fields & PROOF) && job->proof.len > KMS_HSM_PROOF_BYTES) return false;
+    return !(fields & COUNT) || (job->count > 0 && job->count <= KMS_HSM_RANDOM_BYTES);
+}
+
 bool kms_job_valid(const struct kms_hsm_job *job)
 {
     if (!known(job->op)) return false;
     uint8_t fields = fields_of[job->op];
     if ((fields & KEY) && !key_valid(&job->key)) return false;
-    if ((fields & TO) && (!key_valid(&job->to) || job->to_aad.len > KMS_HSM_AAD_BYTES)) return false;
-    if ((fields & AAD) && job->aad.len > KMS_HSM_AAD_BYTES) return false;
-    if ((fields & INPUT) && !input_valid(job)) return false;
-    if ((fields & COUNT) && (job->count == 0 || job->count > KMS_HSM_RANDOM_BYTES)) return false;
-    return true;
+    if ((fields & TO) && !key_valid(&job->to)) return false;
+    if ((fields & KEY) && !suits(job)) return false;
+    if ((fields & PAIR) && !pair_valid(job)) return false;
+    return lengths_valid(job, fields);
 }
 
 static size_t body_bytes(const struct kms_hsm_job *job)
@@ -103,6 +181,9 @@ static size_t body_bytes(const struct kms_hsm_job *job)
     if (fields & INPUT) len += 4 + job->input.len;
     if (fields & TO) len += KEY_BYTES + job->to.wrapped.len + 4 + job->to_aad.len;
     if (fields & COUNT) len += 4;
+    if (fields & ALGORITHM) len += 2;
+    if (fields & PROOF) len += 4 + job->proof.len;
+    if (fields & PAIR) len += 1;
     return len;
 }
 
@@ -129,6 +210,13 @@ static void get_key(struct kms_reader *r, struct kms_hsm_key *key)
     key->wrapped = kms_get_blob(r);
 }
 
+static void get_algorithm(struct kms_reader *r, struct kms_hsm_job *job)
+{
+    uint8_t algorithm = kms_get_u8(r), digested = kms_get_u8(r);
+    job->algorithm = digested <= 1 ? algorithm : 0; /* there is no 0 */
+    job->digested = digested == 1;
+}
+
 void kms_job_put(struct kms_writer *w, const struct kms_hsm_job *job, uint64_t id, uint64_t deadline_us)
 {
     uint8_t fields = fields_of[job->op];
@@ -144,6 +232,9 @@ void kms_job_put(struct kms_writer *w, const struct kms_hsm_job *job, uint64_t i
         kms_put_blob(w, job->to_aad);
     }
     if (fields & COUNT) kms_put_u32(w, job->count);
+    if (fields & ALGORITHM) kms_put_raw(w, (uint8_t[]){job->algorithm, job->digested}, 2);
+    if (fields & PROOF) kms_put_blob(w, job->proof);
+    if (fields & PAIR) kms_put_u8(w, job->pair);
 }
 
 kms_err kms_job_get(struct kms_reader *r, struct kms_hsm_job *ret_job)
@@ -164,6 +255,9 @@ kms_err kms_job_get(struct kms_reader *r, struct kms_hsm_job *ret_job)
         job.to_aad = kms_get_blob(&body);
     }
     if (fields & COUNT) job.count = kms_get_u32(&body);
+    if (fields & ALGORITHM) get_algorithm(&body, &job);
+    if (fields & PROOF) job.proof = kms_get_blob(&body);
+    if (fields & PAIR) job.pair = kms_get_u8(&body);
     if (!kms_reader_done(&body) || job.pool.id == KMS_HELLO_ID || !kms_job_valid(&job))
         return KMS_FAIL(INVALID_ARGUMENT);
     *ret_job = job;

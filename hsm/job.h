@@ -4,7 +4,8 @@
  * Thread-safe: values only.
  *
  *   job      u32 length of the rest, u64 id, u64 deadline (CLOCK_MONOTONIC, us), u8 operation, then what the
- *            operation takes: key, aad, input, to, to_aad, count (KMS_HSM_* in hsm.h)
+ *            operation takes: key, aad, input, to, to_aad, count, algorithm and digested (u8 each), proof,
+ *            pair (u8) (KMS_HSM_* in hsm.h)
  *   key      16 id, u32 version, u8 spec, u8 usage, u8 level, blob wrapped
  *   result   u64 id, u8 kms_code, blob output; id 0 is the hello of a worker
  */
@@ -20,6 +21,9 @@ enum { KMS_RESULT_HEADER_BYTES = 8 + 1 + 4, KMS_HELLO_ID = 0 };
 bool kms_job_valid(const struct kms_hsm_job *job);
 size_t kms_job_frame_bytes(const struct kms_hsm_job *job); /* what kms_job_put will write */
 void kms_job_put(struct kms_writer *w, const struct kms_hsm_job *job, uint64_t id, uint64_t deadline_us);
+
+bool kms_job_makes_key(const struct kms_hsm_job *job); /* may take as long as keygen_deadline_ms */
+bool kms_job_makes_rsa(const struct kms_hsm_job *job); /* takes seconds: has a worker of its own */
 
 /* The next job of a datagram; pool.id and deadline_us are set, views borrow from the datagram.
  * INVALID_ARGUMENT: malformed, nothing after it can be trusted. */

@@ -20,7 +20,7 @@ static unsigned workers_wanted(unsigned configured)
 {
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
     unsigned count = configured != 0 ? configured : cores > 0 ? (unsigned)cores : 1;
-    return count < KMS_POOL_WORKERS_MAX ? count : KMS_POOL_WORKERS_MAX;
+    return count < KMS_POOL_WORKERS_MAX ? count : KMS_POOL_WORKERS_MAX - 1; /* one place is for RSA keys */
 }
 
 static void fill(uint32_t *value, uint32_t standard)
@@ -37,6 +37,7 @@ static bool copy_options(kms_hsm *hsm, const struct kms_hsm_options *options)
     fill(&hsm->options.start_timeout_ms, START_TIMEOUT_MS);
     fill(&hsm->options.cached_keys, CACHED_KEYS);
     hsm->worker_count = hsm->init ? 1 : workers_wanted(options->workers);
+    hsm->place_count = hsm->init ? 1 : hsm->worker_count + 1;
     hsm->lane_count = options->lanes;
     hsm->worker_path = strdup(options->worker_path);
     hsm->uri = strdup(options->uri);
@@ -47,12 +48,13 @@ static bool copy_options(kms_hsm *hsm, const struct kms_hsm_options *options)
 
 static bool make_workers(kms_hsm *hsm)
 {
-    hsm->workers = calloc(hsm->worker_count, sizeof *hsm->workers);
-    for (unsigned i = 0; hsm->workers != NULL && i < hsm->worker_count; i++) {
+    hsm->workers = calloc(hsm->place_count, sizeof *hsm->workers);
+    for (unsigned i = 0; hsm->workers != NULL && i < hsm->place_count; i++) {
         struct kms_pool_worker *w = &hsm->workers[i];
         pthread_mutex_init(&w->lock, NULL);
         w->fd = -1;
         w->backoff_ms = BACKOFF_FIRST_MS;
+        if (i >= hsm->worker_count) w->restart_at_us = UINT64_MAX;
         for (unsigned s = 0; s < KMS_POOL_SLOTS; s++) w->slots[s].next_free = (uint16_t)(s + 1);
     }
     return hsm->workers != NULL;
@@ -103,7 +105,7 @@ static kms_err make_pool(kms_spawner *spawner, const struct kms_hsm_options *opt
 void kms_hsm_close(kms_hsm *hsm)
 {
     if (hsm == NULL) return;
-    for (unsigned i = 0; hsm->workers != NULL && i < hsm->worker_count; i++) {
+    for (unsigned i = 0; hsm->workers != NULL && i < hsm->place_count; i++) {
         struct kms_pool_worker *w = &hsm->workers[i];
         if (w->fd >= 0) {
             kms_spawner_kill(hsm->spawner, w->spawn_id);

@@ -34,6 +34,9 @@ void kms_list_put_front(struct kms_job_list *list, struct kms_hsm_job *job);
 struct kms_hsm_job *kms_list_take(struct kms_job_list *list); /* NULL: empty */
 void kms_list_move(struct kms_job_list *to, struct kms_job_list *from);
 
+/* Jobs wait apart by size; those that take seconds have a worker of their own, the last one. */
+enum { KMS_QUEUE_SMALL, KMS_QUEUE_LARGE, KMS_QUEUE_RSA, KMS_POOL_QUEUES };
+
 enum kms_worker_state { KMS_WORKER_DOWN, KMS_WORKER_STARTING, KMS_WORKER_HEALTHY };
 
 struct kms_pool_worker {
@@ -52,14 +55,14 @@ struct kms_pool_worker {
     uint64_t sequence;         /* makes job ids unique: sequence << 16 | slot */
     uint64_t last_progress_us; /* last result, or first job after none */
     uint64_t since_us;         /* start asked for, or healthy since */
-    uint64_t restart_at_us;
+    uint64_t restart_at_us;    /* UINT64_MAX: nobody asked for it yet */
     uint32_t backoff_ms;
     bool stale; /* something was broadcast while it started: it starts again */
 };
 
 struct kms_pool_lane {
-    struct kms_job_list jobs[2]; /* small, large */
-    uint8_t *frame;              /* KMS_HSM_FRAME_BYTES of locked memory */
+    struct kms_job_list jobs[KMS_POOL_QUEUES];
+    uint8_t *frame; /* KMS_HSM_FRAME_BYTES of locked memory */
 };
 
 struct kms_hsm {
@@ -70,20 +73,21 @@ struct kms_hsm {
     bool opening;                                      /* only the first worker, and no second try */
     bool proved;                                       /* a worker said that all is well */
     unsigned worker_count, lane_count;
-    struct kms_pool_worker *workers;
-    struct kms_pool_lane *lanes; /* lane_count, then one of kms_hsm_call, one of the polling thread */
+    unsigned place_count;            /* worker_count and the worker that makes RSA keys */
+    struct kms_pool_worker *workers; /* place_count */
+    struct kms_pool_lane *lanes;     /* lane_count, then one of kms_hsm_call, one of the polling thread */
     pthread_mutex_t call_lock;
 
     pthread_mutex_t lock;
-    struct kms_job_list waiting[2]; /* small, large */
-    struct kms_job_list finished;   /* done to be called by the polling thread */
+    struct kms_job_list waiting[KMS_POOL_QUEUES];
+    struct kms_job_list finished; /* done to be called by the polling thread */
     struct kms_hsm_status status;
     struct kms_quarantine {
         uint8_t op;
         struct kms_id key_id;
         uint64_t until_us;
     } quarantined[KMS_POOL_QUARANTINED];
-    _Atomic unsigned quarantine_count, waiting_count[2];
+    _Atomic unsigned quarantine_count, waiting_count[KMS_POOL_QUEUES];
 
     pthread_mutex_t forgotten_lock;
     struct kms_forgotten {
@@ -102,7 +106,8 @@ struct kms_hsm {
 };
 
 /* pool_lane.c */
-struct kms_job_list *kms_pool_list_for(struct kms_job_list lists[2], const struct kms_hsm_job *job);
+struct kms_job_list *kms_pool_list_for(struct kms_job_list lists[KMS_POOL_QUEUES],
+                                       const struct kms_hsm_job *job);
 enum { KMS_LANE_CALL = 0, KMS_LANE_POLL = 1 };                            /* behind lane_count */
 void kms_pool_finish(kms_hsm *hsm, struct kms_hsm_job *job, kms_err err); /* done follows at the next poll */
 /* Gives waiting jobs to workers that have credit; fails those past their deadline, or all when down.

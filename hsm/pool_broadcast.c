@@ -43,16 +43,16 @@ static bool tell(kms_hsm *hsm, struct kms_pool_worker *w, struct kms_hsm_job *jo
 
 kms_err kms_pool_broadcast(kms_hsm *hsm, const struct kms_hsm_job *pattern)
 {
-    struct round round = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, hsm->worker_count};
+    struct round round = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, hsm->place_count};
     size_t cap = kms_hsm_output_bound(pattern);
-    struct kms_hsm_job *jobs = calloc(hsm->worker_count, sizeof *jobs);
-    uint8_t *outputs = calloc(hsm->worker_count, cap > 0 ? cap : 1);
+    struct kms_hsm_job *jobs = calloc(hsm->place_count, sizeof *jobs);
+    uint8_t *outputs = calloc(hsm->place_count, cap > 0 ? cap : 1);
     if (jobs == NULL || outputs == NULL) {
         free(jobs);
         free(outputs);
         return KMS_FAIL(NO_MEMORY);
     }
-    for (unsigned i = 0; i < hsm->worker_count; i++) {
+    for (unsigned i = 0; i < hsm->place_count; i++) {
         jobs[i] = *pattern;
         jobs[i].output = outputs + i * cap;
         jobs[i].output_cap = cap;

@@ -59,9 +59,11 @@ static bool small(const struct kms_hsm_job *job)
     return job->pool.frame_len <= KMS_POOL_SMALL_BYTES;
 }
 
-struct kms_job_list *kms_pool_list_for(struct kms_job_list lists[2], const struct kms_hsm_job *job)
+struct kms_job_list *kms_pool_list_for(struct kms_job_list lists[KMS_POOL_QUEUES],
+                                       const struct kms_hsm_job *job)
 {
-    return &lists[small(job) ? 0 : 1];
+    if (kms_job_makes_rsa(job)) return &lists[KMS_QUEUE_RSA];
+    return &lists[small(job) ? KMS_QUEUE_SMALL : KMS_QUEUE_LARGE];
 }
 
 /* Under the worker's lock, like everything down to give_to. Small and large jobs have a share of their
@@ -143,13 +145,15 @@ bool kms_pool_give(kms_hsm *hsm, struct kms_pool_worker *w, struct kms_hsm_job *
     return give_to(hsm, w, &one, 1, hsm->lanes[hsm->lane_count + KMS_LANE_CALL].frame);
 }
 
-static struct kms_pool_worker *least_busy(kms_hsm *hsm, uint64_t refused, unsigned *ret_index,
+/* Of those that do jobs of this kind. */
+static struct kms_pool_worker *least_busy(kms_hsm *hsm, bool rsa, uint64_t refused, unsigned *ret_index,
                                           size_t *ret_healthy)
 {
+    const unsigned first = rsa ? hsm->worker_count : 0, end = rsa ? hsm->place_count : hsm->worker_count;
     struct kms_pool_worker *best = NULL;
     uint32_t best_bytes = UINT32_MAX;
     *ret_healthy = 0;
-    for (unsigned i = 0; i < hsm->worker_count; i++) {
+    for (unsigned i = first; i < end; i++) {
         struct kms_pool_worker *w = &hsm->workers[i];
         if (atomic_load_explicit(&w->state, memory_order_relaxed) != KMS_WORKER_HEALTHY) continue;
         ++*ret_healthy;
@@ -178,8 +182,9 @@ static void send_list(kms_hsm *hsm, struct kms_job_list *jobs, uint8_t *frame)
     uint64_t refused = 0;
     unsigned i;
     size_t healthy, share = 0;
+    const bool rsa = jobs->head != NULL && kms_job_makes_rsa(jobs->head); /* a list is of one kind */
     while (jobs->head != NULL) {
-        struct kms_pool_worker *w = least_busy(hsm, refused, &i, &healthy);
+        struct kms_pool_worker *w = least_busy(hsm, rsa, refused, &i, &healthy);
         if (w == NULL) return;
         if (share == 0) share = share_of(jobs, healthy);
         pthread_mutex_lock(&w->lock);
@@ -197,17 +202,16 @@ static kms_err refusal(kms_hsm *hsm, const struct kms_hsm_job *job)
 
 void kms_hsm_submit(kms_hsm *hsm, unsigned lane, struct kms_hsm_job *job)
 {
-    uint32_t wait_ms =
-        job->op == KMS_HSM_NEW_KEY ? hsm->options.keygen_deadline_ms : hsm->options.deadline_ms;
     job->err = KMS_OK;
     job->output_len = 0;
     job->pool.deaths = job->pool.moves = 0;
     job->pool.broadcast = false;
-    job->pool.deadline_us = job->deadline_us != 0 ? job->deadline_us : kms_monotonic_us() + wait_ms * 1000ULL;
     if (!kms_job_valid(job)) {
         kms_pool_finish(hsm, job, KMS_FAIL(INVALID_ARGUMENT));
         return;
     }
+    uint32_t wait_ms = kms_job_makes_key(job) ? hsm->options.keygen_deadline_ms : hsm->options.deadline_ms;
+    job->pool.deadline_us = job->deadline_us != 0 ? job->deadline_us : kms_monotonic_us() + wait_ms * 1000ULL;
     kms_err refused = refusal(hsm, job);
     if (kms_failed(refused)) {
         kms_pool_finish(hsm, job, refused);
@@ -238,7 +242,7 @@ static void wait_in_line(kms_hsm *hsm, unsigned size, struct kms_job_list *jobs)
 void kms_hsm_flush(kms_hsm *hsm, unsigned lane)
 {
     struct kms_pool_lane *l = &hsm->lanes[lane];
-    for (unsigned size = 0; size < 2; size++) {
+    for (unsigned size = 0; size < KMS_POOL_QUEUES; size++) {
         struct kms_job_list *jobs = &l->jobs[size];
         if (jobs->head == NULL) continue;
         if (atomic_load_explicit(&hsm->down, memory_order_relaxed))
@@ -266,15 +270,23 @@ static void sift(kms_hsm *hsm, struct kms_job_list *jobs)
     *jobs = kept;
 }
 
+/* Started at the first need: most services never make such keys, and a process costs locked memory. */
+static void want_rsa_worker(kms_hsm *hsm)
+{
+    struct kms_pool_worker *w = &hsm->workers[hsm->worker_count];
+    if (w->restart_at_us == UINT64_MAX) w->restart_at_us = 0;
+}
+
 void kms_pool_drain(kms_hsm *hsm)
 {
-    for (unsigned size = 0; size < 2; size++) {
+    for (unsigned size = 0; size < KMS_POOL_QUEUES; size++) {
         struct kms_job_list jobs = {0};
         if (atomic_load(&hsm->waiting_count[size]) == 0) continue;
         pthread_mutex_lock(&hsm->lock);
         kms_list_move(&jobs, &hsm->waiting[size]);
         pthread_mutex_unlock(&hsm->lock);
         sift(hsm, &jobs);
+        if (size == KMS_QUEUE_RSA && jobs.head != NULL) want_rsa_worker(hsm);
         send_list(hsm, &jobs, hsm->lanes[hsm->lane_count + KMS_LANE_POLL].frame);
         pthread_mutex_lock(&hsm->lock);
         kms_list_move(&jobs, &hsm->waiting[size]); /* who came meanwhile stands behind */

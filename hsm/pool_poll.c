@@ -26,7 +26,7 @@ int kms_hsm_poll_timeout_ms(kms_hsm *hsm)
 {
     uint64_t now = kms_monotonic_us(), at = now + hsm->options.deadline_ms * 500ULL, restart = UINT64_MAX;
     bool starting = hsm->opening || hsm->spawner_gone; /* then no other start is due */
-    for (unsigned i = 0; i < hsm->worker_count; i++) {
+    for (unsigned i = 0; i < hsm->place_count; i++) {
         struct kms_pool_worker *w = &hsm->workers[i];
         if (w->state == KMS_WORKER_DOWN) restart = earlier(restart, w->restart_at_us);
         starting |= w->state == KMS_WORKER_STARTING;
@@ -133,7 +133,7 @@ static void take_events(kms_hsm *hsm)
     int count = epoll_wait(hsm->epoll, events, EVENTS, 0);
     for (int i = 0; i < count; i++) {
         uint32_t index = events[i].data.u32;
-        if (index < hsm->worker_count) {
+        if (index < hsm->place_count) {
             read_worker(hsm, &hsm->workers[index]);
         } else if (index == KMS_EVENT_WAKE) {
             eventfd_t ignored;

@@ -162,7 +162,7 @@ void kms_pool_hello(kms_hsm *hsm, struct kms_pool_worker *w, const struct kms_re
     hsm->status = hello.status;
     pthread_mutex_unlock(&hsm->lock);
     set_state(hsm, w, KMS_WORKER_HEALTHY);
-    hsm->down = false;
+    if (w < hsm->workers + hsm->worker_count) hsm->down = false;
     hsm->proved = true;
 }
 
@@ -251,7 +251,7 @@ static uint64_t patience_us(const kms_hsm *hsm, const struct kms_pool_worker *w)
 {
     uint64_t id = atomic_load_explicit(&w->page->current, memory_order_relaxed);
     const struct kms_hsm_job *job = w->slots[(id & 0xffff) % KMS_POOL_SLOTS].job;
-    bool keygen = job != NULL && job->pool.id == id && job->op == KMS_HSM_NEW_KEY;
+    bool keygen = job != NULL && job->pool.id == id && kms_job_makes_key(job);
     return (keygen ? hsm->options.keygen_deadline_ms : hsm->options.deadline_ms) * 1000ULL;
 }
 
@@ -283,7 +283,7 @@ static void restart_one(kms_hsm *hsm, uint64_t now)
         hsm->down = kms_pool_healthy(hsm) == 0;
         return;
     }
-    for (unsigned i = 0; i < hsm->worker_count; i++) {
+    for (unsigned i = 0; i < hsm->place_count; i++) {
         struct kms_pool_worker *w = &hsm->workers[i];
         if (w->state == KMS_WORKER_STARTING) return;
         if (w->state == KMS_WORKER_DOWN && w->restart_at_us <= now &&
@@ -300,6 +300,6 @@ void kms_pool_watch(kms_hsm *hsm)
      * judge nobody. */
     bool away = now - hsm->last_poll_us > hsm->options.deadline_ms * 750ULL;
     hsm->last_poll_us = now;
-    for (unsigned i = 0; i < hsm->worker_count; i++) watch_one(hsm, &hsm->workers[i], now, away);
+    for (unsigned i = 0; i < hsm->place_count; i++) watch_one(hsm, &hsm->workers[i], now, away);
     if (!hsm->opening) restart_one(hsm, now);
 }

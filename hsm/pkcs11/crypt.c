@@ -1,16 +1,6 @@
-/* AES-256-GCM, HMAC-SHA-256, ECDSA P-256 and random bytes, each as one step on the work session. */
-#include <string.h>
-
+/* AES-256-GCM and random bytes, each as one step on the work session. */
 #include "base/secret.h"
 #include "hsm/pkcs11/cryptoki.h"
-
-/* Cryptoki takes pointers to what it only reads without const. */
-static CK_BYTE *unconst(const uint8_t *p)
-{
-    CK_BYTE *q;
-    memcpy(&q, &p, sizeof q);
-    return q;
-}
 
 struct gcm_step {
     const struct kms_gcm *gcm;
@@ -21,10 +11,10 @@ struct gcm_step {
 
 static void gcm_mechanism(const struct kms_gcm *gcm, CK_GCM_PARAMS *params, CK_MECHANISM *mechanism)
 {
-    *params = (CK_GCM_PARAMS){.pIv = unconst(gcm->iv),
+    *params = (CK_GCM_PARAMS){.pIv = kms_unconst(gcm->iv),
                               .ulIvLen = KMS_GCM_IV_BYTES,
                               .ulIvBits = KMS_GCM_IV_BYTES * 8,
-                              .pAAD = unconst(gcm->aad.ptr),
+                              .pAAD = kms_unconst(gcm->aad.ptr),
                               .ulAADLen = gcm->aad.len,
                               .ulTagBits = KMS_GCM_TAG_BYTES * 8};
     *mechanism = (CK_MECHANISM){CKM_AES_GCM, params, sizeof *params};
@@ -39,7 +29,7 @@ static CK_RV encrypt_step(CK_FUNCTION_LIST *fn, CK_SESSION_HANDLE session, void 
     CK_RV rv = fn->C_EncryptInit(session, &mechanism, s->gcm->key);
     if (rv != CKR_OK) return rv;
     s->len = s->cap;
-    return fn->C_Encrypt(session, unconst(s->gcm->input.ptr), s->gcm->input.len, s->out, &s->len);
+    return fn->C_Encrypt(session, kms_unconst(s->gcm->input.ptr), s->gcm->input.len, s->out, &s->len);
 }
 
 static CK_RV decrypt_step(CK_FUNCTION_LIST *fn, CK_SESSION_HANDLE session, void *arg)
@@ -52,7 +42,7 @@ static CK_RV decrypt_step(CK_FUNCTION_LIST *fn, CK_SESSION_HANDLE session, void 
     s->started = rv == CKR_OK;
     if (rv != CKR_OK) return rv;
     s->len = s->cap;
-    return fn->C_Decrypt(session, unconst(s->gcm->input.ptr), s->gcm->input.len, s->out, &s->len);
+    return fn->C_Decrypt(session, kms_unconst(s->gcm->input.ptr), s->gcm->input.len, s->out, &s->len);
 }
 
 kms_err kms_token_encrypt(kms_token *token, const struct kms_gcm *gcm, uint8_t *out, size_t cap,
@@ -101,45 +91,6 @@ kms_err kms_token_self_test(kms_token *token)
     err = kms_ckr_note(token, "self-test C_Decrypt", kms_session_run(token, decrypt_step, &s));
     bool same = !kms_failed(err) && s.len == sizeof block && kms_bytes_same(opened, block, sizeof block);
     return same ? KMS_OK : KMS_FAIL(HSM_UNAVAILABLE);
-}
-
-struct sign_step {
-    CK_MECHANISM_TYPE mechanism;
-    CK_OBJECT_HANDLE key;
-    struct kms_bytes message;
-    CK_BYTE *out;
-    CK_ULONG cap, len;
-};
-
-static CK_RV sign_step(CK_FUNCTION_LIST *fn, CK_SESSION_HANDLE session, void *arg)
-{
-    struct sign_step *s = arg;
-    CK_MECHANISM mechanism = {s->mechanism, NULL, 0};
-    CK_RV rv = fn->C_SignInit(session, &mechanism, s->key);
-    if (rv != CKR_OK) return rv;
-    s->len = s->cap;
-    return fn->C_Sign(session, unconst(s->message.ptr), s->message.len, s->out, &s->len);
-}
-
-static kms_err sign(kms_token *token, struct sign_step *s)
-{
-    KMS_TRY(kms_ckr_note(token, "C_Sign", kms_session_run(token, sign_step, s)));
-    return s->len == s->cap ? KMS_OK : KMS_FAIL(HSM_UNAVAILABLE);
-}
-
-kms_err kms_token_hmac(kms_token *token, kms_object key, struct kms_bytes message, uint8_t ret_mac[32])
-{
-    struct sign_step s = {
-        .mechanism = CKM_SHA256_HMAC, .key = key, .message = message, .out = ret_mac, .cap = 32};
-    return sign(token, &s);
-}
-
-kms_err kms_token_sign_p256(kms_token *token, kms_object key, const uint8_t digest[32],
-                            uint8_t ret_signature[64])
-{
-    struct sign_step s = {
-        .mechanism = CKM_ECDSA, .key = key, .message = {digest, 32}, .out = ret_signature, .cap = 64};
-    return sign(token, &s);
 }
 
 struct random_step {

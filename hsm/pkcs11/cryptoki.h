@@ -3,6 +3,7 @@
 #define KMS_HSM_PKCS11_CRYPTOKI_H
 
 #include <p11-kit/pkcs11.h>
+#include <string.h>
 
 #include "hsm/pkcs11/token.h"
 #include "hsm/pkcs11/uri.h"
@@ -10,6 +11,14 @@
 /* PKCS#11 2.40; p11-kit's header names CKM_AES_KEY_WRAP_PAD too, spelled here once with its number in
  * view. */
 enum { KMS_CKM_AES_KEY_WRAP_PAD = 0x210A };
+
+/* Cryptoki takes pointers to what it only reads without const. */
+static inline CK_BYTE *kms_unconst(const uint8_t *p)
+{
+    CK_BYTE *q;
+    memcpy(&q, &p, sizeof q);
+    return q;
+}
 
 struct kms_token {
     CK_FUNCTION_LIST *fn;
@@ -44,7 +53,8 @@ CK_RV kms_session_open(kms_token *token, CK_SESSION_HANDLE *ret_session);
 typedef CK_RV (*kms_session_step)(CK_FUNCTION_LIST *fn, CK_SESSION_HANDLE session, void *arg);
 /* Runs step on the work session; after an error that bad data does not explain, once more on a fresh one. */
 CK_RV kms_session_run(kms_token *token, kms_session_step step, void *arg);
-/* object.c: the attributes of a key to generate or unwrap; room for KMS_SHAPE_ATTRIBUTES. */
+/* object.c: the attributes of a secret or private key to generate or unwrap; room for
+ * KMS_SHAPE_ATTRIBUTES. */
 enum { KMS_SHAPE_ATTRIBUTES = 20 };
 CK_ULONG kms_shape_template(const struct kms_key_shape *shape, bool generate, CK_ATTRIBUTE *attributes);
 

@@ -5,8 +5,8 @@
 
 static CK_BBOOL yes = CK_TRUE, no = CK_FALSE;
 static CK_OBJECT_CLASS secret_key = CKO_SECRET_KEY, private_key = CKO_PRIVATE_KEY;
-static CK_KEY_TYPE aes = CKK_AES, generic = CKK_GENERIC_SECRET;
-static CK_ULONG key_bytes = 32;
+static CK_KEY_TYPE aes = CKK_AES, generic = CKK_GENERIC_SECRET, rsa = CKK_RSA, ec = CKK_EC;
+static CK_ULONG secret_bytes[] = {32, 48, 64};
 /* Enforced by the token at C_UnwrapKey: what root-wrap wraps comes out sensitive or not at all. */
 static CK_ATTRIBUTE unwrap_template[] = {{CKA_SENSITIVE, &yes, sizeof yes}};
 
@@ -15,39 +15,71 @@ static void add(CK_ATTRIBUTE *attributes, CK_ULONG *count, CK_ATTRIBUTE_TYPE typ
     attributes[(*count)++] = (CK_ATTRIBUTE){type, value, len};
 }
 
-CK_ULONG kms_shape_template(const struct kms_key_shape *shape, bool generate, CK_ATTRIBUTE *attributes)
+struct flag {
+    CK_ATTRIBUTE_TYPE type;
+    bool value;
+};
+
+static void add_flags(CK_ATTRIBUTE *attributes, CK_ULONG *count, const struct flag *flags, size_t flag_count)
+{
+    for (size_t i = 0; i < flag_count; i++)
+        add(attributes, count, flags[i].type, flags[i].value ? &yes : &no, sizeof yes);
+}
+
+static void add_label(CK_ATTRIBUTE *attributes, CK_ULONG *count, const char *label)
+{
+    if (label != NULL) add(attributes, count, CKA_LABEL, kms_unconst((const uint8_t *)label), strlen(label));
+}
+
+static CK_ULONG secret_template(const struct kms_key_shape *shape, bool generate, CK_ATTRIBUTE *attributes)
 {
     CK_ULONG n = 0;
-    const bool mac = shape->use == KMS_USE_MAC;
-    const struct {
-        CK_ATTRIBUTE_TYPE type;
-        bool value;
-    } flags[] = {
-        {CKA_TOKEN, shape->label != NULL},
-        {CKA_PRIVATE, true},
-        {CKA_SENSITIVE, !shape->readable},
-        {CKA_EXTRACTABLE, shape->extractable},
-        {CKA_ENCRYPT, shape->use == KMS_USE_CIPHER},
-        {CKA_DECRYPT, shape->use == KMS_USE_CIPHER},
-        {CKA_WRAP, shape->use == KMS_USE_WRAP},
-        {CKA_UNWRAP, shape->use == KMS_USE_WRAP},
-        {CKA_SIGN, mac},
-        {CKA_VERIFY, mac},
-        {CKA_DERIVE, false},
-    };
+    const bool mac = shape->use == KMS_USE_MAC, cipher = shape->use == KMS_USE_CIPHER,
+               wrap = shape->use == KMS_USE_WRAP;
+    const struct flag flags[] = {{CKA_TOKEN, shape->label != NULL},
+                                 {CKA_PRIVATE, true},
+                                 {CKA_SENSITIVE, !shape->readable},
+                                 {CKA_EXTRACTABLE, shape->extractable},
+                                 {CKA_ENCRYPT, cipher},
+                                 {CKA_DECRYPT, cipher},
+                                 {CKA_WRAP, wrap},
+                                 {CKA_UNWRAP, wrap},
+                                 {CKA_SIGN, mac},
+                                 {CKA_VERIFY, mac},
+                                 {CKA_DERIVE, false}};
+    CK_ULONG *bytes = &secret_bytes[shape->bits == 512 ? 2 : shape->bits == 384 ? 1 : 0];
     add(attributes, &n, CKA_CLASS, &secret_key, sizeof secret_key);
     add(attributes, &n, CKA_KEY_TYPE, mac ? &generic : &aes, sizeof aes);
-    for (size_t i = 0; i < sizeof flags / sizeof flags[0]; i++)
-        add(attributes, &n, flags[i].type, flags[i].value ? &yes : &no, sizeof yes);
-    if (generate) add(attributes, &n, CKA_VALUE_LEN, &key_bytes, sizeof key_bytes);
-    if (shape->use == KMS_USE_WRAP)
-        add(attributes, &n, CKA_UNWRAP_TEMPLATE, unwrap_template, sizeof unwrap_template);
-    if (shape->label != NULL) {
-        CK_ATTRIBUTE label = {CKA_LABEL, NULL, strlen(shape->label)};
-        memcpy(&label.pValue, &shape->label, sizeof label.pValue); /* Cryptoki knows no const */
-        attributes[n++] = label;
-    }
+    add_flags(attributes, &n, flags, sizeof flags / sizeof flags[0]);
+    if (generate) add(attributes, &n, CKA_VALUE_LEN, bytes, sizeof *bytes);
+    if (wrap) add(attributes, &n, CKA_UNWRAP_TEMPLATE, unwrap_template, sizeof unwrap_template);
+    add_label(attributes, &n, shape->label);
     return n;
+}
+
+static CK_ULONG private_template(const struct kms_key_shape *shape, CK_ATTRIBUTE *attributes)
+{
+    CK_ULONG n = 0;
+    const bool decrypts = shape->use == KMS_USE_RSA_DECRYPT;
+    const struct flag flags[] = {{CKA_TOKEN, shape->label != NULL},
+                                 {CKA_PRIVATE, true},
+                                 {CKA_SENSITIVE, !shape->readable},
+                                 {CKA_EXTRACTABLE, shape->extractable},
+                                 {CKA_SIGN, !decrypts},
+                                 {CKA_DECRYPT, decrypts},
+                                 {CKA_UNWRAP, false},
+                                 {CKA_DERIVE, false}};
+    add(attributes, &n, CKA_CLASS, &private_key, sizeof private_key);
+    add(attributes, &n, CKA_KEY_TYPE, shape->use == KMS_USE_EC_SIGN ? &ec : &rsa, sizeof rsa);
+    add_flags(attributes, &n, flags, sizeof flags / sizeof flags[0]);
+    add_label(attributes, &n, shape->label);
+    return n;
+}
+
+CK_ULONG kms_shape_template(const struct kms_key_shape *shape, bool generate, CK_ATTRIBUTE *attributes)
+{
+    return shape->use < KMS_USE_RSA_SIGN ? secret_template(shape, generate, attributes)
+                                         : private_template(shape, attributes);
 }
 
 struct find_step {

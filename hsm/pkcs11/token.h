@@ -38,19 +38,33 @@ KMS_MUST_USE kms_err kms_token_self_test(kms_token *token);
 enum kms_key_use {
     KMS_USE_CIPHER, /* AES-256: ENCRYPT, DECRYPT */
     KMS_USE_WRAP,   /* AES-256: WRAP, UNWRAP, with CKA_UNWRAP_TEMPLATE {CKA_SENSITIVE = TRUE} */
-    KMS_USE_MAC,    /* generic secret, 32 bytes: SIGN, VERIFY */
+    KMS_USE_MAC,    /* generic secret: SIGN, VERIFY */
+    /* The private half of a key pair, and no more than this of it. */
+    KMS_USE_RSA_SIGN,    /* SIGN */
+    KMS_USE_RSA_DECRYPT, /* DECRYPT */
+    KMS_USE_EC_SIGN,     /* SIGN */
 };
 struct kms_key_shape {
     const char *label; /* a token object of that label; NULL: a session object */
     enum kms_key_use use;
+    uint16_t bits;    /* of a secret (0: 256), a modulus or a NIST curve; looked at when a key is made */
     bool extractable; /* may be wrapped */
     bool readable;    /* CKA_SENSITIVE = FALSE: only probes ask for it */
 };
 
 KMS_MUST_USE kms_err kms_token_generate(kms_token *token, const struct kms_key_shape *shape,
                                         kms_object *ret_key);
-KMS_MUST_USE kms_err kms_token_generate_p256(kms_token *token, const char *label, kms_object *ret_public,
-                                             kms_object *ret_private);
+/* RSA (public exponent 65537) or EC on P-256, P-384, P-521. The caller destroys both halves. */
+KMS_MUST_USE kms_err kms_token_generate_pair(kms_token *token, const struct kms_key_shape *shape,
+                                             kms_object *ret_public, kms_object *ret_private);
+/* A public half as numbers, big-endian. */
+struct kms_public_parts {
+    uint8_t modulus[512], exponent[8]; /* RSA */
+    uint8_t point[1 + 2 * 66];         /* EC: 0x04, x, y (SEC 1, 2.3.3) */
+    size_t modulus_len, exponent_len, point_len;
+};
+KMS_MUST_USE kms_err kms_token_public_parts(kms_token *token, kms_object public_key, enum kms_key_use use,
+                                            struct kms_public_parts *ret_parts);
 /* The private or secret key with that label; 0 when there is none. CORRUPT: there are several. */
 KMS_MUST_USE kms_err kms_token_find(kms_token *token, const char *label, kms_object *ret_key);
 void kms_token_destroy(kms_token *token, kms_object key); /* 0 is a no-op */
@@ -83,10 +97,25 @@ KMS_MUST_USE kms_err kms_token_encrypt(kms_token *token, const struct kms_gcm *g
 /* INVALID_CIPHERTEXT: does not authenticate, and the token is well. */
 KMS_MUST_USE kms_err kms_token_decrypt(kms_token *token, const struct kms_gcm *gcm, uint8_t *out, size_t cap,
                                        size_t *ret_len);
-KMS_MUST_USE kms_err kms_token_hmac(kms_token *token, kms_object key, struct kms_bytes message,
-                                    uint8_t ret_mac[32]);
-KMS_MUST_USE kms_err kms_token_sign_p256(kms_token *token, kms_object key, const uint8_t digest[32],
-                                         uint8_t ret_signature[64]);
+/* HMAC with SHA-256, SHA-384 or SHA-512 (bits); bits / 8 bytes into ret_mac. */
+KMS_MUST_USE kms_err kms_token_hmac(kms_token *token, kms_object key, unsigned bits, struct kms_bytes message,
+                                    uint8_t *ret_mac);
+struct kms_signing {
+    kms_object key;
+    enum {
+        KMS_SIGNING_ECDSA,     /* a digest -> r, s, each as long as the curve's order */
+        KMS_SIGNING_RSA_PKCS1, /* a DigestInfo (RFC 8017, 9.2) -> as long as the modulus */
+        KMS_SIGNING_RSA_PSS,   /* a digest; MGF1 of the same hash, salt as long as it -> the same */
+    } how;
+    unsigned hash; /* bits of the digest */
+    struct kms_bytes input;
+};
+/* out has cap bytes, the exact length of the signature. */
+KMS_MUST_USE kms_err kms_token_sign(kms_token *token, const struct kms_signing *signing, uint8_t *out,
+                                    size_t cap);
+/* The bare RSA private operation (CKM_RSA_X_509) on a number below the modulus; out has input.len bytes. */
+KMS_MUST_USE kms_err kms_token_rsa_private(kms_token *token, kms_object key, struct kms_bytes input,
+                                           uint8_t *out);
 KMS_MUST_USE kms_err kms_token_random(kms_token *token, void *data, size_t len);
 
 /* Can the token do it? Tried, not asked: C_GetMechanismInfo lists what does not work. */

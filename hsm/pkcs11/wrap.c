@@ -33,11 +33,8 @@ kms_err kms_token_unwrap(kms_token *token, kms_object wrapping, struct kms_bytes
     CK_ULONG count = kms_shape_template(shape, false, attributes);
     CK_MECHANISM mechanism = {KMS_CKM_AES_KEY_WRAP_PAD, NULL, 0};
     CK_OBJECT_HANDLE key;
-    uint8_t copy[256]; /* Cryptoki's argument is not const */
-    if (blob.len > sizeof copy) return KMS_FAIL(CORRUPT);
-    kms_copy(copy, blob.ptr, blob.len);
-    CK_RV rv =
-        token->fn->C_UnwrapKey(token->pinned, &mechanism, wrapping, copy, blob.len, attributes, count, &key);
+    CK_RV rv = token->fn->C_UnwrapKey(token->pinned, &mechanism, wrapping, kms_unconst(blob.ptr), blob.len,
+                                      attributes, count, &key);
     KMS_TRY(kms_ckr_note(token, "C_UnwrapKey", rv));
     *ret_key = key;
     return KMS_OK;

@@ -1,7 +1,6 @@
 /* Opened keys: a fixed table, found by the binding, the least recently used one closed when it is full. */
 #include "base/secret.h"
 #include "hsm/worker/worker.h"
-#include "hsm/wrapped.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -12,7 +11,7 @@ struct entry {
     uint8_t binding[KMS_BINDING_BYTES];
     struct kms_key_ref ref;
     uint32_t root_id;
-    kms_buf blob; /* compared too, so that damage is refused whether the key is open already or not */
+    kms_buf blob, public_key; /* compared too: damage is refused whether the key is open already or not */
     struct kms_open_key key;
     uint32_t chain;        /* next with the same hash */
     uint32_t older, newer; /* in order of use */
@@ -24,7 +23,7 @@ struct kms_keyring {
     struct entry *entries;
     uint32_t *heads;                                         /* as many as entries, a power of two */
     uint32_t cap, used, free, oldest, newest, closings_left; /* free: linked by chain */
-    uint8_t *secret;                                         /* 64 bytes of locked memory */
+    uint8_t *secret;                                         /* KMS_MATERIAL_BYTES of locked memory */
     uint8_t *message;                                        /* KMS_BINDING_MESSAGE_BYTES */
 };
 
@@ -45,7 +44,7 @@ kms_err kms_keyring_new(kms_token *token, struct kms_roots *roots, const struct 
                        .newest = NONE};
     k->entries = calloc(size, sizeof *k->entries);
     k->heads = malloc(size * sizeof *k->heads);
-    k->secret = kms_locked_alloc(64);
+    k->secret = kms_locked_alloc(KMS_MATERIAL_BYTES);
     k->message = malloc(KMS_BINDING_MESSAGE_BYTES);
     if (k->entries == NULL || k->heads == NULL || k->secret == NULL || k->message == NULL) {
         kms_keyring_free(k);
@@ -70,14 +69,14 @@ bool kms_keyring_worn(const kms_keyring *keyring)
 static void close_key(kms_keyring *k, struct kms_open_key *key)
 {
     close_object(k, key->object);
-    kms_digest_free(key->backing);
-    *key = (struct kms_open_key){0};
+    kms_material_close(key);
 }
 
 static void close_entry(kms_keyring *k, struct entry *e)
 {
     close_key(k, &e->key);
     kms_buf_free(&e->blob);
+    kms_buf_free(&e->public_key);
 }
 
 void kms_keyring_free(kms_keyring *keyring)
@@ -87,7 +86,7 @@ void kms_keyring_free(kms_keyring *keyring)
     free(keyring->entries);
     free(keyring->heads);
     free(keyring->message);
-    kms_locked_free(keyring->secret, 64);
+    kms_locked_free(keyring->secret, KMS_MATERIAL_BYTES);
     free(keyring);
 }
 
@@ -167,36 +166,7 @@ static kms_err binding_of(kms_keyring *k, const struct kms_root *root, const str
     kms_binding_message(&w, ref, wrapped);
     if (w.overflow) return KMS_FAIL(CORRUPT);
     struct kms_bytes message = {k->message, (size_t)(w.at - k->message)};
-    return kms_token_hmac(k->token, root->bind, message, ret_binding);
-}
-
-static struct kms_bytes ref_aad(const struct kms_key_ref *ref, uint32_t root_id,
-                                uint8_t memory[KMS_REF_BYTES])
-{
-    struct kms_writer w = kms_writer_over(memory, KMS_REF_BYTES);
-    kms_ref_put(&w, ref, root_id);
-    return kms_bytes_of(memory, KMS_REF_BYTES);
-}
-
-static const struct kms_key_shape opened_shape = {
-    .use = KMS_USE_CIPHER}; /* AES-256, encrypt and decrypt, stays inside */
-
-static kms_err open_key(kms_keyring *k, const struct kms_root *root, const struct kms_key_ref *ref,
-                        const struct kms_wrapped *wrapped, struct kms_open_key *ret_key)
-{
-    struct kms_open_key key = {.level = ref->level};
-    if (ref->level == KMS_LEVEL_HSM) {
-        KMS_TRY(kms_token_unwrap(k->token, root->wrap, wrapped->blob, &opened_shape, &key.object));
-    } else {
-        uint8_t memory[KMS_REF_BYTES];
-        struct kms_bytes aad = ref_aad(ref, wrapped->root_id, memory);
-        KMS_TRY(kms_unseal_key(k->token, root->seal, KMS_SEAL_BACKING_KEY, aad, wrapped->blob, k->secret));
-        kms_err err = kms_digest_new_keyed(kms_bytes_of(k->secret, 32), &key.backing);
-        kms_wipe(k->secret, 64);
-        KMS_TRY(err);
-    }
-    *ret_key = key;
-    return KMS_OK;
+    return kms_token_hmac(k->token, root->bind, 256, message, ret_binding);
 }
 
 /* The root of a wrapped key whose binding is right. */
@@ -220,10 +190,12 @@ static kms_err admit(kms_keyring *k, const struct kms_key_ref *ref, const struct
     struct entry fresh = {.ref = *ref, .root_id = wrapped->root_id};
     KMS_TRY(verify(k, ref, wrapped, &root));
     kms_copy(fresh.binding, wrapped->binding, sizeof fresh.binding);
-    KMS_TRY(open_key(k, root, ref, wrapped, &fresh.key));
+    KMS_TRY(kms_material_open(k->token, root, ref, wrapped, k->secret, &fresh.key));
     kms_err err = kms_buf_append(&fresh.blob, wrapped->blob.ptr, wrapped->blob.len);
+    if (!kms_failed(err))
+        err = kms_buf_append(&fresh.public_key, wrapped->public_key.ptr, wrapped->public_key.len);
     if (kms_failed(err)) {
-        close_key(k, &fresh.key);
+        close_entry(k, &fresh);
         return err;
     }
     uint32_t i = take_place(k), *head = head_of(k, fresh.binding);
@@ -245,7 +217,8 @@ kms_err kms_keyring_open(kms_keyring *keyring, const struct kms_hsm_key *key,
     } else {
         const struct entry *e = &keyring->entries[i];
         if (!kms_ref_equal(&e->ref, &key->ref) || e->root_id != wrapped.root_id ||
-            !kms_bytes_equal(kms_buf_view(&e->blob), wrapped.blob))
+            !kms_bytes_equal(kms_buf_view(&e->blob), wrapped.blob) ||
+            !kms_bytes_equal(kms_buf_view(&e->public_key), wrapped.public_key))
             return KMS_FAIL(CORRUPT);
         unlink_use(keyring, i);
     }
@@ -254,98 +227,48 @@ kms_err kms_keyring_open(kms_keyring *keyring, const struct kms_hsm_key *key,
     return KMS_OK;
 }
 
-static kms_err make_hsm_blob(kms_keyring *k, const struct kms_root *root, uint8_t *blob, size_t cap,
-                             size_t *ret_len)
-{
-    const struct kms_key_shape shape = {.use = KMS_USE_CIPHER,
-                                        .extractable = true}; /* for this one wrapping */
-    kms_object key;
-    KMS_TRY(kms_token_generate(k->token, &shape, &key));
-    kms_err err = kms_token_wrap(k->token, root->wrap, key, blob, cap, ret_len);
-    close_object(k, key);
-    return err;
-}
-
-static kms_err make_software_blob(kms_keyring *k, const struct kms_root *root, const struct kms_key_ref *ref,
-                                  uint8_t *blob, size_t *ret_len)
-{
-    uint8_t memory[KMS_REF_BYTES];
-    struct kms_bytes aad = ref_aad(ref, root->id, memory);
-    kms_err err = kms_token_random(k->token, k->secret, 32);
-    if (!kms_failed(err))
-        err = kms_seal_key(k->token, root->seal, KMS_SEAL_BACKING_KEY, aad, k->secret, blob);
-    kms_wipe(k->secret, 64);
-    KMS_TRY(err);
-    *ret_len = KMS_SEALED_KEY_BYTES;
-    return KMS_OK;
-}
-
-/* Binds the blob to the ref and writes the wrapped key. */
+/* Binds the material to the ref and writes the wrapped key. */
 static kms_err bind(kms_keyring *k, const struct kms_root *root, const struct kms_key_ref *ref,
-                    struct kms_bytes blob, uint8_t *wrapped, size_t *ret_len)
+                    struct kms_wrapped *made, uint8_t *wrapped, size_t *ret_len)
 {
-    struct kms_wrapped made = {.root_id = root->id, .blob = blob};
-    KMS_TRY(binding_of(k, root, ref, &made, made.binding));
+    KMS_TRY(binding_of(k, root, ref, made, made->binding));
     struct kms_writer w = kms_writer_over(wrapped, KMS_HSM_WRAPPED_BYTES);
-    kms_wrapped_put(&w, &made);
+    kms_wrapped_put(&w, made);
     if (w.overflow) return KMS_FAIL(INTERNAL);
     *ret_len = (size_t)(w.at - wrapped);
     return KMS_OK;
+}
+
+static void count_closings(kms_keyring *k, unsigned objects)
+{
+    k->closings_left -= objects < k->closings_left ? objects : k->closings_left;
 }
 
 kms_err kms_keyring_make(kms_keyring *keyring, const struct kms_key_ref *ref, uint8_t *wrapped,
                          size_t *ret_len)
 {
     const struct kms_root *root = kms_roots_get(keyring->roots, keyring->roots->newest);
-    uint8_t blob[256];
-    size_t len;
+    uint8_t room[KMS_HSM_WRAPPED_BYTES];
     if (root == NULL) return KMS_FAIL(ROOT_KEYS_MISSING);
-    KMS_TRY(ref->level == KMS_LEVEL_HSM ? make_hsm_blob(keyring, root, blob, sizeof blob, &len)
-                                        : make_software_blob(keyring, root, ref, blob, &len));
-    return bind(keyring, root, ref, kms_bytes_of(blob, len), wrapped, ret_len);
-}
-
-struct move {
-    const struct kms_key_ref *ref;
-    const struct kms_root *from, *to;
-    struct kms_bytes old; /* the blob */
-};
-
-static kms_err move_hsm(kms_keyring *k, const struct move *m, uint8_t *blob, size_t cap, size_t *ret_len)
-{
-    const struct kms_key_shape shape = {.use = KMS_USE_CIPHER, .extractable = true}; /* for this wrapping */
-    kms_object key;
-    KMS_TRY(kms_token_unwrap(k->token, m->from->wrap, m->old, &shape, &key));
-    kms_err err = kms_token_wrap(k->token, m->to->wrap, key, blob, cap, ret_len);
-    close_object(k, key);
-    return err;
-}
-
-static kms_err move_software(kms_keyring *k, const struct move *m, uint8_t *blob, size_t *ret_len)
-{
-    uint8_t memory[KMS_REF_BYTES];
-    struct kms_bytes aad = ref_aad(m->ref, m->from->id, memory);
-    kms_err err = kms_unseal_key(k->token, m->from->seal, KMS_SEAL_BACKING_KEY, aad, m->old, k->secret);
-    aad = ref_aad(m->ref, m->to->id, memory);
-    if (!kms_failed(err))
-        err = kms_seal_key(k->token, m->to->seal, KMS_SEAL_BACKING_KEY, aad, k->secret, blob);
-    kms_wipe(k->secret, 64);
+    struct kms_wrapped made = {.root_id = root->id};
+    kms_err err = kms_material_make(keyring->token, root, ref, keyring->secret, room, &made);
+    count_closings(keyring, kms_material_objects(ref));
     KMS_TRY(err);
-    *ret_len = KMS_SEALED_KEY_BYTES;
-    return KMS_OK;
+    return bind(keyring, root, ref, &made, wrapped, ret_len);
 }
 
 kms_err kms_keyring_rewrap(kms_keyring *keyring, const struct kms_hsm_key *key, uint8_t *wrapped,
                            size_t *ret_len)
 {
     struct kms_wrapped old;
-    uint8_t blob[256];
-    size_t len;
+    uint8_t room[KMS_HSM_WRAPPED_BYTES];
     KMS_TRY(kms_wrapped_get(key->wrapped, &old));
-    struct move m = {.ref = &key->ref, .old = old.blob};
-    KMS_TRY(verify(keyring, &key->ref, &old, &m.from));
-    m.to = kms_roots_get(keyring->roots, keyring->roots->newest); /* after verify, which may look again */
-    KMS_TRY(key->ref.level == KMS_LEVEL_HSM ? move_hsm(keyring, &m, blob, sizeof blob, &len)
-                                            : move_software(keyring, &m, blob, &len));
-    return bind(keyring, m.to, &key->ref, kms_bytes_of(blob, len), wrapped, ret_len);
+    struct kms_material_move move = {.ref = &key->ref, .old = &old};
+    KMS_TRY(verify(keyring, &key->ref, &old, &move.from));
+    move.to = kms_roots_get(keyring->roots, keyring->roots->newest); /* after verify, which may look again */
+    struct kms_wrapped made = {.root_id = move.to->id};
+    kms_err err = kms_material_move(keyring->token, &move, keyring->secret, room, &made);
+    count_closings(keyring, kms_material_objects(&key->ref));
+    KMS_TRY(err);
+    return bind(keyring, move.to, &key->ref, &made, wrapped, ret_len);
 }

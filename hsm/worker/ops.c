@@ -90,9 +90,7 @@ static kms_err data_key_sealed(struct kms_worker *w, struct kms_hsm_job *job)
 
 static kms_err new_key(struct kms_worker *w, struct kms_hsm_job *job)
 {
-    const struct kms_hsm_status *can = &w->hello.status;
-    bool safe = kms_probe_has(can, "aes-key-wrap-pad") && kms_probe_has(can, "unwrap-template");
-    if (job->key.ref.level == KMS_LEVEL_HSM && !safe) return KMS_FAIL(UNSUPPORTED);
+    if (kms_spec_missing(&w->hello.status, &job->key.ref) != NULL) return KMS_FAIL(UNSUPPORTED);
     return kms_keyring_make(w->keyring, &job->key.ref, job->output, &job->output_len);
 }
 
@@ -101,40 +99,92 @@ static kms_err rewrap(struct kms_worker *w, struct kms_hsm_job *job)
     return kms_keyring_rewrap(w->keyring, &job->key, job->output, &job->output_len);
 }
 
-/* The 32 bytes in scratch, sealed under the newest root: u32 root id, then the sealed key. */
+/* Public half, private half, and that sealed, one after the other. */
+static kms_err put_pair(struct kms_worker *w, struct kms_hsm_job *job, struct kms_bytes public_key,
+                        struct kms_bytes private_key, bool plain)
+{
+    size_t sealed;
+    struct kms_writer out =
+        kms_writer_over(job->output, 4 + KMS_HSM_PUBLIC_BYTES + 4 + KMS_HSM_PRIVATE_BYTES);
+    kms_put_blob(&out, public_key);
+    kms_put_blob(&out, plain ? private_key : kms_bytes_of(NULL, 0));
+    if (out.overflow) return KMS_FAIL(INTERNAL);
+    KMS_TRY(seal(w, &job->key, job->aad, private_key, out.at, &sealed));
+    job->output_len = (size_t)(out.at - job->output) + sealed;
+    return KMS_OK;
+}
+
+static kms_err make_pair(struct kms_worker *w, struct kms_hsm_job *job, bool plain)
+{
+    KMS_OWN_PAIR pair = NULL;
+    uint8_t der[KMS_HSM_PUBLIC_BYTES];
+    size_t len, public_len;
+    KMS_TRY(kms_pair_generate(job->pair, &pair));
+    KMS_TRY(kms_pair_public_der(pair, der, &public_len));
+    KMS_TRY(kms_pair_private_der(pair, w->scratch, KMS_HSM_PRIVATE_BYTES, &len));
+    kms_err err = put_pair(w, job, kms_bytes_of(der, public_len), kms_bytes_of(w->scratch, len), plain);
+    kms_wipe(w->scratch, len);
+    return err;
+}
+
+static kms_err data_key_pair(struct kms_worker *w, struct kms_hsm_job *job)
+{
+    return make_pair(w, job, true);
+}
+
+static kms_err data_key_pair_sealed(struct kms_worker *w, struct kms_hsm_job *job)
+{
+    return make_pair(w, job, false);
+}
+
+/* Opened first: what the keystore has is believed only with its binding. */
+static kms_err public_key(struct kms_worker *w, struct kms_hsm_job *job)
+{
+    const struct kms_open_key *key;
+    KMS_TRY(kms_keyring_open(w->keyring, &job->key, &key));
+    return kms_pair_public_der(key->public_key, job->output, &job->output_len);
+}
+
+enum { STORE_KEY_BYTES = 32, SEALED_STORE_KEY_BYTES = STORE_KEY_BYTES + KMS_SEALED_OVERHEAD };
+
+/* What is in scratch, sealed under the newest root: u32 root id, then the sealed key. */
 static kms_err seal_store_key(struct kms_worker *w, struct kms_hsm_job *job)
 {
     const struct kms_root *root = kms_roots_get(&w->roots, w->roots.newest);
+    const struct kms_sealing sealing = {root->seal, KMS_SEAL_STORE_KEY, job->aad};
     struct kms_writer out = kms_writer_over(job->output, 4);
     kms_put_u32(&out, root->id);
-    KMS_TRY(kms_seal_key(w->token, root->seal, KMS_SEAL_STORE_KEY, job->aad, w->scratch, job->output + 4));
-    job->output_len = 4 + KMS_SEALED_KEY_BYTES;
+    KMS_TRY(kms_seal_key(w->token, &sealing, kms_bytes_of(w->scratch, STORE_KEY_BYTES), job->output + 4));
+    job->output_len = 4 + SEALED_STORE_KEY_BYTES;
     return KMS_OK;
 }
 
 static kms_err new_store_key(struct kms_worker *w, struct kms_hsm_job *job)
 {
-    kms_err err = kms_token_random(w->token, w->scratch, 32);
+    kms_err err = kms_token_random(w->token, w->scratch, STORE_KEY_BYTES);
     if (!kms_failed(err)) err = seal_store_key(w, job);
-    kms_wipe(w->scratch, 32);
+    kms_wipe(w->scratch, STORE_KEY_BYTES);
     return err;
 }
 
-/* key is locked memory of 64 bytes, of which 32 are used. */
-static kms_err unseal_store_key(struct kms_worker *w, const struct kms_hsm_job *job, uint8_t key[64])
+/* key is locked memory of SEALED_STORE_KEY_BYTES, of which STORE_KEY_BYTES are used. */
+static kms_err unseal_store_key(struct kms_worker *w, const struct kms_hsm_job *job, uint8_t *key)
 {
+    size_t len;
     struct kms_reader in = kms_reader_over(job->input);
     const struct kms_root *root = kms_roots_seek(w->token, &w->roots, kms_get_u32(&in));
     if (in.short_) return KMS_FAIL(CORRUPT);
     if (root == NULL) return KMS_FAIL(ROOT_KEYS_MISSING);
+    const struct kms_sealing sealing = {root->seal, KMS_SEAL_STORE_KEY, job->aad};
     struct kms_bytes sealed = {in.at, (size_t)(in.end - in.at)};
-    return kms_unseal_key(w->token, root->seal, KMS_SEAL_STORE_KEY, job->aad, sealed, key);
+    if (sealed.len != SEALED_STORE_KEY_BYTES) return KMS_FAIL(CORRUPT);
+    return kms_unseal_key(w->token, &sealing, sealed, key, &len);
 }
 
 static kms_err open_store_key(struct kms_worker *w, struct kms_hsm_job *job)
 {
     KMS_TRY(unseal_store_key(w, job, job->output));
-    job->output_len = 32;
+    job->output_len = STORE_KEY_BYTES;
     return KMS_OK;
 }
 
@@ -142,7 +192,7 @@ static kms_err rewrap_store_key(struct kms_worker *w, struct kms_hsm_job *job)
 {
     kms_err err = unseal_store_key(w, job, w->scratch);
     if (!kms_failed(err)) err = seal_store_key(w, job);
-    kms_wipe(w->scratch, 64);
+    kms_wipe(w->scratch, SEALED_STORE_KEY_BYTES);
     return err;
 }
 
@@ -196,7 +246,7 @@ static kms_err forget(struct kms_worker *w, struct kms_hsm_job *job)
     return KMS_OK;
 }
 
-static kms_err (*const operations[KMS_HSM_OP_COUNT])(struct kms_worker *, struct kms_hsm_job *) = {
+static kms_operation *const operations[KMS_HSM_OP_COUNT] = {
     [KMS_HSM_ENCRYPT] = encrypt,
     [KMS_HSM_DECRYPT] = decrypt,
     [KMS_HSM_REENCRYPT] = reencrypt,
@@ -213,6 +263,15 @@ static kms_err (*const operations[KMS_HSM_OP_COUNT])(struct kms_worker *, struct
     [KMS_HSM_NEW_ROOT] = new_root,
     [KMS_HSM_DESTROY_ROOT] = destroy_root,
     [KMS_HSM_READ_ROOTS] = read_roots,
+    [KMS_HSM_SIGN] = kms_op_sign,
+    [KMS_HSM_VERIFY] = kms_op_verify,
+    [KMS_HSM_MAC] = kms_op_mac,
+    [KMS_HSM_VERIFY_MAC] = kms_op_verify_mac,
+    [KMS_HSM_PUBLIC_KEY] = public_key,
+    [KMS_HSM_RSA_ENCRYPT] = kms_op_rsa_encrypt,
+    [KMS_HSM_RSA_DECRYPT] = kms_op_rsa_decrypt,
+    [KMS_HSM_DATA_KEY_PAIR] = data_key_pair,
+    [KMS_HSM_DATA_KEY_PAIR_SEALED] = data_key_pair_sealed,
 };
 
 kms_err kms_ops_run(struct kms_worker *worker, struct kms_hsm_job *job)

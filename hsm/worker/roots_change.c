@@ -52,7 +52,8 @@ kms_err kms_roots_make(kms_token *token, struct kms_why *why)
 {
     kms_object made[KMS_ROOT_KINDS] = {0}, audit_public = 0, audit_private = 0;
     KMS_TRY(refuse_existing(token, why));
-    kms_err err = kms_token_generate_p256(token, "audit-sign-1", &audit_public, &audit_private);
+    const struct kms_key_shape audit = {.label = "audit-sign-1", .use = KMS_USE_EC_SIGN, .bits = 256};
+    kms_err err = kms_token_generate_pair(token, &audit, &audit_public, &audit_private);
     if (!kms_failed(err)) err = make_generation(token, 1, made);
     if (!kms_failed(err)) return KMS_OK;
     kms_why_set(why, "root keys could not be made, the token is as before: %s", kms_token_trouble(token));

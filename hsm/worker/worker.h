@@ -5,20 +5,31 @@
 #ifndef KMS_HSM_WORKER_WORKER_H
 #define KMS_HSM_WORKER_WORKER_H
 
+#include <openssl/evp.h>
+
 #include "base/digest.h"
 #include "hsm/job.h"
+#include "hsm/pkcs11/token.h"
+#include "hsm/spec.h"
 #include "hsm/worker/roots.h"
+#include "hsm/wrapped.h"
 
 /* seal.c: root-seal. The first byte of the AAD says what the sealed data is, so that nothing opens as
  * something else. */
 enum kms_seal_purpose { KMS_SEAL_BACKING_KEY = 1, KMS_SEAL_STORE_KEY = 2 };
-enum { KMS_SEALED_KEY_BYTES = KMS_GCM_IV_BYTES + 32 + KMS_GCM_TAG_BYTES };
-KMS_MUST_USE kms_err kms_seal_key(kms_token *token, kms_object seal, enum kms_seal_purpose purpose,
-                                  struct kms_bytes aad, const uint8_t key[32],
-                                  uint8_t ret_sealed[KMS_SEALED_KEY_BYTES]);
-/* key is locked memory of 64 bytes, of which 32 are used. CORRUPT: was not sealed so. */
-KMS_MUST_USE kms_err kms_unseal_key(kms_token *token, kms_object seal, enum kms_seal_purpose purpose,
-                                    struct kms_bytes aad, struct kms_bytes sealed, uint8_t key[64]);
+enum { KMS_SEALED_OVERHEAD = KMS_GCM_IV_BYTES + KMS_GCM_TAG_BYTES };
+struct kms_sealing {
+    kms_object root; /* root-seal */
+    enum kms_seal_purpose purpose;
+    struct kms_bytes aad;
+};
+/* key.len + KMS_SEALED_OVERHEAD bytes into ret_sealed: IV, ciphertext, tag. */
+KMS_MUST_USE kms_err kms_seal_key(kms_token *token, const struct kms_sealing *sealing, struct kms_bytes key,
+                                  uint8_t *ret_sealed);
+/* key is locked memory of at least sealed.len bytes, of which *ret_len are filled. CORRUPT: was not sealed
+ * so. */
+KMS_MUST_USE kms_err kms_unseal_key(kms_token *token, const struct kms_sealing *sealing,
+                                    struct kms_bytes sealed, uint8_t *key, size_t *ret_len);
 
 /* nonces.c: random bytes fetched many at a time. They become public with the message that uses them; the
  * worker never forks, so none is used twice. */
@@ -40,13 +51,55 @@ KMS_MUST_USE kms_err kms_software_seal(kms_software *software, kms_digest *backi
 KMS_MUST_USE kms_err kms_software_open(kms_software *software, kms_digest *backing, struct kms_bytes aad,
                                        struct kms_bytes input, uint8_t *out);
 
+/* pair.c: key pairs with OpenSSL. */
+void kms_pair_drop(EVP_PKEY **pair); /* for KMS_OWN_PAIR */
+#define KMS_OWN_PAIR __attribute__((cleanup(kms_pair_drop))) EVP_PKEY *
+KMS_MUST_USE kms_err kms_pair_generate(unsigned spec, EVP_PKEY **ret_pair);
+/* PKCS#8 in DER, without encryption. der has cap bytes of locked memory. */
+KMS_MUST_USE kms_err kms_pair_private_der(const EVP_PKEY *pair, uint8_t *der, size_t cap, size_t *ret_len);
+/* SubjectPublicKeyInfo in DER; der has KMS_HSM_PUBLIC_BYTES. */
+KMS_MUST_USE kms_err kms_pair_public_der(const EVP_PKEY *pair, uint8_t *der, size_t *ret_len);
+/* CORRUPT: no such key, or of another spec. */
+KMS_MUST_USE kms_err kms_pair_from_private(unsigned spec, struct kms_bytes der, EVP_PKEY **ret_pair);
+KMS_MUST_USE kms_err kms_pair_from_public(unsigned spec, struct kms_bytes der, EVP_PKEY **ret_pair);
+/* HSM_UNAVAILABLE: the token gave what is no public key of that spec. */
+KMS_MUST_USE kms_err kms_pair_from_parts(unsigned spec, const struct kms_public_parts *parts,
+                                         EVP_PKEY **ret_pair);
+
+/* material.c: the key material of one version, by family and level. */
+struct kms_open_key {
+    uint8_t spec, usage, level;
+    kms_object object;     /* HSM level */
+    kms_digest *backing;   /* SOFTWARE level, AES: HMAC-SHA-256 keyed with the backing key */
+    EVP_MAC_CTX *mac;      /* SOFTWARE level, HMAC */
+    EVP_PKEY *private_key; /* SOFTWARE level, key pairs */
+    EVP_PKEY *public_key;  /* key pairs */
+};
+enum { KMS_MATERIAL_BYTES = KMS_HSM_PRIVATE_BYTES + KMS_SEALED_OVERHEAD }; /* locked memory to work in */
+/* The binding was verified. secret has KMS_MATERIAL_BYTES of locked memory, wiped afterwards. CORRUPT. */
+KMS_MUST_USE kms_err kms_material_open(kms_token *token, const struct kms_root *root,
+                                       const struct kms_key_ref *ref, const struct kms_wrapped *wrapped,
+                                       uint8_t *secret, struct kms_open_key *ret_key);
+/* Fresh material under this root. made->root_id is set; blob and public_key are filled and point into room,
+ * which has KMS_HSM_WRAPPED_BYTES. UNSUPPORTED: the token refused. */
+KMS_MUST_USE kms_err kms_material_make(kms_token *token, const struct kms_root *root,
+                                       const struct kms_key_ref *ref, uint8_t *secret, uint8_t *room,
+                                       struct kms_wrapped *made);
+/* Session objects that making such a key leaves closed: each costs a token a little memory for ever. */
+unsigned kms_material_objects(const struct kms_key_ref *ref);
+/* The same material under another root. As kms_material_make; made->public_key is the old one. */
+struct kms_material_move {
+    const struct kms_key_ref *ref;
+    const struct kms_root *from, *to;
+    const struct kms_wrapped *old; /* its binding was verified */
+};
+KMS_MUST_USE kms_err kms_material_move(kms_token *token, const struct kms_material_move *move,
+                                       uint8_t *secret, uint8_t *room, struct kms_wrapped *made);
+/* All but the object, which its owner destroys. */
+void kms_material_close(struct kms_open_key *key);
+
 /* keyring.c: keys that were verified and opened, least recently used ones closed first. */
 typedef struct kms_keyring kms_keyring;
-struct kms_open_key {
-    uint8_t level;       /* enum kms_level */
-    kms_object object;   /* HSM level */
-    kms_digest *backing; /* SOFTWARE level: HMAC-SHA-256 keyed with the backing key */
-};
 struct kms_key_budget;
 KMS_MUST_USE kms_err kms_keyring_new(kms_token *token, struct kms_roots *roots,
                                      const struct kms_key_budget *budget, kms_keyring **ret_keyring);
@@ -89,6 +142,13 @@ enum { KMS_SCRATCH_BYTES = KMS_HSM_INPUT_BYTES + 64 };
 
 /* ops.c: what the hello says of the roots. */
 void kms_worker_note_roots(struct kms_worker *worker);
+/* sign.c, mac.c, rsa.c: the operations of keys that do not seal, as rows of ops.c. */
+typedef kms_err kms_operation(struct kms_worker *worker, struct kms_hsm_job *job);
+kms_operation kms_op_sign, kms_op_verify, kms_op_mac, kms_op_verify_mac, kms_op_rsa_encrypt,
+    kms_op_rsa_decrypt;
+/* SHA-256, SHA-384 or SHA-512 of OpenSSL; NULL: bits of no hash. */
+const EVP_MD *kms_hash_of(unsigned bits);
+
 /* ops.c: does the job; output into job->output (at least kms_hsm_output_bound), length into
  * job->output_len. */
 KMS_MUST_USE kms_err kms_ops_run(struct kms_worker *worker, struct kms_hsm_job *job);

@@ -110,12 +110,17 @@ void pool_wait_healthy(struct pool_fixture *f, unsigned workers)
 kms_err pool_new_key(struct pool_fixture *f, uint8_t number, uint8_t level, struct pool_key *ret_key)
 {
     struct kms_key_ref ref = {{{number}}, 1, KMS_SPEC_AES_256, KMS_USAGE_ENCRYPT_DECRYPT, level};
+    return pool_new_key_of(f, &ref, ret_key);
+}
+
+kms_err pool_new_key_of(struct pool_fixture *f, const struct kms_key_ref *ref, struct pool_key *ret_key)
+{
     struct kms_hsm_job job = {.op = KMS_HSM_NEW_KEY,
-                              .key = {.ref = ref},
+                              .key = {.ref = *ref},
                               .output = ret_key->wrapped,
                               .output_cap = sizeof ret_key->wrapped};
     KMS_TRY(kms_hsm_call(f->hsm, &job));
-    ret_key->key = (struct kms_hsm_key){ref, {ret_key->wrapped, job.output_len}};
+    ret_key->key = (struct kms_hsm_key){*ref, {ret_key->wrapped, job.output_len}};
     return KMS_OK;
 }
 

@@ -35,6 +35,7 @@ struct pool_key {
     uint8_t wrapped[KMS_HSM_WRAPPED_BYTES];
 };
 kms_err pool_new_key(struct pool_fixture *f, uint8_t number, uint8_t level, struct pool_key *ret_key);
+kms_err pool_new_key_of(struct pool_fixture *f, const struct kms_key_ref *ref, struct pool_key *ret_key);
 
 /* One operation with its output, by kms_hsm_call. */
 struct pool_call {

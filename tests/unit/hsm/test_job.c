@@ -2,6 +2,28 @@
 #include "hsm/job.h"
 #include "tests/harness/suite.h"
 
+/* A key and an algorithm that the operation takes. */
+static void suit(struct kms_hsm_job *job)
+{
+    static const struct {
+        uint8_t op, spec, usage, algorithm;
+    } rows[] = {
+        {KMS_HSM_SIGN, KMS_SPEC_EC_P384, KMS_USAGE_SIGN_VERIFY, KMS_ALGORITHM_ECDSA_SHA_384},
+        {KMS_HSM_VERIFY, KMS_SPEC_RSA_4096, KMS_USAGE_SIGN_VERIFY, KMS_ALGORITHM_RSASSA_PSS_SHA_512},
+        {KMS_HSM_MAC, KMS_SPEC_HMAC_256, KMS_USAGE_GENERATE_VERIFY_MAC, KMS_ALGORITHM_HMAC_SHA_256},
+        {KMS_HSM_VERIFY_MAC, KMS_SPEC_HMAC_512, KMS_USAGE_GENERATE_VERIFY_MAC, KMS_ALGORITHM_HMAC_SHA_512},
+        {KMS_HSM_PUBLIC_KEY, KMS_SPEC_ED25519, KMS_USAGE_SIGN_VERIFY, 0},
+        {KMS_HSM_RSA_ENCRYPT, KMS_SPEC_RSA_2048, KMS_USAGE_ENCRYPT_DECRYPT, KMS_ALGORITHM_RSAES_OAEP_SHA_256},
+        {KMS_HSM_RSA_DECRYPT, KMS_SPEC_RSA_3072, KMS_USAGE_ENCRYPT_DECRYPT, KMS_ALGORITHM_RSAES_OAEP_SHA_256},
+    };
+    for (size_t i = 0; i < KMS_COUNT(rows); i++) {
+        if (rows[i].op != job->op) continue;
+        job->key.ref.spec = rows[i].spec;
+        job->key.ref.usage = rows[i].usage;
+        job->algorithm = rows[i].algorithm;
+    }
+}
+
 static const uint8_t wrapped[77] = {7}, other[50] = {8}, aad[20] = {1}, input[100] = {2};
 
 static struct kms_hsm_job sample(enum kms_hsm_op op)
@@ -14,6 +36,9 @@ static struct kms_hsm_job sample(enum kms_hsm_op op)
     job.key.wrapped = kms_bytes_of(wrapped, sizeof wrapped);
     job.to.wrapped = kms_bytes_of(other, sizeof other);
     job.input = kms_bytes_of(input, op == KMS_HSM_FORGET ? KMS_ID_BYTES : sizeof input);
+    job.proof = kms_bytes_of(input, 48);
+    job.pair = KMS_SPEC_EC_P521;
+    suit(&job);
     return job;
 }
 
@@ -40,6 +65,9 @@ static void every_operation_round_trips(void)
         CU_ASSERT_TRUE(got.input.len == 0 || kms_bytes_equal(got.input, job.input));
         CU_ASSERT_TRUE(got.aad.len == 0 || kms_bytes_equal(got.aad, job.aad));
         CU_ASSERT_TRUE(got.key.wrapped.len == 0 || kms_bytes_equal(got.key.wrapped, job.key.wrapped));
+        CU_ASSERT_TRUE(got.proof.len == 0 || kms_bytes_equal(got.proof, job.proof));
+        CU_ASSERT_TRUE(got.algorithm == 0 || got.algorithm == job.algorithm);
+        CU_ASSERT_TRUE(got.pair == 0 || got.pair == job.pair);
         CU_ASSERT_TRUE(op != KMS_HSM_REENCRYPT || got.to.ref.level == KMS_LEVEL_SOFTWARE);
     }
 }
@@ -120,6 +148,37 @@ static void limits_hold(void)
     CU_ASSERT_TRUE(kms_hsm_output_bound(&job) + 1024 <= KMS_HSM_FRAME_BYTES);
 }
 
+static void algorithms_belong_to_keys(void)
+{
+    struct kms_hsm_job job = sample(KMS_HSM_SIGN);
+    CU_ASSERT_TRUE(kms_job_valid(&job));
+    job.digested = true; /* of 100 bytes, where SHA-384 has 48 */
+    CU_ASSERT_FALSE(kms_job_valid(&job));
+    job.input.len = 48;
+    CU_ASSERT_TRUE(kms_job_valid(&job));
+    job.algorithm = KMS_ALGORITHM_ECDSA_SHA_256; /* of another curve */
+    CU_ASSERT_FALSE(kms_job_valid(&job));
+    job = sample(KMS_HSM_ENCRYPT);
+    job.key.ref.spec = KMS_SPEC_RSA_2048; /* sealing is for AES keys */
+    CU_ASSERT_FALSE(kms_job_valid(&job));
+    job = sample(KMS_HSM_REENCRYPT);
+    job.to.ref.spec = KMS_SPEC_RSA_2048;
+    CU_ASSERT_FALSE(kms_job_valid(&job));
+    job = sample(KMS_HSM_PUBLIC_KEY);
+    job.key.ref = (struct kms_key_ref){{{1}}, 1, KMS_SPEC_HMAC_256, KMS_USAGE_GENERATE_VERIFY_MAC, 1};
+    CU_ASSERT_FALSE(kms_job_valid(&job));
+    job = sample(KMS_HSM_DATA_KEY_PAIR);
+    CU_ASSERT_TRUE(kms_job_valid(&job) && kms_job_makes_key(&job) && !kms_job_makes_rsa(&job));
+    job.pair = KMS_SPEC_RSA_4096;
+    CU_ASSERT_TRUE(kms_job_makes_rsa(&job));
+    job.pair = KMS_SPEC_AES_256;
+    CU_ASSERT_FALSE(kms_job_valid(&job));
+    job = sample(KMS_HSM_VERIFY);
+    static uint8_t big[KMS_HSM_PROOF_BYTES + 1];
+    job.proof = kms_bytes_of(big, sizeof big);
+    CU_ASSERT_FALSE(kms_job_valid(&job));
+}
+
 static void results_round_trip(void)
 {
     uint8_t frame[64] = {0};
@@ -159,4 +218,5 @@ KMS_TEST_MAIN("hsm/job", {"every operation round-trips", every_operation_round_t
               {"several jobs share a datagram", several_jobs_share_a_datagram},
               {"every cut is refused", every_cut_is_refused},
               {"bad fields are refused", bad_fields_are_refused}, {"limits hold", limits_hold},
+              {"algorithms belong to keys", algorithms_belong_to_keys},
               {"results round-trip", results_round_trip}, {"hellos round-trip", hellos_round_trip})

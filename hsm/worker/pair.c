@@ -1,0 +1,143 @@
+/* Key pairs as OpenSSL knows them: made, written and read in DER. Its heap is locked memory here
+ * (sandbox.c). */
+#include <openssl/core_names.h>
+#include <openssl/ec.h>
+#include <openssl/param_build.h>
+#include <openssl/rsa.h>
+#include <openssl/x509.h>
+
+#include "base/secret.h"
+#include "hsm/worker/worker.h"
+
+void kms_pair_drop(EVP_PKEY **pair)
+{
+    EVP_PKEY_free(*pair);
+}
+
+static const char *curve_name(unsigned bits)
+{
+    return bits == 256 ? "P-256" : bits == 384 ? "P-384" : "P-521";
+}
+
+kms_err kms_pair_generate(unsigned spec, EVP_PKEY **ret_pair)
+{
+    const struct kms_spec *row = kms_spec_of(spec);
+    EVP_PKEY *pair = row->family == KMS_FAMILY_RSA  ? EVP_RSA_gen(row->bits)
+                     : row->family == KMS_FAMILY_EC ? EVP_EC_gen(curve_name(row->bits))
+                                                    : EVP_PKEY_Q_keygen(NULL, NULL, "ED25519");
+    if (pair == NULL) return KMS_FAIL(INTERNAL);
+    *ret_pair = pair;
+    return KMS_OK;
+}
+
+kms_err kms_pair_private_der(const EVP_PKEY *pair, uint8_t *der, size_t cap, size_t *ret_len)
+{
+    PKCS8_PRIV_KEY_INFO *info = EVP_PKEY2PKCS8(pair); /* wipes its copy when it is freed */
+    if (info == NULL) return KMS_FAIL(INTERNAL);
+    int len = i2d_PKCS8_PRIV_KEY_INFO(info, NULL);
+    bool fits = len > 0 && (size_t)len <= cap;
+    if (fits) len = i2d_PKCS8_PRIV_KEY_INFO(info, &der);
+    PKCS8_PRIV_KEY_INFO_free(info);
+    if (!fits) return KMS_FAIL(INTERNAL);
+    *ret_len = (size_t)len;
+    return KMS_OK;
+}
+
+kms_err kms_pair_public_der(const EVP_PKEY *pair, uint8_t *der, size_t *ret_len)
+{
+    int len = i2d_PUBKEY(pair, NULL);
+    if (len <= 0 || len > KMS_HSM_PUBLIC_BYTES || i2d_PUBKEY(pair, &der) != len) return KMS_FAIL(INTERNAL);
+    *ret_len = (size_t)len;
+    return KMS_OK;
+}
+
+static bool is_of(const EVP_PKEY *pair, unsigned spec)
+{
+    const struct kms_spec *row = kms_spec_of(spec);
+    char group[32] = "";
+    switch (row->family) {
+    case KMS_FAMILY_RSA:
+        return EVP_PKEY_is_a(pair, "RSA") && EVP_PKEY_get_bits(pair) == row->bits;
+    case KMS_FAMILY_EC:
+        return EVP_PKEY_is_a(pair, "EC") && EVP_PKEY_get_group_name(pair, group, sizeof group, NULL) == 1 &&
+               EVP_PKEY_get_bits(pair) == row->bits;
+    case KMS_FAMILY_ED:
+        return EVP_PKEY_is_a(pair, "ED25519");
+    case KMS_FAMILY_AES:
+    case KMS_FAMILY_HMAC:
+        break;
+    }
+    return false;
+}
+
+/* Takes over pair, which may be NULL. */
+static kms_err checked(EVP_PKEY *pair, bool all_read, unsigned spec, EVP_PKEY **ret_pair)
+{
+    if (pair == NULL || !all_read || !is_of(pair, spec)) {
+        EVP_PKEY_free(pair);
+        return KMS_FAIL(CORRUPT);
+    }
+    *ret_pair = pair;
+    return KMS_OK;
+}
+
+kms_err kms_pair_from_private(unsigned spec, struct kms_bytes der, EVP_PKEY **ret_pair)
+{
+    const unsigned char *at = der.ptr;
+    PKCS8_PRIV_KEY_INFO *info = d2i_PKCS8_PRIV_KEY_INFO(NULL, &at, (long)der.len);
+    EVP_PKEY *pair = info != NULL ? EVP_PKCS82PKEY(info) : NULL;
+    PKCS8_PRIV_KEY_INFO_free(info);
+    return checked(pair, at == der.ptr + der.len, spec, ret_pair);
+}
+
+kms_err kms_pair_from_public(unsigned spec, struct kms_bytes der, EVP_PKEY **ret_pair)
+{
+    const unsigned char *at = der.ptr;
+    EVP_PKEY *pair = d2i_PUBKEY(NULL, &at, (long)der.len);
+    return checked(pair, at == der.ptr + der.len, spec, ret_pair);
+}
+
+static OSSL_PARAM *rsa_params(const struct kms_public_parts *parts, BIGNUM *n, BIGNUM *e)
+{
+    OSSL_PARAM_BLD *build = OSSL_PARAM_BLD_new();
+    OSSL_PARAM *params = NULL;
+    if (build != NULL && BN_bin2bn(parts->modulus, (int)parts->modulus_len, n) != NULL &&
+        BN_bin2bn(parts->exponent, (int)parts->exponent_len, e) != NULL &&
+        OSSL_PARAM_BLD_push_BN(build, OSSL_PKEY_PARAM_RSA_N, n) == 1 &&
+        OSSL_PARAM_BLD_push_BN(build, OSSL_PKEY_PARAM_RSA_E, e) == 1)
+        params = OSSL_PARAM_BLD_to_param(build);
+    OSSL_PARAM_BLD_free(build);
+    return params;
+}
+
+static OSSL_PARAM *ec_params(const struct kms_public_parts *parts, unsigned bits)
+{
+    OSSL_PARAM_BLD *build = OSSL_PARAM_BLD_new();
+    OSSL_PARAM *params = NULL;
+    if (build != NULL &&
+        OSSL_PARAM_BLD_push_utf8_string(build, OSSL_PKEY_PARAM_GROUP_NAME, curve_name(bits), 0) == 1 &&
+        OSSL_PARAM_BLD_push_octet_string(build, OSSL_PKEY_PARAM_PUB_KEY, parts->point, parts->point_len) == 1)
+        params = OSSL_PARAM_BLD_to_param(build);
+    OSSL_PARAM_BLD_free(build);
+    return params;
+}
+
+kms_err kms_pair_from_parts(unsigned spec, const struct kms_public_parts *parts, EVP_PKEY **ret_pair)
+{
+    const struct kms_spec *row = kms_spec_of(spec);
+    bool rsa = row->family == KMS_FAMILY_RSA;
+    BIGNUM *n = BN_new(), *e = BN_new();
+    EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_name(NULL, rsa ? "RSA" : "EC", NULL);
+    EVP_PKEY *pair = NULL;
+    OSSL_PARAM *params = NULL;
+    if (n != NULL && e != NULL) params = rsa ? rsa_params(parts, n, e) : ec_params(parts, row->bits);
+    if (ctx != NULL && params != NULL && EVP_PKEY_fromdata_init(ctx) == 1)
+        kms_ignore(EVP_PKEY_fromdata(ctx, &pair, EVP_PKEY_PUBLIC_KEY, params) == 1
+                       ? KMS_OK
+                       : KMS_FAIL(INTERNAL)); /* pair stays NULL then */
+    OSSL_PARAM_free(params);
+    EVP_PKEY_CTX_free(ctx);
+    BN_free(n);
+    BN_free(e);
+    return kms_failed(checked(pair, true, spec, ret_pair)) ? KMS_FAIL(HSM_UNAVAILABLE) : KMS_OK;
+}
