@@ -68,24 +68,10 @@ static bool begins(struct kms_bytes text, const char *front)
     return text.len >= len && memcmp(text.ptr, front, len) == 0;
 }
 
-/* A principal that is an ARN of IAM or STS: its account and what follows. */
-static bool split_principal(struct kms_bytes principal, struct kms_bytes *ret_account,
-                            struct kms_bytes *ret_rest)
-{
-    struct kms_bytes parts[KMS_ARN_PARTS];
-    if (!kms_arn_split(principal, parts) || !kms_bytes_equal(parts[0], kms_bytes_text("arn"))) return false;
-    bool known =
-        kms_bytes_equal(parts[2], kms_bytes_text("iam")) || kms_bytes_equal(parts[2], kms_bytes_text("sts"));
-    if (!known || parts[4].len == 0) return false;
-    *ret_account = parts[4];
-    *ret_rest = parts[5];
-    return true;
-}
-
 static bool account(const struct kms_access_request *request, struct kms_actual *ret_actual)
 {
     struct kms_bytes account = {NULL, 0}, rest;
-    return split_principal(request->principal, &account, &rest) && text(account, ret_actual);
+    return kms_principal_split(request->principal, &account, &rest) && text(account, ret_actual);
 }
 
 static bool principal_type(const struct kms_access_request *request, struct kms_actual *ret_actual)
@@ -97,7 +83,7 @@ static bool principal_type(const struct kms_access_request *request, struct kms_
                 {"assumed-role/", "AssumedRole"},
                 {"federated-user/", "FederatedUser"}};
     struct kms_bytes account, rest;
-    if (!split_principal(request->principal, &account, &rest)) return false;
+    if (!kms_principal_split(request->principal, &account, &rest)) return false;
     if (kms_bytes_equal(rest, kms_bytes_text("root"))) return text(kms_bytes_text("Account"), ret_actual);
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
         if (begins(rest, rows[i].front)) return text(kms_bytes_text(rows[i].type), ret_actual);
@@ -108,7 +94,7 @@ static bool principal_type(const struct kms_access_request *request, struct kms_
 static bool username(const struct kms_access_request *request, struct kms_actual *ret_actual)
 {
     struct kms_bytes account, rest;
-    if (!split_principal(request->principal, &account, &rest) || !begins(rest, "user/")) return false;
+    if (!kms_principal_split(request->principal, &account, &rest) || !begins(rest, "user/")) return false;
     size_t at = rest.len;
     while (rest.ptr[at - 1] != '/') at--;
     return at < rest.len && text(kms_bytes_of(rest.ptr + at, rest.len - at), ret_actual);

@@ -56,6 +56,7 @@ enum kms_family {
     KMS_FAMILY_FLAG,
     KMS_FAMILY_ADDRESS,
     KMS_FAMILY_ARN,
+    KMS_FAMILY_BINARY,
     KMS_FAMILY_ABSENCE, /* Null */
 };
 
@@ -80,10 +81,11 @@ extern const struct kms_operator_row kms_operator_rows[KMS_OPERATOR_COUNT];
 /* One value that the document gives, read once: which member holds follows from the operator's family. */
 struct kms_value {
     union {
-        struct kms_bytes text;      /* TEXT, ARN: a pattern (match.h) under LIKE */
+        struct kms_bytes text;      /* TEXT, ARN: a pattern (match.h) under LIKE; BINARY: decoded */
         int64_t number;             /* NUMBER, DATE: millionths; FLAG, ABSENCE: 0 or 1 */
         struct kms_network network; /* ADDRESS */
     };
+    bool has_variables; /* then it is text whatever the family, to be resolved (variable.h) */
 };
 
 enum kms_quantifier { KMS_ONE_VALUE, KMS_FOR_ALL_VALUES, KMS_FOR_ANY_VALUE };
@@ -93,6 +95,7 @@ struct kms_condition {
     uint8_t key;         /* enum kms_condition_key */
     uint8_t quantifier;  /* enum kms_quantifier */
     bool if_exists;
+    uint8_t about; /* enum kms_about of its key and of the variables in its values */
     uint16_t value_count;
     struct kms_bytes name; /* of the pair, after kms:EncryptionContext: */
     const struct kms_value *values;
@@ -113,6 +116,9 @@ struct kms_statement {
     const char *name; /* Sid or "#N" */
     uint16_t principal_count, resource_count, condition_count;
     bool deny, any_principal, not_principal, not_action, any_resource, not_resource;
+    bool accounts;           /* a Deny that names an account, and so everybody in it */
+    bool resource_variables; /* resources are to be resolved (variable.h) */
+    uint8_t resource_about;  /* enum kms_about of those variables */
 };
 _Static_assert(sizeof(struct kms_statement) <= 64, "one cache line");
 _Static_assert(KMS_ACT_COUNT < 64, "actions are bits of one word");
@@ -144,9 +150,12 @@ uint64_t kms_action_pattern_bits(struct kms_bytes pattern);
 uint64_t kms_principal_hash(struct kms_bytes name);
 /* Does the statement name this principal in Principal or NotPrincipal? */
 bool kms_statement_names(const struct kms_statement *statement, struct kms_bytes name, uint64_t hash);
+/* The account of a principal that is an ARN of IAM or STS, and what follows it. */
+bool kms_principal_split(struct kms_bytes name, struct kms_bytes *ret_account, struct kms_bytes *ret_rest);
 /* Does its Principal element apply to this one? {NULL, 0} with hash 0 is somebody whom no document names. */
 bool kms_statement_covers(const struct kms_statement *statement, struct kms_bytes name, uint64_t hash);
-bool kms_statement_resource_matches(const struct kms_statement *statement, struct kms_bytes resource);
+bool kms_statement_resource_matches(const struct kms_statement *statement,
+                                    const struct kms_access_request *request);
 bool kms_condition_holds(const struct kms_condition *condition, struct kms_evaluation *evaluation);
 
 #endif

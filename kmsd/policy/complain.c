@@ -100,3 +100,11 @@ struct kms_shown kms_similar(struct kms_bytes text, const char *const *names, si
              best[1] == NULL ? "" : best[1]);
     return shown;
 }
+
+struct kms_shown kms_similar_or(struct kms_bytes text, const char *const *names, size_t count,
+                                const char *otherwise)
+{
+    struct kms_shown shown = kms_similar(text, names, count);
+    if (shown.text[0] == '\0') snprintf(shown.text, sizeof shown.text, "%s", otherwise);
+    return shown;
+}

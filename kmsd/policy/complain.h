@@ -16,5 +16,8 @@ bool kms_text_printable(struct kms_bytes text);
 
 /* ", did you mean A or B?" for what is near `text` among names (at most two), else "". */
 struct kms_shown kms_similar(struct kms_bytes text, const char *const *names, size_t count);
+/* The same, but other words when nothing is near. */
+struct kms_shown kms_similar_or(struct kms_bytes text, const char *const *names, size_t count,
+                                const char *otherwise);
 
 #endif

@@ -1,6 +1,7 @@
 /* Does a condition hold for a request? The rules for missing keys, negation and sets of values stand here. */
 #include "kmsd/policy/actual.h"
 #include "kmsd/policy/match.h"
+#include "kmsd/policy/variable.h"
 
 const struct kms_operator_row kms_operator_rows[KMS_OPERATOR_COUNT] = {
 #define KMS_OPERATOR(symbol, n, f, r, neg)                                                                   \
@@ -55,6 +56,21 @@ static bool address_relates(const struct kms_condition *condition, const struct 
     return evaluation->address_valid && kms_network_contains(wanted, &evaluation->address);
 }
 
+/* The same for a value with variables: only text, ARNs and flags can have them. What cannot be resolved
+ * matches nothing. */
+static bool resolved_matches(const struct kms_operator_row *row, struct kms_bytes wanted,
+                             const struct kms_actual *actual, const struct kms_access_request *request)
+{
+    uint8_t room[KMS_RESOLVED_BYTES];
+    struct kms_bytes resolved;
+    int64_t wanted_flag, actual_flag;
+    if (!kms_resolve(wanted, request, room, &resolved)) return false;
+    if (row->family == KMS_FAMILY_ARN) return kms_arn_match(resolved, actual->text);
+    if (row->family == KMS_FAMILY_TEXT) return text_relates(row->relation, resolved, actual->text);
+    return kms_value_flag(resolved, &wanted_flag) && read_number(row->family, actual, &actual_flag) &&
+           wanted_flag == actual_flag;
+}
+
 /* Does this value of the request match any value of the document? What cannot be read as the operator's type
  * matches none. */
 static bool matches_any(const struct kms_condition *condition, const struct kms_actual *actual,
@@ -67,7 +83,8 @@ static bool matches_any(const struct kms_condition *condition, const struct kms_
     if (numeric && !read_number(row->family, actual, &number)) return false;
     for (size_t i = 0; i < condition->value_count; i++) {
         const struct kms_value *wanted = &condition->values[i];
-        if (numeric ? number_relates(row->relation, wanted->number, number)
+        if (wanted->has_variables ? resolved_matches(row, wanted->text, actual, evaluation->request)
+            : numeric             ? number_relates(row->relation, wanted->number, number)
             : row->family == KMS_FAMILY_ADDRESS
                 ? address_relates(condition, &wanted->network, actual, evaluation)
             : row->family == KMS_FAMILY_ARN ? kms_arn_match(wanted->text, actual->text)

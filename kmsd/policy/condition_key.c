@@ -11,7 +11,7 @@
 #define TAKES_NUMBER  FAMILY(NUMBER)
 #define TAKES_DATE    FAMILY(DATE)
 #define TAKES_EPOCH   (FAMILY(DATE) | FAMILY(NUMBER))
-#define TAKES_CONTEXT (TAKES_TEXT | TAKES_FLAG | TAKES_ADDRESS | TAKES_EPOCH)
+#define TAKES_CONTEXT (TAKES_TEXT | TAKES_FLAG | TAKES_ADDRESS | TAKES_EPOCH | FAMILY(BINARY))
 
 const struct kms_condition_key_row kms_condition_key_rows[KMS_CONDITION_KEY_COUNT] = {
 #define KMS_CONDITION_KEY(symbol, n, t, h, a, l) {n, TAKES_##t, KMS_HOLDS_##h, KMS_ABOUT_##a, l},

@@ -2,6 +2,7 @@
 #include "kmsd/policy/compile.h"
 #include "kmsd/policy/match.h"
 
+#include <stdio.h>
 #include <string.h>
 
 /* What an operator's name says, as "ForAnyValue:StringEqualsIfExists". */
@@ -44,9 +45,9 @@ static kms_err read_operator(const struct kms_compile *compile, struct kms_bytes
     }
     if (use.operator_id == KMS_OPERATOR_COUNT)
         return kms_complain(compile, "unknown operator '%s'%s", kms_show_short(use.text).text,
-                            kms_similar(text, names, KMS_OPERATOR_COUNT).text);
+                            kms_similar_or(text, names, KMS_OPERATOR_COUNT, "; remove it").text);
     if (use.operator_id == KMS_OPERATOR_NULL && (use.if_exists || use.quantifier != KMS_ONE_VALUE))
-        return kms_complain(compile, "operator Null takes neither IfExists nor a set operator");
+        return kms_complain(compile, "operator Null takes neither IfExists nor a set operator; write Null");
     *ret_use = use;
     return KMS_OK;
 }
@@ -60,7 +61,24 @@ static kms_err read_key(const struct kms_compile *compile, struct kms_bytes text
     if (key < KMS_CONDITION_KEY_COUNT) return KMS_OK;
     for (size_t i = 0; i < KMS_CONDITION_KEY_COUNT; i++) names[i] = kms_condition_key_rows[i].name;
     return kms_complain(compile, "unknown condition key '%s'%s", kms_show(text).text,
-                        kms_similar(text, names, KMS_CONDITION_KEY_COUNT).text);
+                        kms_similar_or(text, names, KMS_CONDITION_KEY_COUNT, "; remove it").text);
+}
+
+/* "String... or Arn... or Null" */
+static struct kms_shown operators_for(unsigned families)
+{
+    static const char *const names[] = {
+        [KMS_FAMILY_TEXT] = "String...",     [KMS_FAMILY_NUMBER] = "Numeric...",
+        [KMS_FAMILY_DATE] = "Date...",       [KMS_FAMILY_FLAG] = "Bool",
+        [KMS_FAMILY_ADDRESS] = "IpAddress",  [KMS_FAMILY_ARN] = "Arn...",
+        [KMS_FAMILY_BINARY] = "BinaryEquals"};
+    struct kms_shown shown = {""};
+    size_t len = 0;
+    for (unsigned i = 0; i < sizeof names / sizeof *names; i++)
+        if ((families & 1u << i) != 0)
+            len += (size_t)snprintf(shown.text + len, sizeof shown.text - len, "%s or ", names[i]);
+    snprintf(shown.text + len, sizeof shown.text - len, "Null");
+    return shown;
 }
 
 /* Does the operator make sense with this key? */
@@ -73,8 +91,8 @@ static kms_err check_fit(const struct kms_compile *compile, const struct operato
     const struct kms_condition_key_row *row = &kms_condition_key_rows[key];
     if (family == KMS_FAMILY_ABSENCE) return KMS_OK;
     if ((row->takes & 1u << family) == 0)
-        return kms_complain(compile, "operator %s does not go with condition key %s", operator_shown.text,
-                            key_shown.text);
+        return kms_complain(compile, "operator %s does not go with condition key %s; use %s",
+                            operator_shown.text, key_shown.text, operators_for(row->takes).text);
     if (row->holds == KMS_HOLDS_LIST && use->quantifier == KMS_ONE_VALUE)
         return kms_complain(compile, "%s holds many values: write ForAnyValue:%s or ForAllValues:%s",
                             key_shown.text, operator_shown.text, operator_shown.text);
@@ -92,12 +110,18 @@ static kms_err read_values(struct kms_compile *compile, enum kms_operator operat
 {
     size_t count = kms_json_list_len(json);
     if (count == 0)
-        return kms_complain(compile, "%s: the list of values is empty", kms_operator_rows[operator_id].name);
+        return kms_complain(compile, "%s: the list of values is empty; write one, or remove the condition",
+                            kms_operator_rows[operator_id].name);
     struct kms_value *values = kms_pool_alloc(&compile->policy->pool, count * sizeof *values);
     if (values == NULL) return KMS_FAIL(NO_MEMORY);
-    for (size_t i = 0; i < count; i++)
+    compile->about = kms_condition_key_rows[condition->key].about;
+    for (size_t i = 0; i < count; i++) {
+        kms_enter_item(compile, i);
         KMS_TRY(kms_compile_value(compile, operator_id, kms_json_list_at(json, i), &values[i]));
+        kms_leave(compile);
+    }
     condition->values = values;
+    condition->about = compile->about;
     condition->value_count = (uint16_t)count; /* a document of 32 KiB has fewer than 2^14 values */
     return KMS_OK;
 }
@@ -131,19 +155,24 @@ static kms_err read_block(struct kms_compile *compile, const char *operator_text
     const char *key_text;
     json_t *values;
     size_t first = statement->condition_count;
+    kms_enter(compile, operator_text);
     KMS_TRY(read_operator(compile, kms_bytes_text(operator_text), &use));
     if (!json_is_object(json) || json_object_size(json) == 0)
-        return kms_complain(compile, "operator %s wants an object of condition keys",
+        return kms_complain(compile, "operator %s wants an object of condition keys: {\"KEY\": \"VALUE\"}",
                             kms_show_short(use.text).text);
     json_object_foreach(json, key_text, values)
     {
         struct kms_condition *condition = &conditions[statement->condition_count];
+        kms_enter(compile, key_text);
         KMS_TRY(read_condition(compile, &use, key_text, values, condition));
         if (repeats(&conditions[first], condition))
-            return kms_complain(compile, "%s: condition key '%s' stands there twice",
+            return kms_complain(compile,
+                                "%s: condition key '%s' stands there twice; join their values in a list",
                                 kms_show_short(use.text).text, kms_show(kms_bytes_text(key_text)).text);
         statement->condition_count++;
+        kms_leave(compile);
     }
+    kms_leave(compile);
     return KMS_OK;
 }
 
@@ -153,13 +182,15 @@ kms_err kms_compile_conditions(struct kms_compile *compile, json_t *json, struct
     json_t *block;
     size_t count = 0;
     if (json == NULL) return KMS_OK;
-    if (!json_is_object(json)) return kms_complain(compile, "Condition must be an object");
+    kms_enter(compile, "Condition");
+    if (!json_is_object(json))
+        return kms_complain(compile, "Condition must be an object: {\"OPERATOR\": {\"KEY\": \"VALUE\"}}");
     json_object_foreach(json, operator_text, block) count += json_object_size(block);
-    if (json_object_size(json) == 0) return KMS_OK;
     struct kms_condition *conditions = kms_pool_alloc(&compile->policy->pool, count * sizeof *conditions);
     if (conditions == NULL) return KMS_FAIL(NO_MEMORY);
     json_object_foreach(json, operator_text, block)
         KMS_TRY(read_block(compile, operator_text, block, statement, conditions));
     statement->conditions = conditions;
+    kms_leave(compile);
     return KMS_OK;
 }

@@ -1,12 +1,23 @@
 /* The decision: Deny wins, then Allow, else implicit deny. A pure function of document and request. */
 #include "kmsd/policy/compiled.h"
 #include "kmsd/policy/match.h"
+#include "kmsd/policy/variable.h"
 
-bool kms_statement_resource_matches(const struct kms_statement *statement, struct kms_bytes resource)
+/* Text that cannot be resolved is no resource's. */
+static bool resolved_matches(struct kms_bytes pattern, const struct kms_access_request *request)
+{
+    uint8_t room[KMS_RESOLVED_BYTES];
+    struct kms_bytes resolved;
+    return kms_resolve(pattern, request, room, &resolved) && kms_arn_match(resolved, request->resource);
+}
+
+bool kms_statement_resource_matches(const struct kms_statement *statement,
+                                    const struct kms_access_request *request)
 {
     bool matches = statement->any_resource;
     for (size_t i = 0; i < statement->resource_count && !matches; i++)
-        matches = kms_arn_match(statement->resources[i], resource);
+        matches = statement->resource_variables ? resolved_matches(statement->resources[i], request)
+                                                : kms_arn_match(statement->resources[i], request->resource);
     return matches != statement->not_resource;
 }
 
@@ -16,7 +27,7 @@ static bool applies(const struct kms_statement *statement, uint64_t action, stru
     const struct kms_access_request *request = evaluation->request;
     if ((statement->actions & action) == 0) return false;
     if (!kms_statement_covers(statement, request->principal, evaluation->principal_hash)) return false;
-    if (!kms_statement_resource_matches(statement, request->resource)) return false;
+    if (!kms_statement_resource_matches(statement, request)) return false;
     for (size_t i = 0; i < statement->condition_count; i++)
         if (!kms_condition_holds(&statement->conditions[i], evaluation)) return false;
     return true;

@@ -16,19 +16,37 @@ static void json_drop(json_t **json)
 
 kms_err kms_complain(const struct kms_compile *compile, const char *format, ...)
 {
-    char words[KMS_WHY_BYTES];
+    char words[KMS_WHY_BYTES], where[48] = "", what[KMS_SHOWN_BYTES + 40] = "";
     va_list args;
     va_start(args, format);
     vsnprintf(words, sizeof words, format, args);
     va_end(args);
-    if (compile->number == 0)
-        kms_why_set(compile->why, "%s", words);
-    else if (compile->sid.len == 0)
-        kms_why_set(compile->why, "Statement %zu: %s", compile->number, words);
-    else
-        kms_why_set(compile->why, "Statement %zu (%s): %s", compile->number,
-                    kms_show_short(compile->sid).text, words);
+    if (compile->json.len > 0) {
+        struct kms_place place = kms_locate(compile->json, &compile->path);
+        snprintf(where, sizeof where, "line %zu, column %zu: ", place.line, place.column);
+    }
+    if (compile->number > 0 && compile->sid.len == 0)
+        snprintf(what, sizeof what, "Statement %zu: ", compile->number);
+    else if (compile->number > 0)
+        snprintf(what, sizeof what, "Statement %zu (%s): ", compile->number,
+                 kms_show_short(compile->sid).text);
+    kms_why_set(compile->why, "%s%s%s", where, what, words);
     return KMS_FAIL(MALFORMED_POLICY);
+}
+
+void kms_enter(struct kms_compile *compile, const char *member)
+{
+    compile->path.steps[compile->path.depth++] = (struct kms_step){.member = member};
+}
+
+void kms_enter_item(struct kms_compile *compile, size_t index)
+{
+    compile->path.steps[compile->path.depth++] = (struct kms_step){.index = index};
+}
+
+void kms_leave(struct kms_compile *compile)
+{
+    compile->path.depth--;
 }
 
 struct kms_bytes kms_json_text(const json_t *string)
@@ -50,19 +68,23 @@ json_t *kms_json_list_at(json_t *list, size_t index)
 /* Printable ASCII, Latin-1 supplement, tab, line feed, carriage return (AWS's rule for key policies). */
 static kms_err check_text(const struct kms_compile *compile, struct kms_bytes json)
 {
-    if (json.len == 0) return kms_complain(compile, "the document is empty");
+    if (json.len == 0) return kms_complain(compile, "the document is empty; write {\"Statement\": [...]}");
     if (json.len > KMS_POLICY_BYTES)
-        return kms_complain(compile, "the document is longer than %d bytes", KMS_POLICY_BYTES);
+        return kms_complain(compile, "the document is %zu bytes long, more than %d; shorten it", json.len,
+                            KMS_POLICY_BYTES);
     if (!kms_utf8_valid(json)) return kms_complain(compile, "the document is not UTF-8, or has a NUL");
-    for (size_t at = 0, line = 1; at < json.len; at++) {
+    for (size_t at = 0; at < json.len; at++) {
         uint8_t c = json.ptr[at];
-        if (c == '\n') line++;
         bool ascii = (c >= 0x20 && c < 0x7f) || c == '\t' || c == '\n' || c == '\r';
         if (ascii || (c & 0xc0) == 0x80) continue; /* the lead byte speaks for what continues it */
         size_t len = at + 1 < json.len ? 2 : 1;
-        if (!kms_text_printable(kms_bytes_of(json.ptr + at, len)))
-            return kms_complain(compile, "line %zu: a character outside of printable ASCII and Latin-1",
-                                line);
+        if (kms_text_printable(kms_bytes_of(json.ptr + at, len))) continue;
+        struct kms_place place = kms_place_of(json, at);
+        return kms_complain(
+            compile,
+            "line %zu, column %zu: a character outside of printable ASCII and Latin-1; replace "
+            "it, in a string by \\u and four digits",
+            place.line, place.column);
     }
     return KMS_OK;
 }
@@ -73,8 +95,10 @@ static kms_err load(const struct kms_compile *compile, struct kms_bytes text, js
     json_t *json = json_loadb((const char *)text.ptr, text.len, JSON_REJECT_DUPLICATES, &error);
     if (json == NULL && json_error_code(&error) == json_error_out_of_memory) return KMS_FAIL(NO_MEMORY);
     if (json == NULL)
-        return kms_complain(compile, "line %d, column %d: %s", error.line, error.column,
-                            kms_show(kms_bytes_text(error.text)).text);
+        return kms_complain(
+            compile, "line %d, column %d: %s%s", error.line, error.column,
+            kms_show(kms_bytes_text(error.text)).text,
+            json_error_code(&error) == json_error_duplicate_key ? "; each member may stand there once" : "");
     *ret_json = json;
     return KMS_OK;
 }
@@ -85,19 +109,23 @@ static kms_err check_top(struct kms_compile *compile, json_t *json)
     static const char *const known[] = {"Version", "Id", "Statement"};
     const char *name;
     json_t *value;
-    if (!json_is_object(json)) return kms_complain(compile, "the document must be a JSON object");
+    if (!json_is_object(json)) return kms_complain(compile, "the document must be a JSON object: {...}");
     json_object_foreach(json, name, value)
     {
+        kms_enter(compile, name);
         if (strcmp(name, "Version") != 0 && strcmp(name, "Id") != 0 && strcmp(name, "Statement") != 0)
             return kms_complain(compile, "unknown element '%s'%s", kms_show(kms_bytes_text(name)).text,
-                                kms_similar(kms_bytes_text(name), known, 3).text);
+                                kms_similar_or(kms_bytes_text(name), known, 3, "; remove it").text);
+        if (strcmp(name, "Id") == 0 && !json_is_string(value))
+            return kms_complain(compile, "Id must be a string");
+        if (strcmp(name, "Version") == 0) {
+            const char *date = json_is_string(value) ? json_string_value(value) : "";
+            compile->variables = strcmp(date, "2012-10-17") == 0;
+            if (!compile->variables && strcmp(date, "2008-10-17") != 0)
+                return kms_complain(compile, "Version must be \"2012-10-17\" or \"2008-10-17\"");
+        }
+        kms_leave(compile);
     }
-    json_t *id = json_object_get(json, "Id"), *version = json_object_get(json, "Version");
-    if (id != NULL && !json_is_string(id)) return kms_complain(compile, "Id must be a string");
-    const char *date = json_is_string(version) ? json_string_value(version) : "";
-    compile->variables = strcmp(date, "2012-10-17") == 0;
-    if (version != NULL && !compile->variables && strcmp(date, "2008-10-17") != 0)
-        return kms_complain(compile, "Version must be \"2012-10-17\" or \"2008-10-17\"");
     return KMS_OK;
 }
 
@@ -108,26 +136,26 @@ static bool says_deny(json_t *statement)
 }
 
 /* Sids name statements in decisions, so no two may share one. */
-static kms_err check_sid_once(const struct kms_compile *compile, const char *name, size_t denies,
-                              size_t allows)
+static kms_err check_sid_once(struct kms_compile *compile, const char *name, size_t denies, size_t allows)
 {
     const struct kms_policy *policy = compile->policy;
-    for (size_t i = 0; i < denies; i++)
-        if (strcmp(policy->statements[i].name, name) == 0)
-            return kms_complain(compile, "another statement has the same Sid");
+    bool there = false;
+    for (size_t i = 0; i < denies; i++) there = there || strcmp(policy->statements[i].name, name) == 0;
     for (size_t i = 0; i < allows; i++)
-        if (strcmp(policy->statements[policy->deny_count + i].name, name) == 0)
-            return kms_complain(compile, "another statement has the same Sid");
-    return KMS_OK;
+        there = there || strcmp(policy->statements[policy->deny_count + i].name, name) == 0;
+    if (!there) return KMS_OK;
+    kms_enter(compile, "Sid");
+    return kms_complain(compile, "another statement has the same Sid; give each its own");
 }
 
 static kms_err compile_statements(struct kms_compile *compile, json_t *list)
 {
     struct kms_policy *policy = compile->policy;
     size_t count = kms_json_list_len(list), denies = 0, allows = 0;
-    if (count == 0) return kms_complain(compile, "Statement is missing or empty");
+    if (count == 0) return kms_complain(compile, "Statement is missing or empty; a policy has at least one");
     if (count > KMS_POLICY_STATEMENTS)
-        return kms_complain(compile, "more than %d statements", KMS_POLICY_STATEMENTS);
+        return kms_complain(compile, "%zu statements, more than %d; join some", count, KMS_POLICY_STATEMENTS);
+    kms_enter(compile, "Statement");
     policy->statements = kms_pool_alloc(&policy->pool, count * sizeof *policy->statements);
     if (policy->statements == NULL) return KMS_FAIL(NO_MEMORY);
     for (size_t i = 0; i < count; i++) policy->deny_count += says_deny(kms_json_list_at(list, i));
@@ -135,17 +163,20 @@ static kms_err compile_statements(struct kms_compile *compile, json_t *list)
         struct kms_statement statement;
         compile->number = i + 1;
         compile->sid = kms_bytes_of(NULL, 0);
+        kms_enter_item(compile, i);
         KMS_TRY(kms_compile_statement(compile, kms_json_list_at(list, i), &statement));
         KMS_TRY(check_sid_once(compile, statement.name, denies, allows));
+        if (compile->service) KMS_TRY(kms_check_service(compile, &statement));
+        kms_leave(compile);
         policy->statements[statement.deny ? denies++ : policy->deny_count + allows++] = statement;
     }
     policy->statement_count = (uint16_t)count;
     return KMS_OK;
 }
 
-kms_err kms_policy_parse(struct kms_bytes json, kms_policy **ret_policy, struct kms_why *why)
+static kms_err parse(struct kms_bytes json, bool service, kms_policy **ret_policy, struct kms_why *why)
 {
-    struct kms_compile compile = {.why = why};
+    struct kms_compile compile = {.why = why, .service = service};
     KMS_OWN(kms_policy) policy = calloc(1, sizeof *policy);
     OWN_JSON document = NULL;
     if (policy == NULL) return KMS_FAIL(NO_MEMORY);
@@ -153,10 +184,21 @@ kms_err kms_policy_parse(struct kms_bytes json, kms_policy **ret_policy, struct 
     compile.policy = policy;
     KMS_TRY(check_text(&compile, json));
     KMS_TRY(load(&compile, json, &document));
+    compile.json = json;
     KMS_TRY(check_top(&compile, document));
     KMS_TRY(compile_statements(&compile, json_object_get(document, "Statement")));
     *ret_policy = KMS_GIVE(policy);
     return KMS_OK;
+}
+
+kms_err kms_policy_parse(struct kms_bytes json, kms_policy **ret_policy, struct kms_why *why)
+{
+    return parse(json, false, ret_policy, why);
+}
+
+kms_err kms_policy_parse_service(struct kms_bytes json, kms_policy **ret_policy, struct kms_why *why)
+{
+    return parse(json, true, ret_policy, why);
 }
 
 kms_policy *kms_policy_ref(kms_policy *policy)

@@ -26,7 +26,7 @@ static struct distance measure(const struct kms_statement *statement, struct kms
     struct distance d = {.statement = statement};
     d.action = (statement->actions & kms_action_bit(request->action)) == 0;
     d.principal = !kms_statement_covers(statement, request->principal, evaluation->principal_hash);
-    d.resource = !kms_statement_resource_matches(statement, request->resource);
+    d.resource = !kms_statement_resource_matches(statement, request);
     if (d.action && d.principal) return d;
     for (size_t i = 0; i < statement->condition_count; i++)
         d.conditions += !kms_condition_holds(&statement->conditions[i], evaluation);
@@ -79,9 +79,7 @@ static void describe(const struct distance *d, struct kms_evaluation *evaluation
     const struct kms_access_request *request = evaluation->request;
     miss->statement = statement->name;
     miss->words[0] = '\0';
-    if (d->principal)
-        add(miss, statement->not_principal ? "NotPrincipal names %s" : "Principal does not name %s",
-            kms_show(request->principal).text);
+    if (d->principal) add(miss, "Principal does not name %s", kms_show(request->principal).text);
     if (d->action)
         add(miss, statement->not_action ? "NotAction names %s" : "Action does not name %s",
             kms_action_name(request->action));

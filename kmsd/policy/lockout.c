@@ -6,9 +6,9 @@ enum truth { NEVER, MAYBE, ALWAYS };
 
 /* What the caller cannot choose, and what is not known of the key here. The rest of the request is: no alias,
  * no bypass, no encryption context, over TLS. */
-static bool beyond_control(enum kms_condition_key key)
+static bool beyond_control(uint8_t about)
 {
-    return (kms_condition_key_rows[key].about & (KMS_ABOUT_KEY | KMS_ABOUT_WORLD)) != 0;
+    return (about & (KMS_ABOUT_KEY | KMS_ABOUT_WORLD)) != 0;
 }
 
 static enum truth applies(const struct kms_statement *statement, struct kms_evaluation *evaluation)
@@ -17,9 +17,12 @@ static enum truth applies(const struct kms_statement *statement, struct kms_eval
     enum truth truth = ALWAYS;
     if ((statement->actions & kms_action_bit(request->action)) == 0) return NEVER;
     if (!kms_statement_covers(statement, request->principal, evaluation->principal_hash)) return NEVER;
-    if (!kms_statement_resource_matches(statement, request->resource)) return NEVER;
+    if (beyond_control(statement->resource_about))
+        truth = MAYBE;
+    else if (!kms_statement_resource_matches(statement, request))
+        return NEVER;
     for (size_t i = 0; i < statement->condition_count; i++) {
-        if (beyond_control(statement->conditions[i].key))
+        if (beyond_control(statement->conditions[i].about))
             truth = MAYBE;
         else if (!kms_condition_holds(&statement->conditions[i], evaluation))
             return NEVER;

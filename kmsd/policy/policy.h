@@ -79,14 +79,18 @@ struct kms_decision {
 typedef struct kms_policy kms_policy;
 
 /*
- * Compiles a key policy. Errors: MALFORMED_POLICY (why: place and cause, as "Statement 2 (AppUsage):
- * unknown operator 'StringEqual', did you mean StringEquals?"), NO_MEMORY. The caller owns a reference.
+ * Compiles a key policy. Errors: MALFORMED_POLICY (why: place and cause, as "line 9, column 7: Statement
+ * 2 (AppUsage): unknown operator 'StringEqual', did you mean StringEquals?"), NO_MEMORY. The caller owns a
+ * reference.
  *
  * Stricter than AWS where a document would silently mean something else than it says: an action, condition
  * key or element that does not exist, a Sid that stands there twice, a statement that could never apply, a
- * Resource that is neither "*" nor the ARN of a key, a policy variable other than "${*}", "${?}" and "${$}"
- * are refused. A principal is the opaque name of one caller: the root or number of an account delegates
- * nothing.
+ * Resource that is neither "*" nor the ARN of a key, a policy variable that names no condition key with one
+ * value, Allow with NotPrincipal are refused.
+ *
+ * A principal is the name of one caller, taken as it is: a role's name does not stand for its sessions. There
+ * is no IAM to which an account could delegate, so an Allow for an account is one for its root only; a Deny
+ * for an account is for all its principals.
  */
 KMS_MUST_USE kms_err kms_policy_parse(struct kms_bytes json, kms_policy **ret_policy, struct kms_why *why);
 /* The service policy: same grammar; grants only CreateKey, ListKeys, ListAliases, GenerateRandom, GetStatus,
@@ -102,9 +106,9 @@ void kms_policy_drop(kms_policy **policy);
 struct kms_decision kms_policy_decide(const kms_policy *policy, const struct kms_access_request *request);
 
 /* Separation: does the document alone give one principal administration and usage? Conservative: an
- * Allow counts whatever its conditions and resources, "*", NotPrincipal and NotAction expand to all, and
- * only a Deny without conditions and with Resource "*" subtracts. POLICY_NOT_SEPARATED; why names the
- * principal and both statements. */
+ * Allow counts whatever its conditions and resources, "*" and NotAction expand to all, and only a Deny
+ * without conditions and with Resource "*" subtracts. POLICY_NOT_SEPARATED; why names the principal and both
+ * statements. */
 KMS_MUST_USE kms_err kms_policy_check_separation(const kms_policy *policy, struct kms_why *why);
 /* Lock-out: may this principal call kms:PutKeyPolicy on the key with this ARN under the document,
  * whatever the time, the address and the key's properties, over TLS, without alias and bypass?

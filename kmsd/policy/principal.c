@@ -1,9 +1,11 @@
 /* Reads Principal and NotPrincipal, and answers whether a statement names somebody. Names are opaque and
  * exact. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "kmsd/policy/compile.h"
+#include "kmsd/policy/match.h"
 
 uint64_t kms_principal_hash(struct kms_bytes name)
 {
@@ -16,6 +18,34 @@ uint64_t kms_principal_hash(struct kms_bytes name)
         hash ^= hash >> 32;
     }
     return hash;
+}
+
+bool kms_principal_split(struct kms_bytes name, struct kms_bytes *ret_account, struct kms_bytes *ret_rest)
+{
+    struct kms_bytes parts[KMS_ARN_PARTS];
+    if (!kms_arn_split(name, parts) || !kms_bytes_equal(parts[0], kms_bytes_text("arn"))) return false;
+    bool known =
+        kms_bytes_equal(parts[2], kms_bytes_text("iam")) || kms_bytes_equal(parts[2], kms_bytes_text("sts"));
+    if (!known || parts[4].len == 0) return false;
+    *ret_account = parts[4];
+    *ret_rest = parts[5];
+    return true;
+}
+
+static bool is_account(struct kms_bytes name, struct kms_bytes *ret_account)
+{
+    struct kms_bytes rest;
+    return kms_principal_split(name, ret_account, &rest) && kms_bytes_equal(rest, kms_bytes_text("root"));
+}
+
+/* Does the statement name the account that somebody is of? */
+static bool names_account_of(const struct kms_statement *statement, struct kms_bytes name)
+{
+    struct kms_bytes account, named, rest;
+    if (!kms_principal_split(name, &account, &rest)) return false;
+    for (size_t i = 0; i < statement->principal_count; i++)
+        if (is_account(statement->principals[i].name, &named) && kms_bytes_equal(named, account)) return true;
+    return false;
 }
 
 static uint64_t filter_bit(uint64_t hash)
@@ -43,6 +73,7 @@ bool kms_statement_covers(const struct kms_statement *statement, struct kms_byte
 {
     if (statement->any_principal) return true;
     bool named = name.ptr != NULL && kms_statement_names(statement, name, hash);
+    if (!named && statement->accounts && name.ptr != NULL) named = names_account_of(statement, name);
     return named != statement->not_principal;
 }
 
@@ -62,7 +93,7 @@ static bool has_control(struct kms_bytes text)
 static kms_err check_name(const struct kms_compile *compile, const char *element, struct kms_bytes name)
 {
     struct kms_shown shown = kms_show(name);
-    if (name.len == 0) return kms_complain(compile, "%s: a principal is empty", element);
+    if (name.len == 0) return kms_complain(compile, "%s: a principal is empty; name it", element);
     if (name.len > KMS_PRINCIPAL_BYTES)
         return kms_complain(compile, "%s: '%s' is longer than %d bytes", element, shown.text,
                             KMS_PRINCIPAL_BYTES);
@@ -71,11 +102,24 @@ static kms_err check_name(const struct kms_compile *compile, const char *element
                             "%s: '%s' has a wildcard inside; name each principal, or \"*\" for everybody",
                             element, shown.text);
     if (name.len >= 2 && memmem(name.ptr, name.len, "${", 2) != NULL)
-        return kms_complain(compile, "%s: '%s': no policy variable can stand in a principal", element,
-                            shown.text);
+        return kms_complain(compile, "%s: '%s': no policy variable can stand in a principal; name each",
+                            element, shown.text);
     if (has_control(name))
-        return kms_complain(compile, "%s: '%s' has a control character", element, shown.text);
+        return kms_complain(compile, "%s: '%s' has a control character; remove it", element, shown.text);
     return KMS_OK;
+}
+
+/* An account can be named by its twelve digits; AWS stores the ARN of its root then. */
+static kms_err copy_name(struct kms_compile *compile, struct kms_bytes name, struct kms_bytes *ret_name)
+{
+    char root[64];
+    bool digits = name.len == 12;
+    for (size_t i = 0; i < name.len; i++) digits = digits && name.ptr[i] >= '0' && name.ptr[i] <= '9';
+    if (digits) {
+        snprintf(root, sizeof root, "arn:aws:iam::%.12s:root", (const char *)name.ptr);
+        name = kms_bytes_text(root);
+    }
+    return kms_pool_copy(&compile->policy->pool, name, ret_name);
 }
 
 static kms_err add_name(struct kms_compile *compile, const char *element, json_t *json,
@@ -89,8 +133,11 @@ static kms_err add_name(struct kms_compile *compile, const char *element, json_t
     }
     struct kms_principal *principal = &principals[statement->principal_count];
     KMS_TRY(check_name(compile, element, name));
-    KMS_TRY(kms_pool_copy(&compile->policy->pool, name, &principal->name));
-    principal->hash = kms_principal_hash(name);
+    KMS_TRY(copy_name(compile, name, &principal->name));
+    principal->hash = kms_principal_hash(principal->name);
+    struct kms_bytes account;
+    if (statement->deny && !statement->not_principal && is_account(principal->name, &account))
+        statement->accounts = true;
     statement->principal_filter |= filter_bit(principal->hash);
     statement->principal_count++;
     return KMS_OK;
@@ -98,20 +145,22 @@ static kms_err add_name(struct kms_compile *compile, const char *element, json_t
 
 /* {"AWS": ...}: the type that names whoever calls; the others name services and providers that do not exist
  * here. */
-static kms_err names_of(const struct kms_compile *compile, const char *element, json_t *json,
-                        json_t **ret_names)
+static kms_err names_of(struct kms_compile *compile, const char *element, json_t *json, json_t **ret_names)
 {
     const char *type;
     json_t *names = NULL, *of_type;
     if (!json_is_object(json)) return kms_complain(compile, "%s must be \"*\" or {\"AWS\": ...}", element);
     json_object_foreach(json, type, of_type)
     {
+        kms_enter(compile, type);
         if (strcmp(type, "AWS") != 0)
             return kms_complain(compile, "%s: type '%s' is not known here; write {\"AWS\": ...}", element,
                                 kms_show(kms_bytes_text(type)).text);
         names = of_type;
+        kms_leave(compile);
     }
-    if (kms_json_list_len(names) == 0) return kms_complain(compile, "%s names nobody", element);
+    if (kms_json_list_len(names) == 0)
+        return kms_complain(compile, "%s names nobody; name one, or \"*\" for everybody", element);
     *ret_names = names;
     return KMS_OK;
 }
@@ -124,13 +173,19 @@ kms_err kms_compile_principals(struct kms_compile *compile, const char *element,
         names = json;
     else
         KMS_TRY(names_of(compile, element, json, &names));
+    if (names != json) kms_enter(compile, "AWS");
     size_t count = kms_json_list_len(names);
     struct kms_principal *principals = kms_pool_alloc(&compile->policy->pool, count * sizeof *principals);
     if (principals == NULL) return KMS_FAIL(NO_MEMORY);
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
+        kms_enter_item(compile, i);
         KMS_TRY(add_name(compile, element, kms_json_list_at(names, i), statement, principals));
+        kms_leave(compile);
+    }
     if (statement->any_principal && statement->not_principal)
-        return kms_complain(compile, "NotPrincipal \"*\" leaves nobody: the statement could never apply");
+        return kms_complain(compile,
+                            "NotPrincipal \"*\" leaves nobody: the statement could never apply; remove it");
+    if (names != json) kms_leave(compile);
     qsort(principals, statement->principal_count, sizeof *principals, by_hash);
     statement->principals = principals;
     return KMS_OK;

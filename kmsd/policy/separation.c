@@ -2,9 +2,9 @@
  * What a document could give to whom, whatever a request looks like: separation of administration from usage,
  * and whether one document's users are among another's.
  *
- * An Allow is taken at its widest: conditions and resources are put aside, NotPrincipal is everybody,
- * NotAction every action. A Deny is taken at its narrowest: it counts only when nothing but principal and
- * action decides it.
+ * An Allow is taken at its widest: conditions and resources are put aside, NotAction is every action
+ * (NotPrincipal goes with Deny only). A Deny is taken at its narrowest: it counts only when nothing but
+ * principal and action decides it.
  */
 #include "kmsd/policy/compiled.h"
 #include "kmsd/policy/complain.h"
@@ -41,8 +41,7 @@ static const struct kms_statement *allows_of(const kms_policy *policy, const str
 /* The actions that an Allow could give to somebody. */
 static uint64_t widest(const struct kms_statement *allow, const struct somebody *who)
 {
-    bool anybody = allow->any_principal || allow->not_principal;
-    if (!anybody && !covers(allow, who)) return 0;
+    if (!covers(allow, who)) return 0;
     return allow->not_action ? KMS_ALL_ACTIONS : allow->actions;
 }
 
@@ -75,7 +74,6 @@ static const struct kms_statement *first_allow(const kms_policy *policy, const s
 /* Why the statement counts although it does not name the principal or the action. */
 static const char *reach(const struct kms_statement *allow)
 {
-    if (allow->not_principal) return ", NotPrincipal counting as everybody";
     if (allow->any_principal) return " to everybody";
     return allow->not_action ? ", NotAction counting as every action" : "";
 }
@@ -114,7 +112,9 @@ kms_err kms_policy_check_separation(const kms_policy *policy, struct kms_why *wh
 
 static bool same_value(enum kms_family family, const struct kms_value *a, const struct kms_value *b)
 {
-    if (family == KMS_FAMILY_TEXT || family == KMS_FAMILY_ARN) return kms_bytes_equal(a->text, b->text);
+    if (a->has_variables != b->has_variables) return false;
+    bool text = family == KMS_FAMILY_TEXT || family == KMS_FAMILY_ARN || family == KMS_FAMILY_BINARY;
+    if (text || a->has_variables) return kms_bytes_equal(a->text, b->text);
     if (family != KMS_FAMILY_ADDRESS) return a->number == b->number;
     return a->network.len == b->network.len && a->network.prefix_bits == b->network.prefix_bits &&
            kms_network_contains(&a->network, &b->network);
@@ -132,9 +132,9 @@ static bool same_condition(const struct kms_condition *a, const struct kms_condi
 }
 
 /* What differs between two keys, whoever asks. */
-static bool about_the_key(enum kms_condition_key key)
+static bool about_the_key(uint8_t about)
 {
-    return (kms_condition_key_rows[key].about & (KMS_ABOUT_KEY | KMS_ABOUT_USE)) != 0;
+    return (about & (KMS_ABOUT_KEY | KMS_ABOUT_USE)) != 0;
 }
 
 /* Do the conditions of `weaker`, on one key, hold whenever those of `stronger`, on another key, do? True only
@@ -146,7 +146,7 @@ static bool implied(const struct kms_statement *weaker, const struct kms_stateme
         bool found = false;
         for (size_t j = 0; j < stronger->condition_count && !found; j++)
             found = same_condition(&weaker->conditions[i], &stronger->conditions[j]);
-        if (!found || about_the_key(weaker->conditions[i].key)) return false;
+        if (!found || about_the_key(weaker->conditions[i].about)) return false;
     }
     return true;
 }
@@ -157,7 +157,8 @@ static uint64_t denied_more(const kms_policy *inner, const kms_policy *outer, co
     uint64_t denied = 0;
     const struct kms_statement *outer_end, *inner_end, *deny = denies_of(outer, &outer_end);
     for (; deny < outer_end; deny++) {
-        if (!covers(deny, who)) continue;
+        bool in_account = who->name.ptr == NULL && deny->accounts; /* anybody else may be of it */
+        if (!in_account && !covers(deny, who)) continue;
         uint64_t more = deny->actions;
         for (const struct kms_statement *other = denies_of(inner, &inner_end); other < inner_end; other++)
             if (covers(other, who) && implied(other, deny)) more &= ~other->actions;

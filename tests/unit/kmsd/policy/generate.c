@@ -28,11 +28,22 @@ static bool chance(unsigned percent)
     return generate_below(100) < percent;
 }
 
-static const char *const principals[] = {"p",    "q", "arn:aws:iam::1:role/app", "arn:aws:iam::1:role/admin",
-                                         "cn:x", "P", "spiffe://corp/app"};
+static const char *const principals[] = {
+    "p",    "q", "arn:aws:iam::1:role/app", "arn:aws:iam::1:role/admin", "arn:aws:iam::2:user/x/a",
+    "cn:x", "P", "spiffe://corp/app"};
 static const char *const aliases[] = {"alias/a", "alias/b", "alias/app-1", "alias/*", "ALIAS/A", ""};
-static const char *const alias_values[] = {"alias/a",    "alias/*", "alias/app-?", "*",
-                                           "alias/${*}", "?lias/b", "Alias/A"};
+static const char *const alias_values[] = {"alias/a",
+                                           "alias/*",
+                                           "alias/app-?",
+                                           "*",
+                                           "alias/${*}",
+                                           "?lias/b",
+                                           "Alias/A",
+                                           "alias/${kms:EncryptionContext:App}",
+                                           "${kms:encryptioncontext:app, 'alias'}/a",
+                                           "alias/${aws:username, 'b'}",
+                                           "${kms:RequestAlias}",
+                                           "?${kms:EncryptionContext:tier}*"};
 static const char *const keys[] = {"arn:aws:kms:local:1:key/a", "arn:aws:kms:local:1:key/b"};
 static const char *const numbers[] = {"5", "10", "-1.5", "1795348800", "0.25", "1795348799"};
 static const char *const dates[] = {"2026-11-22T12:00:00Z", "2027-01-01T00:00:00Z", "1795348800",
@@ -40,13 +51,31 @@ static const char *const dates[] = {"2026-11-22T12:00:00Z", "2027-01-01T00:00:00
 static const char *const addresses[] = {"10.0.0.1", "10.1.2.3", "192.168.0.9", "2001:db8::1", "fe80::7"};
 static const char *const blocks[] = {"10.0.0.0/8", "10.0.0.0/31", "192.168.0.9", "2001:db8::/32",
                                      "::/0",       "0.0.0.0/0",   "10.1.2.0/25"};
-static const char *const arns[] = {"arn:aws:iam::1:role/*", "arn:*:iam:*:?:role/a*",
-                                   "arn:aws:iam::2:role/app", "arn:aws:iam::1:role/app"};
+static const char *const arns[] = {"arn:aws:iam::1:role/*",
+                                   "arn:*:iam:*:?:role/a*",
+                                   "arn:aws:iam::2:role/app",
+                                   "arn:aws:iam::1:role/app",
+                                   "arn:aws:iam::${kms:CallerAccount}:role/app",
+                                   "${aws:PrincipalArn}",
+                                   "${kms:EncryptionContext:App}"};
 static const char *const flags[] = {"true", "false"};
+static const char *const flag_values[] = {"true", "false", "${kms:EncryptionContext:App}",
+                                          "${kms:MultiRegion}"};
+static const char *const binaries[] = {"YQ==", "QQ==", "NQ==", "dHJ1ZQ=="};
+static const char *const accounts[] = {"arn:aws:iam::1:root", "arn:aws:iam::2:root", "111122223333"};
 static const char *const names[] = {"App", "APP", "tier", "n"};
 static const char *const context_values[] = {
     "a", "A", "b", "5", "10", "true", "arn:aws:iam::1:role/app", "alias/a", "10.0.0.1", ""};
-static const char *const patterns[] = {"a", "b", "*", "a*", "?", "", "5"};
+static const char *const patterns[] = {"a",
+                                       "b",
+                                       "*",
+                                       "a*",
+                                       "?",
+                                       "",
+                                       "5",
+                                       "${kms:EncryptionContext:App}",
+                                       "${aws:username, 'a'}",
+                                       "${kms:KeySpec}*"};
 
 const char *generate_principal(void)
 {
@@ -67,17 +96,24 @@ static const char *const date_operators[] = {"DateEquals",      "DateNotEquals",
 static const char *const arn_operators[] = {"ArnEquals", "ArnNotEquals", "ArnLike", "ArnNotLike"};
 static const char *const address_operators[] = {"IpAddress", "NotIpAddress"};
 static const char *const flag_operators[] = {"Bool"};
+static const char *const binary_operators[] = {"BinaryEquals"};
 static const char *const null_operators[] = {"Null"};
 static const char *const alias_keys[] = {"kms:RequestAlias", "kms:EncryptionContext:App"};
 static const char *const text_keys[] = {"kms:EncryptionContext:App", "kms:EncryptionContext:tier",
                                         "kms:KeySpec", "kms:KeyUsage"};
-static const char *const who_keys[] = {"aws:PrincipalArn", "kms:EncryptionContext:App"};
-static const char *const number_keys[] = {"aws:EpochTime", "kms:EncryptionContext:n"};
+static const char *const who_keys[] = {"aws:PrincipalArn", "kms:EncryptionContext:App",
+                                       "kms:GranteePrincipal"};
+static const char *const part_keys[] = {"aws:username", "kms:CallerAccount", "aws:PrincipalType"};
+static const char *const parts[] = {"a", "1", "2", "User", "AssumedRole", "${kms:EncryptionContext:n}"};
+static const char *const number_keys[] = {"aws:EpochTime", "kms:EncryptionContext:n",
+                                          "kms:RotationPeriodInDays"};
+static const char *const pair_keys[] = {"kms:EncryptionContext:App", "kms:EncryptionContext:n"};
+static const char *const tag_keys[] = {"aws:RequestTag/App", "aws:ResourceTag/tier", "kms:ViaService"};
 static const char *const date_keys[] = {"aws:CurrentTime", "aws:EpochTime"};
 static const char *const address_keys[] = {"aws:SourceIp", "kms:EncryptionContext:n"};
 static const char *const flag_keys[] = {"aws:SecureTransport", "kms:ReEncryptOnSameKey",
                                         "kms:BypassPolicyLockoutSafetyCheck", "kms:EncryptionContext:App"};
-static const char *const list_keys[] = {"kms:EncryptionContextKeys"};
+static const char *const list_keys[] = {"kms:EncryptionContextKeys", "kms:GrantOperations", "aws:TagKeys"};
 static const char *const null_keys[] = {
     "kms:RequestAlias", "kms:EncryptionContextKeys", "kms:EncryptionContext:App", "kms:GrantIsForAWSResource",
     "aws:SourceIp",     "aws:SecureTransport"};
@@ -97,7 +133,10 @@ static const struct family {
     {TABLE(date_operators), TABLE(date_keys), TABLE(dates)},
     {TABLE(arn_operators), TABLE(who_keys), TABLE(arns)},
     {TABLE(address_operators), TABLE(address_keys), TABLE(blocks)},
-    {TABLE(flag_operators), TABLE(flag_keys), TABLE(flags)},
+    {TABLE(flag_operators), TABLE(flag_keys), TABLE(flag_values)},
+    {TABLE(binary_operators), TABLE(pair_keys), TABLE(binaries)},
+    {TABLE(text_operators), TABLE(part_keys), TABLE(parts)},
+    {TABLE(text_operators), TABLE(tag_keys), TABLE(patterns)},
     {TABLE(null_operators), TABLE(null_keys), TABLE(flags)},
 };
 
@@ -116,8 +155,10 @@ static void add_condition(json_t *conditions, bool upper)
     const char *operator= family->operators[generate_below((unsigned)family->operator_count)];
     const char *key = family->keys[generate_below((unsigned)family->key_count)], *set = "";
     char name[80], key_name[80];
-    bool null = strcmp(operator, "Null") == 0, list = strcmp(key, "kms:EncryptionContextKeys") == 0;
-    bool context = strncmp(key, "kms:EncryptionContext:", 22) == 0;
+    bool null = strcmp(operator, "Null") == 0, list = family->keys == list_keys;
+    list = list || strcmp(key, "kms:EncryptionContextKeys") == 0;
+    bool context =
+        strncmp(key, "kms:EncryptionContext:", 22) == 0 || strncmp(key, "aws:RequestTag/", 15) == 0;
     if (!null && (list || chance(15))) set = context || chance(50) ? "ForAnyValue:" : "ForAllValues:";
     snprintf(name, sizeof name, "%s%s%s", set, operator, !null && chance(20) ? "IfExists" : "");
     for (size_t i = 0; i <= strlen(key); i++)
@@ -135,12 +176,16 @@ static json_t *generate_who(bool calm)
     return json_pack("{s:o}", "AWS", names_json);
 }
 
-static void add_who(json_t *statement, bool calm)
+static void add_who(json_t *statement, bool calm, bool deny)
 {
     json_t *who = generate_who(calm), *names_json = json_object_get(who, "AWS");
     const char *only = json_string_value(names_json);
-    bool not_who = chance(12);
-    if (not_who && (only == NULL || strcmp(only, "*") == 0)) { /* a "*" among the names would leave nobody */
+    bool not_who = deny && chance(25);
+    if (chance(10)) {
+        json_decref(who);
+        who = json_pack("{s:o}", "AWS", some_of(TABLE(accounts)));
+    } else if (not_who &&
+               (only == NULL || strcmp(only, "*") == 0)) { /* a "*" among the names would leave nobody */
         json_decref(who);
         who = json_pack("{s:s}", "AWS", PICK(principals));
     }
@@ -165,8 +210,13 @@ static void add_actions(json_t *statement, bool calm, bool deny)
 
 static void add_resources(json_t *statement)
 {
-    static const char *const resources[] = {"*", "arn:aws:kms:local:1:key/a", "arn:*:kms:*:*:key/*",
-                                            "arn:aws:kms:local:2:key/a"};
+    static const char *const resources[] = {"*",
+                                            "arn:aws:kms:local:1:key/a",
+                                            "arn:*:kms:*:*:key/*",
+                                            "arn:aws:kms:local:2:key/a",
+                                            "arn:aws:kms:*:*:key/${kms:EncryptionContext:App}",
+                                            "arn:aws:kms:*:*:${kms:EncryptionContext:tier, 'key/b'}",
+                                            "arn:aws:kms:local:1:key/${aws:username}*"};
     if (chance(5))
         json_object_set_new(statement, "NotResource", json_string(keys[0]));
     else
@@ -178,7 +228,7 @@ json_t *generate_statement(bool calm)
     json_t *statement = json_object();
     bool deny = chance(calm ? 15 : 35);
     json_object_set_new(statement, "Effect", json_string(deny ? "Deny" : "Allow"));
-    add_who(statement, calm);
+    add_who(statement, calm, deny);
     add_actions(statement, calm, deny);
     add_resources(statement);
     if (chance(calm ? 30 : 60)) {
@@ -212,6 +262,28 @@ void generate_surroundings(struct kms_access_request *request)
     request->key_usage = perhaps(PICK(context_values));
 }
 
+static void generate_inputs(struct generated *generated)
+{
+    static const struct kms_pair tags[] = {{{(const uint8_t *)"App", 3}, {(const uint8_t *)"a", 1}},
+                                           {{(const uint8_t *)"tier", 4}, {(const uint8_t *)"b", 1}},
+                                           {{(const uint8_t *)"app", 3}, {(const uint8_t *)"", 0}}};
+    static const struct kms_bytes items[] = {
+        {(const uint8_t *)"n", 1}, {(const uint8_t *)"App", 3}, {(const uint8_t *)"x", 1}};
+    generated->inputs = (struct kms_operation_inputs){
+        .grantee_principal = perhaps(PICK(principals)),
+        .grant_operations = items,
+        .grant_operation_count = generate_below(4),
+        .rotation_period_days = generate_below(3) * 5,
+        .request_tags = tags,
+        .request_tag_count = generate_below(4),
+        .removed_tag_keys = items,
+        .removed_tag_key_count = generate_below(3),
+    };
+    if (chance(70)) generated->request.inputs = &generated->inputs;
+    generated->request.resource_tags = tags;
+    generated->request.resource_tag_count = generate_below(4);
+}
+
 void generate_request(struct generated *ret_generated)
 {
     struct kms_access_request *request = &ret_generated->request;
@@ -226,6 +298,7 @@ void generate_request(struct generated *ret_generated)
                                            .bypass_lockout_known = chance(50),
                                            .bypass_lockout = chance(50)};
     generate_surroundings(request);
+    generate_inputs(ret_generated);
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (chance(40))
             ret_generated->pairs[request->context_count++] =

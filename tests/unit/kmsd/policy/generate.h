@@ -15,6 +15,7 @@ json_t *generate_statement(bool calm);
 struct generated {
     struct kms_access_request request;
     struct kms_pair pairs[4];
+    struct kms_operation_inputs inputs;
 };
 void generate_request(struct generated *ret_generated);
 const char *generate_principal(void); /* "stranger" is in no document */

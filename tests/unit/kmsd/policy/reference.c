@@ -42,12 +42,35 @@ static bool lists(json_t *json, const char *text)
     return false;
 }
 
-static bool principal_matches(json_t *statement, const char *principal)
+/* The account of an IAM or STS ARN, "" of anybody else. */
+static void account_of(const char *principal, char account[TEXT_MOST])
+{
+    account[0] = '\0';
+    if (sscanf(principal, "arn:aws:iam::%255[^:]:", account) != 1)
+        (void)sscanf(principal, "arn:aws:sts::%255[^:]:", account);
+}
+
+/* Does a name of the document mean this principal? An account means all of it, but only to be denied. */
+static bool means(const char *name, const char *principal, bool deny)
+{
+    char root[TEXT_MOST + 32], account[TEXT_MOST];
+    account_of(principal, account);
+    if (strcmp(name, "*") == 0 || strcmp(name, principal) == 0) return true;
+    snprintf(root, sizeof root, "arn:aws:iam::%s:root", account);
+    bool named = strcmp(name, root) == 0 || (strlen(name) == 12 && strcmp(name, account) == 0);
+    return account[0] != '\0' && named && (deny || strcmp(principal, root) == 0);
+}
+
+static bool principal_matches(json_t *statement, const char *principal, bool deny)
 {
     json_t *yes = json_object_get(statement, "Principal"), *no = json_object_get(statement, "NotPrincipal");
     json_t *names = yes != NULL ? yes : no;
+    struct values list;
+    bool listed = false;
     if (json_is_object(names)) names = json_object_get(names, "AWS");
-    bool listed = lists(names, "*") || lists(names, principal);
+    list_of(names, &list);
+    for (size_t i = 0; i < list.count; i++)
+        listed = listed || means(list.text[i], principal, deny && yes != NULL);
     return yes != NULL ? listed : !listed;
 }
 
@@ -62,20 +85,42 @@ static bool action_matches(json_t *statement, const char *action)
     return yes != NULL ? listed : !listed;
 }
 
-static void replace_star(const char *text, const char *by, char to[2 * TEXT_MOST])
+static void actual_values(const char *key, const struct kms_access_request *r, struct values *values);
+
+/* A literal character, said to fnmatch or not. */
+static char *put(char *to, char c, bool glob)
 {
-    for (; *text != '\0'; text++) {
-        bool star = strncmp(text, "${*}", 4) == 0;
-        if (star) text += 3;
-        to += sprintf(to, "%.*s", star ? (int)strlen(by) : 1, star ? by : text);
-    }
-    *to = '\0';
+    return to + sprintf(to, glob && strchr("*?[", c) != NULL ? "[%c]" : "%c", c);
 }
 
-static bool like(const char *pattern, const char *text)
+/* Puts in what the request has for "${key}" and "${key, 'default'}". False: nothing. */
+static bool substitute(const char *text, bool glob, const struct kms_access_request *request, char *to)
 {
-    char glob[2 * TEXT_MOST];
-    replace_star(pattern, "[*]", glob); /* a literal star, said to fnmatch */
+    for (; *text != '\0'; text++) {
+        char key[TEXT_MOST], otherwise[TEXT_MOST] = "";
+        struct values values;
+        if (strncmp(text, "${", 2) != 0) {
+            *to++ = *text;
+            continue;
+        }
+        const char *end = strchr(text, '}');
+        int read = sscanf(text, "${%255[^,}], '%255[^'}]'", key, otherwise);
+        text = end;
+        if (strlen(key) == 1 && strchr("*?$", key[0]) != NULL) {
+            to = put(to, key[0], glob);
+            continue;
+        }
+        actual_values(key, request, &values);
+        if (values.count != 1 && read < 2) return false;
+        for (const char *c = values.count == 1 ? values.text[0] : otherwise; *c != '\0'; c++)
+            to = put(to, *c, glob);
+    }
+    *to = '\0';
+    return true;
+}
+
+static bool like(const char *glob, const char *text)
+{
     return fnmatch(glob, text, FNM_NOESCAPE) == 0;
 }
 
@@ -94,14 +139,18 @@ static bool arn_like(const char *pattern, const char *text)
     return like(pattern, text);
 }
 
-static bool resource_matches(json_t *statement, const char *resource)
+static bool resource_matches(json_t *statement, const char *resource,
+                             const struct kms_access_request *request)
 {
     json_t *yes = json_object_get(statement, "Resource"), *no = json_object_get(statement, "NotResource");
     struct values patterns;
     bool listed = false;
     list_of(yes != NULL ? yes : no, &patterns);
-    for (size_t i = 0; i < patterns.count; i++)
-        if (strcmp(patterns.text[i], "*") == 0 || arn_like(patterns.text[i], resource)) listed = true;
+    for (size_t i = 0; i < patterns.count; i++) {
+        char glob[4 * TEXT_MOST];
+        if (strcmp(patterns.text[i], "*") == 0) listed = true;
+        if (substitute(patterns.text[i], true, request, glob) && arn_like(glob, resource)) listed = true;
+    }
     return yes != NULL ? listed : !listed;
 }
 
@@ -135,20 +184,24 @@ static bool in_block(const char *block, const char *address)
     return true;
 }
 
-/* "StringNotLike" is asked as "StringLike". */
-static bool matches(const char *operator, const char * wanted, const char *actual)
+/* Base64 by the book: three bytes make four characters. */
+static const char *binary_of(const char *data, char text[4 * TEXT_MOST])
+{
+    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    char *to = text;
+    for (size_t len = strlen(data), at = 0; at < len; at += 3) {
+        unsigned bits = 0;
+        for (size_t i = 0; i < 3; i++) bits = bits << 8 | (at + i < len ? (unsigned char)data[at + i] : 0);
+        for (size_t i = 0; i < 4; i++) *to++ = at + i > len ? '=' : digits[bits >> (18 - 6 * i) & 63];
+    }
+    *to = '\0';
+    return text;
+}
+
+/* Numbers and dates. */
+static bool ordered(const char *operator, const char * wanted, const char *actual)
 {
     double a, w;
-    char plain[2 * TEXT_MOST];
-    replace_star(wanted, "*", plain);
-    if (strncmp(operator, "String", 6) == 0) {
-        if (strstr(operator, "Like") != NULL) return like(wanted, actual);
-        return strstr(operator, "IgnoreCase") != NULL ? strcasecmp(plain, actual) == 0
-                                                      : strcmp(plain, actual) == 0;
-    }
-    if (strncmp(operator, "Arn", 3) == 0) return arn_like(wanted, actual);
-    if (strncmp(operator, "Bool", 4) == 0) return strcasecmp(wanted, actual) == 0;
-    if (strstr(operator, "IpAddress") != NULL) return in_block(wanted, actual);
     bool numeric = strncmp(operator, "Numeric", 7) == 0;
     if (!(numeric ? number_of(wanted, &w) && number_of(actual, &a)
                   : date_of(wanted, &w) && date_of(actual, &a)))
@@ -159,9 +212,67 @@ static bool matches(const char *operator, const char * wanted, const char *actua
     return strstr(operator, "GreaterThan") != NULL ? a > w : a == w;
 }
 
+/* "StringNotLike" is asked as "StringLike". */
+static bool matches(const char *operator, const char * wanted, const char *actual,
+                    const struct kms_access_request *request)
+{
+    char plain[4 * TEXT_MOST], glob[4 * TEXT_MOST];
+    if (!substitute(wanted, false, request, plain) || !substitute(wanted, true, request, glob)) return false;
+    if (strncmp(operator, "String", 6) == 0) {
+        if (strstr(operator, "Like") != NULL) return like(glob, actual);
+        return strstr(operator, "IgnoreCase") != NULL ? strcasecmp(plain, actual) == 0
+                                                      : strcmp(plain, actual) == 0;
+    }
+    if (strncmp(operator, "Arn", 3) == 0) return arn_like(glob, actual);
+    if (strncmp(operator, "Bool", 4) == 0)
+        return strcasecmp(plain, actual) == 0 &&
+               (strcasecmp(actual, "true") == 0 || strcasecmp(actual, "false") == 0);
+    if (strncmp(operator, "Binary", 6) == 0) return strcmp(wanted, binary_of(actual, plain)) == 0;
+    if (strstr(operator, "IpAddress") != NULL) return in_block(wanted, actual);
+    return ordered(operator, wanted, actual);
+}
+
 static void flag(struct values *values, bool known, bool value)
 {
     if (known) add(values, kms_bytes_text(value ? "true" : "false"));
+}
+
+static void named_value(const char *key, const char *prefix, const struct kms_pair *pair,
+                        struct values *values)
+{
+    char name[TEXT_MOST];
+    snprintf(name, sizeof name, "%s%.*s", prefix, (int)pair->name.len, (const char *)pair->name.ptr);
+    if (strcasecmp(key, name) == 0) add(values, pair->value);
+}
+
+static void input_values(const char *key, const struct kms_operation_inputs *inputs, struct values *values)
+{
+    char days[16];
+    snprintf(days, sizeof days, "%u", inputs->rotation_period_days);
+    if (strcasecmp(key, "kms:GranteePrincipal") == 0) add(values, inputs->grantee_principal);
+    if (strcasecmp(key, "kms:RotationPeriodInDays") == 0 && strcmp(days, "0") != 0)
+        add(values, kms_bytes_text(days));
+    for (size_t i = 0; i < inputs->request_tag_count; i++) {
+        named_value(key, "aws:RequestTag/", &inputs->request_tags[i], values);
+        if (strcasecmp(key, "aws:TagKeys") == 0) add(values, inputs->request_tags[i].name);
+    }
+    for (size_t i = 0; i < inputs->removed_tag_key_count; i++)
+        if (strcasecmp(key, "aws:TagKeys") == 0) add(values, inputs->removed_tag_keys[i]);
+    for (size_t i = 0; i < inputs->grant_operation_count; i++)
+        if (strcasecmp(key, "kms:GrantOperations") == 0) add(values, inputs->grant_operations[i]);
+}
+
+static void principal_values(const char *key, struct kms_bytes principal, struct values *values)
+{
+    char text[TEXT_MOST], account[TEXT_MOST];
+    snprintf(text, sizeof text, "%.*s", (int)principal.len, (const char *)principal.ptr);
+    account_of(text, account);
+    const char *slash = strrchr(text, '/');
+    bool user = strstr(text, ":user/") != NULL;
+    if (account[0] == '\0') return;
+    if (strcasecmp(key, "kms:CallerAccount") == 0) add(values, kms_bytes_text(account));
+    if (strcasecmp(key, "aws:username") == 0 && user) add(values, kms_bytes_text(slash + 1));
+    if (strcasecmp(key, "aws:PrincipalType") == 0) add(values, kms_bytes_text(user ? "User" : "AssumedRole"));
 }
 
 static void actual_values(const char *key, const struct kms_access_request *r, struct values *values)
@@ -180,14 +291,16 @@ static void actual_values(const char *key, const struct kms_access_request *r, s
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
         if (strcasecmp(key, texts[i].key) == 0) add(values, texts[i].value);
     for (size_t i = 0; i < r->context_count; i++) {
-        char name[TEXT_MOST];
-        snprintf(name, sizeof name, "kms:EncryptionContext:%.*s", (int)r->context[i].name.len,
-                 (const char *)r->context[i].name.ptr);
-        if (strcasecmp(key, name) == 0) add(values, r->context[i].value);
+        named_value(key, "kms:EncryptionContext:", &r->context[i], values);
         if (strcasecmp(key, "kms:EncryptionContextKeys") == 0) add(values, r->context[i].name);
     }
+    for (size_t i = 0; i < r->resource_tag_count; i++)
+        named_value(key, "aws:ResourceTag/", &r->resource_tags[i], values);
+    if (r->inputs != NULL) input_values(key, r->inputs, values);
+    principal_values(key, r->principal, values);
     if (strcasecmp(key, "aws:CurrentTime") == 0 || strcasecmp(key, "aws:EpochTime") == 0)
         add(values, kms_bytes_text(number));
+    flag(values, strcasecmp(key, "kms:MultiRegion") == 0, false);
     if (strcasecmp(key, "aws:SecureTransport") == 0) flag(values, true, r->secure_transport);
     if (strcasecmp(key, "kms:ReEncryptOnSameKey") == 0)
         flag(values, r->reencrypt_on_same_key_known, r->reencrypt_on_same_key);
@@ -196,12 +309,13 @@ static void actual_values(const char *key, const struct kms_access_request *r, s
 }
 
 /* One value of the request against all of the document, NOR when negated. */
-static bool value_satisfies(const char *operator, bool negated, const struct values *wanted,
-                            const char *actual)
+static bool value_satisfies(const char *operator, const struct values * wanted, const char *actual,
+                            const struct kms_access_request *request)
 {
+    bool negated = strstr(operator, "Not") != NULL;
     bool any = false;
     for (size_t i = 0; i < wanted->count; i++)
-        if (matches(operator, wanted->text[i], actual)) any = true;
+        if (matches(operator, wanted->text[i], actual, request)) any = true;
     return negated ? !any : any;
 }
 
@@ -220,7 +334,7 @@ static bool holds(const char *name, const char *key, json_t *json, const struct 
     }
     size_t satisfied = 0;
     for (size_t i = 0; i < actual.count; i++)
-        satisfied += value_satisfies(operator, negated, &wanted, actual.text[i]);
+        satisfied += value_satisfies(operator, & wanted, actual.text[i], request);
     if (all) return satisfied == actual.count;
     if (any) return satisfied > 0;
     return negated ? satisfied == actual.count : satisfied > 0;
@@ -248,14 +362,12 @@ enum kms_effect reference_decide(json_t *document, const struct kms_access_reque
              (const char *)request->resource.ptr);
     json_array_foreach(list, i, statement)
     {
-        if (!principal_matches(statement, principal)) continue;
+        bool deny = strcmp(json_string_value(json_object_get(statement, "Effect")), "Deny") == 0;
+        if (!principal_matches(statement, principal, deny)) continue;
         if (!action_matches(statement, kms_action_name(request->action))) continue;
-        if (!resource_matches(statement, resource)) continue;
+        if (!resource_matches(statement, resource, request)) continue;
         if (!conditions_hold(json_object_get(statement, "Condition"), request)) continue;
-        if (strcmp(json_string_value(json_object_get(statement, "Effect")), "Deny") == 0)
-            denied = true;
-        else
-            allowed = true;
+        *(deny ? &denied : &allowed) = true;
     }
     return denied ? KMS_DENY_EXPLICIT : allowed ? KMS_ALLOW : KMS_DENY_IMPLICIT;
 }

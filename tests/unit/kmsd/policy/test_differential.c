@@ -16,13 +16,26 @@ static void show(json_t *document, const struct kms_access_request *request)
     char *text = json_dumps(document, JSON_INDENT(1));
     fprintf(stderr, "\n%s\n%.*s %s, %zu pairs\n", text, (int)request->principal.len,
             (const char *)request->principal.ptr, kms_action_name(request->action), request->context_count);
+    for (size_t i = 0; i < request->context_count; i++)
+        fprintf(stderr, "%.*s=%.*s\n", (int)request->context[i].name.len,
+                (const char *)request->context[i].name.ptr, (int)request->context[i].value.len,
+                (const char *)request->context[i].value.ptr);
+    fprintf(stderr, "spec=%.*s alias=%.*s on %.*s\n", (int)request->key_spec.len,
+            (const char *)request->key_spec.ptr, (int)request->request_alias.len,
+            (const char *)request->request_alias.ptr, (int)request->resource.len,
+            (const char *)request->resource.ptr);
     free(text);
 }
 
 static kms_policy *compiled(json_t *document)
 {
     char *text = json_dumps(document, 0);
-    kms_policy *policy = parsed(text);
+    kms_policy *policy = NULL;
+    struct kms_why why = {""};
+    if (kms_failed(kms_policy_parse(kms_bytes_text(text), &policy, &why))) {
+        fprintf(stderr, "\n%s\n%s\n", why.text, text);
+        exit(2);
+    }
     free(text);
     return policy;
 }

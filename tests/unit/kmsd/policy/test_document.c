@@ -28,9 +28,9 @@ static const struct {
     {"{'Id':'a','Id':'b','Statement':[" GOOD "]}", "duplicate object key"},
     {ONE("'Effect':'Deny','Effect':'Allow'"), "duplicate object key"},
     {"{'Id':'\xff'}", "not UTF-8"},
-    {"{\n'Id':'\xe2\x82\xac'}", "line 2: a character outside of printable ASCII and Latin-1"},
-    {"{'Id':'\x7f'}", "line 1: a character outside"},
-    {"{'Id':'\xc2\x85'}", "line 1: a character outside"},
+    {"{\n'Id':'\xe2\x82\xac'}", "line 2, column 7: a character outside of printable ASCII and Latin-1"},
+    {"{'Id':'\x7f'}", "line 1, column 8: a character outside"},
+    {"{'Id':'\xc2\x85'}", "line 1, column 8: a character outside"},
     {"{'Id':'\\u0000','Statement':[" GOOD "]}", "line 1"},
     /* the document */
     {"{}", "Statement is missing or empty"},
@@ -76,8 +76,10 @@ static const struct {
     {WHOM("'Principal':{'Service':'logs.amazonaws.com'}"), "Principal: type 'Service' is not known here"},
     {WHOM("'Principal':{'AWS':'p','Federated':'x'}"), "type 'Federated'"},
     {WHOM("'Principal':{'aws':'p'}"), "type 'aws'"},
-    {WHOM("'NotPrincipal':'*'"), "leaves nobody"},
-    {WHOM("'NotPrincipal':{'AWS':['p','*']}"), "leaves nobody"},
+    {WHOM("'NotPrincipal':{'AWS':'p'}"), "Statement 1: NotPrincipal goes with \"Deny\" only"},
+    {WHOM("'NotPrincipal':'*'"), "NotPrincipal goes with"},
+    {ONE("'Effect':'Deny','NotPrincipal':'*'" TAIL), "leaves nobody"},
+    {ONE("'Effect':'Deny','NotPrincipal':{'AWS':['p','*']}" TAIL), "leaves nobody"},
     /* Action */
     {ONE(HEAD "'Resource':'*'"), "Action is missing"},
     {DOES("'Action':'*','NotAction':'*'"), "Action and NotAction exclude each other"},
@@ -102,8 +104,8 @@ static const struct {
     {ON("'Resource':'arn:aws:s3:::bucket'"), "its service must be 'kms'"},
     {ON("'NotResource':'*'"), "leaves no resource"},
     {"{'Version':'2012-10-17','Statement':{" HEAD
-     "'Action':'*','Resource':'arn:aws:kms:::key/${aws:username}'}}",
-     "policy variable '${aws:username}' is not supported"},
+     "'Action':'*','Resource':'arn:aws:kms:::key/${aws:usrname}'}}",
+     "policy variable '${aws:usrname}' names no condition key, did you mean aws:username?"},
     /* Condition */
     {IF("[]"), "Condition must be an object"},
     {IF("{'StringEquals':[]}"), "operator StringEquals wants an object"},
@@ -112,7 +114,19 @@ static const struct {
      "Statement 1: unknown operator 'StringEqual', did you mean StringEquals"},
     {IF("{'stringequals':{'kms:KeySpec':'x'}}"),
      "unknown operator 'stringequals', did you mean StringEquals"},
-    {IF("{'BinaryEquals':{'kms:KeySpec':'x'}}"), "unknown operator 'BinaryEquals'"},
+    {IF("{'BinaryNotEquals':{'kms:KeySpec':'x'}}"),
+     "unknown operator 'BinaryNotEquals', did you mean BinaryEquals"},
+    {IF("{'BinaryEquals':{'kms:KeySpec':'QQ=='}}"),
+     "BinaryEquals does not go with condition key kms:KeySpec; use String... or Arn... or Null"},
+    {IF("{'BinaryEquals':{'kms:EncryptionContext:a':'QQ'}}"),
+     "BinaryEquals: 'QQ' is not base64, with padding"},
+    {IF("{'BinaryEquals':{'kms:EncryptionContext:a':5}}"), "is not base64"},
+    {IF("{'BinaryEquals':{'kms:EncryptionContext:a':'${aws:username}'}}"),
+     "BinaryEquals takes no policy variable"},
+    {IF("{'NumericEquals':{'aws:EpochTime':'${aws:EpochTime}'}}"), "NumericEquals takes no policy variable"},
+    {IF("{'DateEquals':{'aws:CurrentTime':'${aws:CurrentTime}'}}"), "DateEquals takes no policy variable"},
+    {IF("{'IpAddress':{'aws:SourceIp':'${aws:SourceIp}'}}"), "IpAddress takes no policy variable"},
+    {IF("{'Null':{'kms:KeySpec':'${aws:username}'}}"), "Null takes no policy variable"},
     {IF("{'forAllValues:StringEquals':{'kms:KeySpec':'x'}}"), "unknown operator"},
     {IF("{'NullIfExists':{'kms:KeySpec':'true'}}"), "Null takes neither"},
     {IF("{'ForAnyValue:Null':{'kms:KeySpec':'true'}}"), "Null takes neither"},
@@ -133,10 +147,28 @@ static const struct {
     {IF("{'StringEquals':{'kms:KeySpec':[]}}"), "list of values is empty"},
     {IF("{'StringEquals':{'kms:KeySpec':5}}"), "StringEquals: 'a value' is not a string"},
     {IF("{'StringEquals':{'kms:KeySpec':null}}"), "is not a string"},
-    {IF("{'StringEquals':{'kms:KeySpec':'${kms:KeyUsage}'}}"),
-     "policy variable '${kms:KeyUsage}' is not supported"},
-    {IF("{'StringLike':{'kms:KeySpec':'a${'}}"), "policy variable '${' is not supported"},
-    {IF("{'StringLike':{'kms:KeySpec':'${*'}}"), "policy variable '${*' is not supported"},
+    {IF("{'StringEquals':{'kms:KeySpec':'${kms:KeyUsag}'}}"),
+     "policy variable '${kms:KeyUsag}' names no condition key, did you mean kms:KeyUsage"},
+    {IF("{'StringEquals':{'kms:KeySpec':'${}'}}"), "'${}' names no condition key; write ${$} for a '$'"},
+    {IF("{'StringEquals':{'kms:KeySpec':'${ aws:username}'}}"), "names no condition key"},
+    {IF("{'StringEquals':{'kms:KeySpec':'${kms:EncryptionContextKeys}'}}"), "has many values"},
+    {IF("{'StringEquals':{'kms:KeySpec':'${aws:username'}}"), "must be ${KEY} or ${KEY, 'DEFAULT'}"},
+    {IF("{'StringEquals':{'kms:KeySpec':'${aws:username, x}'}}"), "must be ${KEY} or ${KEY, 'DEFAULT'}"},
+    {IF("{'StringEquals':{'kms:KeySpec':'${aws:username,'}}"), "must be ${KEY} or"},
+    {IF("{'StringEquals':{'kms:KeySpec':'${aws:username, \\u0027x}'}}"), "must be ${KEY} or"},
+    {IF("{'StringEquals':{'kms:KeySpec':'${aws:username, \\u0027x\\u0027'}}"), "must be ${KEY} or"},
+    {IF("{'StringEquals':{'kms:KeySpec':'${aws:username, \\u0027x\\u0027y}'}}"), "must be ${KEY} or"},
+    {IF("{'StringLike':{'kms:KeySpec':'${aws:username, \\u0027*\\u0027}'}}"), "must be plain text"},
+    {IF("{'StringLike':{'kms:KeySpec':'a${'}}"), "policy variable '${' must be"},
+    {IF("{'StringLike':{'kms:KeySpec':'${*'}}"), "policy variable '${*' must be"},
+    {IF("{'StringLike':{'kms:RequestAlias':'*${aws:PrincipalArn}'}}"), "a variable counts at its longest"},
+    {IF("{'StringEquals':{'kms:RequestAlias':'${kms:EncryptionContext:a}${kms:EncryptionContext:b}'}}"),
+     "could grow to more than 12288 bytes"},
+    {"{'Version':'2012-10-17','Statement':{" HEAD
+     "'Action':'*','Resource':'arn:aws:kms:${aws:username}:1:key/a'}}",
+     "can stand only behind the fifth colon"},
+    {"{'Version':'2012-10-17','Statement':{" HEAD "'Action':'*','Resource':'${aws:username}'}}",
+     "can stand only behind the fifth colon"},
     {IF("{'NumericEquals':{'aws:EpochTime':'five'}}"), "NumericEquals: 'five' is not a number"},
     {IF("{'NumericEquals':{'aws:EpochTime':1000000000000}}"), "is not a number"},
     {IF("{'NumericEquals':{'aws:EpochTime':1e13}}"), "is not a number"},
@@ -175,6 +207,60 @@ static void refuses(void)
     }
 }
 
+/* Every complaint says where: the name of a member, or the item of a list. */
+static void says_where(void)
+{
+    static const struct {
+        const char *json, *words;
+    } rows[] = {
+        {"{}", "line 1, column 1: Statement is missing"},
+        {"\n [1]", "line 2, column 2: the document must be a JSON object"},
+        {"{'Version':'2012-10-17',\n\t'Stament':5}",
+         "line 2, column 2: unknown element 'Stament', did you mean Statement?"},
+        {"{'Statement':[" GOOD ",\n  {}]}", "line 2, column 3: Statement 2: Effect is missing"},
+        {"{'Statement':[\n" GOOD ",\n{'Sid':'x','Effect':'Deny','Principal':'*'" TAIL ",\n 'Grant':'x'}]}",
+         "line 4, column 2: Statement 2 (x): unknown element 'Grant'"},
+        {"{'Statement':{\n'Effect':'allow'}}", "line 2, column 1: Statement 1: Effect must be"},
+        {"{'Statement':{'Effect':'Allow','Action':[\n'kms:Decrypt',\n  "
+         "'kms:Nothing'],'Principal':'*','Resource':'*'}}",
+         "line 3, column 3: Statement 1: unknown action 'kms:Nothing'; remove it"},
+        {"{'Statement':{'Effect':'Allow','Principal':'*','Resource':'*',\n  'Action':'kms:Nothing'}}",
+         "line 2, column 3: Statement 1: unknown action"},
+        {"{'Statement':{'Effect':'Allow','Action':'*','Resource':'*','Principal':{'AWS':['p',\n 'a*']}}}",
+         "line 2, column 2: Statement 1: Principal: 'a*' has a wildcard inside"},
+        {"{'Statement':{'Effect':'Allow','Action':'*','Resource':'*','Principal':\n{'Service':'x'}}}",
+         "line 2, column 2: Statement 1: Principal: type 'Service'"},
+        {"{'Statement':{'Id':'caf\xc3\xa9'}}", "line 1, column 15: Statement 1: unknown element 'Id'"},
+        {"{'Id':'caf\xc3\xa9\\\\\\u0022 {[',  'X':1}", "line 1, column 27: unknown element 'X'"},
+        {"{'Statement':[" GOOD "],'\\u0058':1}", "unknown element 'X'"},
+        {"{'Statement':{" HEAD
+         "'Action':'*','Resource':'*','Condition':{\n'StringEqual':{'kms:KeySpec':'x'}}}}",
+         "line 2, column 1: Statement 1: unknown operator"},
+        {"{'Statement':{" HEAD "'Action':'*','Resource':'*','Condition':{'StringEquals':{'kms:KeySpec':'x',"
+         "\n  'kms:Key':'x'}}}}",
+         "line 2, column 3: Statement 1: unknown condition key 'kms:Key'"},
+        {"{'Statement':{" HEAD
+         "'Action':'*','Resource':'*','Condition':{'NumericEquals':{'aws:EpochTime':[1,2.5,"
+         "\n'x']}}}}",
+         "line 2, column 1: Statement 1: NumericEquals: 'x' is not a number"},
+        {"{'Statement':{" HEAD "'Action':'*','Resource':'*',\n'Sid':'a\\nb'}}",
+         "line 2, column 1: Statement 1: Sid has a character"},
+        {"{'Statement':[{'Sid':'a'," HEAD "'Action':'*','Resource':'*'},\n{'Sid':'a'," HEAD
+         "'Action':'*','Resource':'*'}]}",
+         "line 2, column 2: Statement 2 (a): another statement has the same Sid"},
+        {"{'Id':'a',\n 'Id':'b'}", "line 2, column 5: duplicate object key"},
+        {"{'Statement':[" GOOD ",\n{'Effect':'Allow','Effect':'Deny'}]}",
+         "line 2, column 26: duplicate object key"},
+        {"{\n'Id':'\xe2\x82\xac'}", "line 2, column 7: a character outside"},
+    };
+    for (size_t i = 0; i < KMS_COUNT(rows); i++) {
+        kms_policy *policy = NULL;
+        struct kms_why why = {""};
+        KMS_ASSERT_CODE(parse(rows[i].json, &policy, &why), MALFORMED_POLICY);
+        CU_ASSERT_TRUE(says(&why, rows[i].words));
+    }
+}
+
 static void accepts(void)
 {
     static const char *const documents[] = {
@@ -185,12 +271,21 @@ static void accepts(void)
         ONE("'Sid':'Enable IAM User Permissions'," HEAD "'Action':['kms:*'],'Resource':['*']"),
         WHOM("'Principal':{'AWS':['p','*','111122223333','spiffe://corp/app','cn:app']}"),
         WHOM("'Principal':{'AWS':'*'}"),
-        WHOM("'NotPrincipal':{'AWS':'p'}"),
+        ONE("'Effect':'Deny','NotPrincipal':{'AWS':'p'}" TAIL),
         ON("'Resource':'" KEY_A "'"),
         ON("'Resource':['arn:*:kms:*:*:key/*','arn:aws:kms:local:1:key/?-?']"),
         ON("'NotResource':'" KEY_A "'"),
         ON("'Resource':'arn:aws:kms:::key/${aws:username}'"), /* no variables before 2012-10-17 */
         IF("{}"),
+        IF("{'StringEquals':{'kms:RequestAlias':['alias/${aws:username}','${aws:username,\\u0027x\\u0027}',"
+           "'${AWS:UserName,  \\u0027\\u0027 }${kms:EncryptionContext:a:b}','$','$}','}${$}{']}}"),
+        IF("{'ArnLike':{'aws:PrincipalArn':['${kms:EncryptionContext:owner}','arn:aws:iam::*:user/"
+           "${aws:username}']}}"),
+        IF("{'Bool':{'aws:SecureTransport':'${kms:MultiRegion}'}}"),
+        IF("{'StringLike':{'kms:RequestAlias':'*/${aws:username}/*'}}"),
+        IF("{'BinaryEquals':{'kms:EncryptionContext:a':'QQ=='}}"),
+        "{'Version':'2012-10-17','Statement':{" HEAD
+        "'Action':'*','Resource':['*','arn:aws:kms:*:*:key/${aws:ResourceTag/id}']}}",
         IF("{'StringLike':{'kms:RequestAlias':['alias/${*}','${?}${$}','$','$x']}}"),
         IF("{'NumericLessThan':{'aws:EpochTime':[5,5.5,'5','-0.5']},'DateLessThan':{'aws:EpochTime':"
            "1795348800}}"),
@@ -230,8 +325,8 @@ static void bounded(void)
     } rows[] = {
         {"{'Statement':[" GOOD "]}", " ", KMS_POLICY_BYTES - sizeof "{'Statement':[" GOOD "]}" + 1, "", NULL},
         {"{'Statement':[" GOOD "]}", " ", KMS_POLICY_BYTES - sizeof "{'Statement':[" GOOD "]}" + 2, "",
-         "longer than 32768"},
-        {"{'Statement':[", "1,", KMS_POLICY_STATEMENTS, "1]}", "more than 512 statements"},
+         "the document is 32769 bytes long, more than 32768"},
+        {"{'Statement':[", "1,", KMS_POLICY_STATEMENTS, "1]}", "513 statements, more than 512"},
         {"{'Statement':[", SHORT ",", KMS_POLICY_STATEMENTS - 1, SHORT "]}", NULL},
         {"{'Id':", "[", 16000, "", "maximum parsing depth"},
         {"{'Statement':[{'Sid':'", "x", KMS_SID_BYTES, "'}]}", "Sid is longer than 128 bytes"},
@@ -242,9 +337,16 @@ static void bounded(void)
         {"{'Statement':[{" HEAD
          "'Action':'*','Resource':'*','Condition':{'StringLike':{'kms:RequestAlias':['*'",
          ",'a*12345678'", 128, "]}}}]}", NULL},
+        {"{'Statement':[{" HEAD "'Action':'*','Resource':'*','Condition':{'ArnLike':{'aws:PrincipalArn':["
+         "'arn:aws:iam::*:role/12345678901234567890'",
+         ",'arn:aws:iam::*:role/12345678901234567890'", 128, "]}}}]}", NULL}, /* parts do not float */
+        {"{'Statement':[{" HEAD "'Action':'*','Resource':'*','Condition':{'ArnLike':{'aws:PrincipalArn':["
+         "'arn:aws:iam::1:*:role/12345678901234567890'",
+         ",'arn:aws:iam::1:*:role/12345678901234567890'", 128, "]}}}]}", "behind their first '*'"},
         {"{'Statement':[{" HEAD
          "'Action':'*','Resource':'*','Condition':{'StringLike':{'kms:RequestAlias':['*x'",
-         ",'a*12345678'", 128, "]}}}]}", "more than 1024 bytes behind their first '*'"},
+         ",'a*12345678'", 128, "]}}}]}",
+         "more than 1024 bytes (a variable counts at its longest) behind their first '*'"},
     };
     for (size_t i = 0; i < KMS_COUNT(rows); i++) {
         kms_policy *policy = NULL;
@@ -286,6 +388,6 @@ static void fails(void)
     }
 }
 
-KMS_TEST_MAIN("policy document", {"refuses, with place and cause", refuses},
+KMS_TEST_MAIN("policy document", {"refuses, with the cause", refuses}, {"says where", says_where},
               {"accepts AWS's grammar", accepts}, {"keeps its bounds", bounded},
               {"counts references", counted}, {"no memory is an error", fails})

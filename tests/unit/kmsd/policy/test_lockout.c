@@ -18,8 +18,38 @@ static const struct {
     {"{'Effect':'Allow','Principal':{'AWS':'p'},'Action':'kms:Decrypt','Resource':'*'}",
      "principal \"p\" could not call kms:PutKeyPolicy afterwards: no statement allows it; allow it, or set "
      "bypass_policy_lockout_safety_check"},
-    {"{'Effect':'Allow','NotPrincipal':{'AWS':'p'},'Action':'kms:*','Resource':'*'}",
-     "no statement allows it"},
+    {"{'Effect':'Allow','Principal':'*','NotAction':'kms:Decrypt','Resource':'*'}", NULL},
+    {"{'Effect':'Allow','Principal':'*','NotAction':'kms:Put*','Resource':'*'}", "no statement allows it"},
+    {ALLOW_PUT "},{'Sid':'d','Effect':'Deny','Principal':'*','NotAction':'kms:Decrypt','Resource':'*'}",
+     "it is denied by statement d"},
+    {ALLOW_PUT
+     "},{'Sid':'d','Effect':'Deny','NotPrincipal':{'AWS':'q'},'NotAction':'kms:Decrypt','Resource':'*'}",
+     "it is denied by statement d"},
+    {ALLOW_PUT "},{'Sid':'d','Effect':'Deny','NotPrincipal':{'AWS':['q','p']},'Action':'*','Resource':'*'}",
+     NULL},
+    {ALLOW_PUT "}," DENY_PUT("'Principal':{'AWS':'111122223333'}") "}", NULL}, /* p is of no account */
+    /* variables */
+    {ALLOW_PUT IF("'StringEquals':{'aws:PrincipalArn':'${aws:PrincipalArn}'}") "}", NULL},
+    {ALLOW_PUT IF("'StringEquals':{'aws:PrincipalArn':'${aws:username}'}") "}", "no statement allows it"},
+    {ALLOW_PUT IF("'StringLike':{'aws:PrincipalArn':'${kms:KeySpec}'}") "}", "it depends on"},
+    {ALLOW_PUT "}," DENY_PUT(P) IF("'StringEquals':{'aws:PrincipalArn':'${aws:SourceIp}'}") "}",
+     "it may be denied by statement d"},
+    {ALLOW_PUT "}," DENY_PUT(P) IF("'StringNotEquals':{'aws:PrincipalArn':'${aws:username}'}") "}",
+     "it is denied by statement d"}, /* no value, no match: not equal */
+    {"{'Sid':'a','Effect':'Allow','Principal':'*','Action':'*','Resource':'arn:aws:kms:*:*:key/"
+     "${kms:KeySpec}'}",
+     "it depends on"},
+    {ALLOW_PUT "},{'Sid':'d','Effect':'Deny','Principal':'*','Action':'*','Resource':"
+               "'arn:aws:kms:*:*:key/${aws:ResourceTag/x}'}",
+     "it may be denied by statement d"},
+    {ALLOW_PUT "},{'Sid':'d','Effect':'Deny','Principal':'*','Action':'*','Resource':"
+               "'arn:aws:kms:*:*:key/${aws:username}'}",
+     NULL},
+    /* what nobody has */
+    {ALLOW_PUT "}," DENY_PUT("'Principal':'*'") IF("'StringNotEquals':{'kms:ViaService':'x'}") "}",
+     "it is denied by statement d"},
+    {ALLOW_PUT "}," DENY_PUT("'Principal':'*'") IF("'StringEquals':{'kms:ViaService':'x'}") "}", NULL},
+    {ALLOW_PUT IF("'StringEquals':{'aws:ResourceTag/x':'y'}") "}", "it depends on"},
     {"{'Effect':'Allow','Principal':{'AWS':'p'},'Action':'kms:Put*','Resource':'" KEY_A "'}", NULL},
     {"{'Effect':'Allow','Principal':{'AWS':'p'},'Action':'kms:Put*','Resource':'arn:aws:kms:::key/x'}",
      "no statement"},

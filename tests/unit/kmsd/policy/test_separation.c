@@ -35,6 +35,9 @@
     "'Action':['kms:CreateGrant','kms:ListGrants','kms:RevokeGrant'],'Resource':'*',"                        \
     "'Condition':{'Bool':{'kms:GrantIsForAWSResource':'true'}}}]}"
 
+#define BOB     "'Principal':{'AWS':'arn:aws:iam::111122223333:user/bob'},"
+#define ACCOUNT "'Principal':{'AWS':'111122223333'},"
+
 static kms_policy *statements(const char *list)
 {
     char document[4096];
@@ -66,7 +69,7 @@ static const struct {
     /* NotAction is every action */
     {"{" ALLOW P "'NotAction':['kms:Put*','kms:Create*']}", "NotAction counting as every action"},
     {"{" ALLOW P "'NotAction':'kms:*crypt*'}", "principal \"p\""},
-    /* everybody: "*" and NotPrincipal */
+    /* everybody */
     {"{" ALLOW P DOES("'kms:Put*'") "},{" ALLOW EVERYBODY DOES("'kms:Decrypt'") "}",
      "principal \"p\": statement \"#1\" allows kms:PutKeyPolicy (administration) and statement \"#2\" allows "
      "kms:Decrypt "
@@ -75,10 +78,6 @@ static const struct {
     {"{" ALLOW EVERYBODY DOES("'kms:Put*'") "},{" ALLOW EVERYBODY DOES("'kms:Decrypt'") "}",
      "principal \"*\""},
     {"{" ALLOW EVERYBODY DOES("'kms:Decrypt'") "}", NULL},
-    {"{" ALLOW P DOES("'kms:Put*'") "},{" ALLOW "'NotPrincipal':{'AWS':'x'}," DOES("'kms:Decrypt'") "}",
-     "NotPrincipal counting as everybody"},
-    {"{" ALLOW P DOES("'kms:Put*'") "},{" ALLOW "'NotPrincipal':{'AWS':'p'}," DOES("'kms:Decrypt'") "}",
-     "NotPrincipal counting as everybody"},
     {"{" ALLOW
      "'Principal':{'AWS':['a','b','p','*']}," DOES("'kms:Put*'") "},{" ALLOW Q DOES("'kms:Decrypt'") "}",
      "to everybody"},
@@ -131,6 +130,50 @@ static const struct {
      "principal \"p\""},
     {"{" ALLOW EVERYBODY DOES("'kms:Put*','kms:Decrypt'") "},{" DENY P DOES("'kms:Decrypt'") "}",
      "principal \"*\""},
+    /* an account that is denied takes all its principals along, and no other */
+    {"{" ALLOW BOB DOES("'kms:Put*','kms:Decrypt'") "},{" DENY ACCOUNT DOES("'kms:Decrypt'") "}", NULL},
+    {"{" ALLOW BOB DOES("'kms:Put*','kms:Decrypt'") "},{" DENY "'Principal':{'AWS':'222222222222'}," DOES(
+         "'kms:Decrypt'") "}",
+     "principal \"arn:aws:iam::111122223333:user/bob\""},
+    {"{" ALLOW P DOES("'kms:Put*','kms:Decrypt'") "},{" DENY ACCOUNT DOES("'kms:Decrypt'") "}",
+     "principal \"p\""},
+    {"{" ALLOW EVERYBODY DOES("'kms:Put*','kms:Decrypt'") "},{" DENY ACCOUNT DOES("'kms:Decrypt'") "}",
+     "principal \"*\""},
+    {"{" ALLOW BOB DOES("'kms:Put*','kms:Decrypt'") "},{" DENY ACCOUNT DOES("'kms:Decrypt'")
+         IF("'Bool':{'aws:SecureTransport':'false'}") "}",
+     "user/bob"},
+    /* an account by its number is its root by name */
+    {"{" ALLOW "'Principal':{'AWS':'111122223333'}," DOES(
+         "'kms:Put*'") "},{" ALLOW
+                       "'Principal':{'AWS':'arn:aws:iam::111122223333:root'}," DOES("'kms:Sign'") "}",
+     "principal \"arn:aws:iam::111122223333:root\""},
+    {"{" ALLOW "'Principal':{'AWS':'arn:aws:iam::111122223333:root'}," DOES(
+         "'kms:Put*'") "},{" ALLOW BOB DOES("'kms:Decrypt'") "}",
+     NULL}, /* the root delegates nothing */
+    /* variables narrow nothing */
+    {"{" ALLOW P DOES("'kms:Put*'") "},{" ALLOW EVERYBODY DOES("'kms:Decrypt'")
+         IF("'StringEquals':{'kms:RequestAlias':'${aws:username}'}") "}",
+     "principal \"p\""},
+    {"{" ALLOW P DOES("'kms:Put*'") "},{'Effect':'Allow','Resource':'arn:aws:kms:::key/${aws:username}'," P
+         DOES("'kms:Decrypt'") "}",
+     "principal \"p\""},
+    {"{" ALLOW P DOES(
+         "'kms:Put*','kms:Decrypt'") "},{'Effect':'Deny','Resource':'arn:aws:kms:*:*:key/${aws:username}'," P
+         DOES("'kms:Decrypt'") "}",
+     "principal \"p\""},
+    /* conditions that can never hold, or always do, are conditions */
+    {"{" ALLOW P DOES("'kms:Put*'") "},{" ALLOW P DOES("'kms:Decrypt'")
+         IF("'StringEquals':{'kms:ViaService':'s3.amazonaws.com'}") "}",
+     "principal \"p\""},
+    {"{" ALLOW P DOES("'kms:Put*','kms:Decrypt'") "},{" DENY P DOES("'kms:Decrypt'")
+         IF("'BinaryEquals':{'kms:EncryptionContext:a':'QQ=='}") "}",
+     "principal \"p\""},
+    {"{" ALLOW P DOES("'kms:Put*','kms:Decrypt'") "},{" DENY P DOES("'kms:Decrypt'")
+         IF("'ArnNotEquals':{'aws:PrincipalArn':'arn:aws:iam::1:role/x'}") "}",
+     "principal \"p\""},
+    {"{" ALLOW P DOES("'kms:Put*','kms:Decrypt'") "},{" DENY
+                                                  "'NotPrincipal':{'AWS':['q','p']}," DOES("'kms:*'") "}",
+     "principal \"p\""},
     {"{" ALLOW EVERYBODY DOES("'kms:Put*','kms:Decrypt'") "},{" DENY "'NotPrincipal':{'AWS':'p'}," DOES(
          "'kms:Put*'") "},{" DENY "'NotPrincipal':{'AWS':'q'}," DOES("'kms:Decrypt'") "}",
      NULL},
@@ -197,8 +240,6 @@ static const struct {
     {"{" ALLOW EVERYBODY DOES("'kms:Decrypt'") "}",
      "{" ALLOW EVERYBODY DOES("'kms:Decrypt'") "},{" DENY Q DOES("'kms:Decrypt'") "}",
      "principal \"q\" would newly be allowed kms:Decrypt, by statement \"#1\" to everybody"},
-    {"{" ALLOW "'NotPrincipal':{'AWS':'q'}," DOES("'kms:Decrypt'") "}",
-     "{" ALLOW "'NotPrincipal':{'AWS':'q'}," DOES("'kms:Decrypt'") "}", "principal \"q\""}, /* conservative */
     /* Denies: the inner one must always apply, the outer one counts whenever it could */
     {"{" ALLOW P DOES("'kms:*'") "},{" DENY P DOES("'kms:Encrypt','kms:*Encrypt*'") "}",
      "{" ALLOW P DOES("'kms:*'") "},{" DENY P DOES("'kms:Encrypt'") "}", NULL},
@@ -239,6 +280,32 @@ static const struct {
      "{" ALLOW P DOES("'kms:Decrypt'") "}", NULL},
     {"{" ALLOW P "'NotAction':'kms:Decrypt'}", "{" ALLOW P "'NotAction':'kms:Decrypt'}",
      "kms:Decrypt"}, /* conservative */
+    /* variables: the same text, unless it depends on the key */
+    {"{" ALLOW P DOES("'kms:Decrypt'") IF("'StringLike':{'kms:RequestAlias':'alias/${aws:username}-*'}") "}",
+     "{" ALLOW P DOES("'kms:Decrypt'") IF("'StringLike':{'kms:RequestAlias':'alias/${aws:username}-*'}") "}",
+     NULL},
+    {"{" ALLOW P DOES("'kms:Decrypt'") IF("'StringEquals':{'kms:RequestAlias':'alias/${aws:username}'}") "}",
+     "{" ALLOW P DOES("'kms:Decrypt'")
+         IF("'StringEquals':{'kms:RequestAlias':'alias/${aws:PrincipalType}'}") "}",
+     "principal \"p\""},
+    {"{" ALLOW P DOES("'kms:Decrypt'") IF("'StringEquals':{'kms:RequestAlias':'alias/${kms:KeyOrigin}'}") "}",
+     "{" ALLOW P DOES("'kms:Decrypt'") IF("'StringEquals':{'kms:RequestAlias':'alias/${kms:KeyOrigin}'}") "}",
+     "principal \"p\""},
+    {"{" ALLOW P DOES("'kms:Decrypt'") IF("'StringEquals':{'kms:RequestAlias':'a${aws:ResourceTag/x}'}") "}",
+     "{" ALLOW P DOES("'kms:Decrypt'") IF("'StringEquals':{'kms:RequestAlias':'a${aws:ResourceTag/x}'}") "}",
+     "principal \"p\""},
+    {"{" ALLOW P DOES("'kms:Decrypt'") IF("'BinaryEquals':{'kms:EncryptionContext:a':'QQ=='}") "}",
+     "{" ALLOW P DOES("'kms:Decrypt'") IF("'BinaryEquals':{'kms:EncryptionContext:A':'QQ=='}") "}", NULL},
+    {"{" ALLOW P DOES("'kms:Sign'") IF("'StringEquals':{'kms:SigningAlgorithm':'ECDSA_SHA_256'}") "}",
+     "{" ALLOW P DOES("'kms:Sign'") IF("'StringEquals':{'kms:SigningAlgorithm':'ECDSA_SHA_256'}") "}",
+     "principal \"p\""},
+    /* an account that the outer document denies could be anybody's */
+    {"{" ALLOW EVERYBODY DOES("'kms:Decrypt'") "}",
+     "{" ALLOW EVERYBODY DOES("'kms:Decrypt'") "},{" DENY ACCOUNT DOES("'kms:Decrypt'") "}", "kms:Decrypt"},
+    {"{" ALLOW EVERYBODY DOES("'kms:Decrypt'") "},{" DENY ACCOUNT DOES("'kms:*'") "}",
+     "{" ALLOW EVERYBODY DOES("'kms:Decrypt'") "}", NULL},
+    {"{" ALLOW BOB DOES("'kms:Decrypt'") "}",
+     "{" ALLOW BOB DOES("'kms:Decrypt'") "},{" DENY ACCOUNT DOES("'kms:Decrypt'") "}", "user/bob"},
 };
 
 static void users_within(void)

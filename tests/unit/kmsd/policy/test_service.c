@@ -15,19 +15,19 @@ static const struct {
     {BODY("Allow", "'Action':'kms:GenerateR*'") ",'Resource':'*'", NULL},
     {BODY("Deny", "'Action':'kms:*'") ",'Resource':'*'", NULL},
     {BODY("Allow", "'Action':'kms:*'") ",'Resource':'*'",
-     "allows kms:EnableKey: the service policy grants nothing but kms:CreateKey, kms:ListKeys, "
-     "kms:ListAliases, "
-     "kms:GenerateRandom, kms:GetStatus and kms:SimulatePolicy"},
-    {BODY("Allow", "'Action':'*'") ",'Resource':'*'", "statement \"S\" allows"},
-    {BODY("Allow", "'Action':'kms:Create*'") ",'Resource':'*'", "statement \"S\" allows kms:CreateAlias"},
+     "line 1, column 103: Statement 1 (S): it allows kms:EnableKey, but the service policy grants "
+     "nothing but kms:CreateKey, kms:ListKeys, kms:ListAliases, kms:GenerateRandom, kms:GetStatus and "
+     "kms:SimulatePolicy"},
+    {BODY("Allow", "'Action':'*'") ",'Resource':'*'", "Statement 1 (S): it allows"},
+    {BODY("Allow", "'Action':'kms:Create*'") ",'Resource':'*'", "it allows kms:CreateAlias"},
     {BODY("Allow", "'Action':'kms:List*'") ",'Resource':'*'", "allows kms:ListKeyRotations"},
     {BODY("Allow", "'Action':['kms:CreateKey','KMS:DECRYPT']") ",'Resource':'*'", "allows kms:Decrypt"},
-    {BODY("Allow", "'NotAction':'kms:Decrypt'") ",'Resource':'*'", "statement \"S\" allows"},
+    {BODY("Allow", "'NotAction':'kms:Decrypt'") ",'Resource':'*'", "Statement 1 (S): it allows"},
     {BODY("Allow",
           "'Action':'kms:Decrypt'") ",'Resource':'*','Condition':{'Bool':{'aws:SecureTransport':'false'}}",
      "allows kms:Decrypt"},
     {BODY("Allow", "'Action':'kms:CreateKey'") ",'Resource':'" KEY_A "'",
-     "statement \"S\": in the service policy Resource"},
+     "Statement 1 (S): in the service policy Resource"},
     {BODY("Allow", "'Action':'kms:CreateKey'") ",'NotResource':'" KEY_A "'", "Resource must be \"*\""},
     {BODY("Allow", "'Action':'kms:CreateKey'"), "Statement 1 (S): Resource is missing"},
 };
