@@ -12,8 +12,7 @@
 
 enum { TAIL_LINES = 10, POLL_MS = 200 };
 
-/* --dir, else the folder of the context. */
-static const char *find_dir(struct ctl *ctl)
+const char *ctl_audit_dir(struct ctl *ctl)
 {
     if (ctl->dir != NULL) return ctl->dir;
     if (!ctl_read_context(ctl)) return NULL;
@@ -88,7 +87,7 @@ static bool print_until_end(struct ctl *ctl, kms_audit_reader *reader)
 
 bool ctl_audit_tail(struct ctl *ctl)
 {
-    const char *dir = find_dir(ctl);
+    const char *dir = ctl_audit_dir(ctl);
     if (dir == NULL) return false;
     KMS_OWN(kms_audit_reader) reader = NULL;
     struct kms_why why = {0};
@@ -115,7 +114,7 @@ static void show(void *user, uint64_t bytes_done, uint64_t bytes_total)
 
 bool ctl_audit_verify(struct ctl *ctl)
 {
-    const char *dir = find_dir(ctl);
+    const char *dir = ctl_audit_dir(ctl);
     if (dir == NULL) return false;
     struct ctl_progress progress;
     ctl_progress_start(&progress, NULL);

@@ -18,6 +18,8 @@ bool ctl_alias_list(struct ctl *ctl);
 bool ctl_policy_get(struct ctl *ctl);
 bool ctl_policy_put(struct ctl *ctl);
 bool ctl_policy_check_file(struct ctl *ctl);
+bool ctl_policy_test(struct ctl *ctl);
+bool ctl_policy_replay(struct ctl *ctl);
 bool ctl_encrypt(struct ctl *ctl);
 bool ctl_decrypt(struct ctl *ctl);
 bool ctl_re_encrypt(struct ctl *ctl);

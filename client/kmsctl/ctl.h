@@ -55,6 +55,9 @@ struct ctl {
     const char *alias, *policy, *description, *protection, *key, *to, *in, *out, *spec, *dir, *instance,
         *head;
     struct ctl_texts admins, users, pairs, to_pairs;
+    const char *principal, *action, *expect, *cases, *since, *until;
+    struct ctl_texts inputs;
+    bool service;
     uint32_t bytes, limit, lines; /* 0: not given */
     bool bypass, base64, show, without_plaintext, follow;
     const struct ctl_command *command;
@@ -66,7 +69,9 @@ struct ctl {
     bool contexts_read;
     kms_client *client; /* opened when first needed */
     struct kms_error error;
-    bool usage; /* the error is one of the command line */
+    bool usage;           /* the error is one of the command line */
+    bool answers;         /* exit status 1 is an answer, so what fails ends with 2 or more */
+    enum ctl_exit answer; /* exit status of a command that succeeded, where it has several */
 };
 
 void ctl_close(struct ctl *ctl);
@@ -84,6 +89,9 @@ const char *ctl_hint_of(const struct kms_error *error);
 bool ctl_read_context(struct ctl *ctl);
 /* The client of this run, opened when first asked for; NULL: ctl->error says why. */
 kms_client *ctl_client(struct ctl *ctl);
+
+/* Where the audit log is: --dir, else the folder of the context. NULL: ctl->error says why. */
+const char *ctl_audit_dir(struct ctl *ctl);
 
 /* Parses the command line. On --help, --version and mistakes it ends the program (exit status 2
  * for the last). */

@@ -80,7 +80,8 @@ enum ctl_exit ctl_report(const struct ctl *ctl)
     const char *hint = ctl_hint_of(&ctl->error);
     fprintf(stderr, "kmsctl: %s: %s\n", ctl->error.reason, ctl->error.message);
     if (hint != NULL) fprintf(stderr, "hint: %s\n", hint);
-    return ctl_exit_of(&ctl->error);
+    enum ctl_exit status = ctl_exit_of(&ctl->error);
+    return status == CTL_FAILED && ctl->answers ? CTL_USAGE : status;
 }
 
 bool ctl_fail(struct ctl *ctl, kms_err err, const struct kms_why *why)

@@ -8,6 +8,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "kmsd/policy/input.h"
+
 enum { LONGEST_MS = 24 * 60 * 60 * 1000 };
 
 static const char *name_of(const char *path)
@@ -130,4 +132,15 @@ const char *ctl_alias_name(const char *given, char name[CTL_ALIAS_BYTES])
     if (given == NULL || strncmp(given, "alias/", 6) == 0) return given;
     snprintf(name, CTL_ALIAS_BYTES, "alias/%s", given);
     return name;
+}
+
+bool ctl_time(const char *text, uint64_t *ret_us)
+{
+    struct kms_access_request request = {.now_us = 0};
+    struct kms_pool pool = {NULL};
+    struct kms_why why;
+    const struct kms_pair time = {kms_bytes_text("aws:CurrentTime"), kms_bytes_text(text)};
+    if (kms_failed(kms_input_set(&request, time, &pool, &why))) return false;
+    *ret_us = request.now_us;
+    return true;
 }

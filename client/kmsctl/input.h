@@ -30,5 +30,7 @@ const char *ctl_alias_name(const char *given, char name[CTL_ALIAS_BYTES]); /* NU
 
 /* "500ms", "10s", "2m", "1h"; 1 ms to 24 h. */
 bool ctl_duration(const char *text, uint32_t *ret_ms);
+/* A point in time as policies write it: 2026-11-22, 2026-11-22T12:00:00Z, or seconds since 1970. */
+bool ctl_time(const char *text, uint64_t *ret_us);
 
 #endif

@@ -13,7 +13,7 @@ int main(int argc, char **argv)
     struct ctl ctl = {0};
     ctl_parse(&ctl, argc, argv);
     bool ok = ctl.command->run(&ctl);
-    enum ctl_exit status = ok ? CTL_OK : ctl_report(&ctl);
+    enum ctl_exit status = ok ? ctl.answer : ctl_report(&ctl);
     ctl_close(&ctl);
     return (int)status;
 }

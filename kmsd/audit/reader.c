@@ -137,6 +137,18 @@ kms_err kms_audit_reader_next(kms_audit_reader *reader, struct kms_audit_line *r
     }
 }
 
+void kms_audit_reader_progress(const kms_audit_reader *reader, uint64_t *ret_bytes_done,
+                               uint64_t *ret_bytes_total)
+{
+    uint64_t done = reader->number > 0 ? kms_audit_scan_position(&reader->scan) : 0, total = 0;
+    for (size_t i = 0; i < reader->segments.count; i++) {
+        if (reader->segments.list[i].number < reader->number) done += reader->segments.list[i].bytes;
+        total += reader->segments.list[i].bytes;
+    }
+    *ret_bytes_done = done;
+    *ret_bytes_total = total;
+}
+
 /* Reads on to the first record numbered from or higher. */
 static kms_err skip_to(kms_audit_reader *reader, uint64_t from, uint64_t *ret_last, struct kms_why *why)
 {

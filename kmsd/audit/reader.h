@@ -27,6 +27,10 @@ KMS_MUST_USE kms_err kms_audit_reader_open(const char *dir, const char *instance
  * be. */
 KMS_MUST_USE kms_err kms_audit_reader_next(kms_audit_reader *reader, struct kms_audit_line *ret_line,
                                            bool *ret_more, struct kms_why *why);
+/* How much was read, and how much there was when the reader last looked; for a progress bar. Live files
+ * count with the room that is set aside for them. */
+void kms_audit_reader_progress(const kms_audit_reader *reader, uint64_t *ret_bytes_done,
+                               uint64_t *ret_bytes_total);
 /* Go to the last `lines` records. */
 KMS_MUST_USE kms_err kms_audit_reader_tail(kms_audit_reader *reader, size_t lines, struct kms_why *why);
 void kms_audit_reader_close(kms_audit_reader *reader);

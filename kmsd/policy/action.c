@@ -1,4 +1,5 @@
 /* The actions of action.def: names, classes, and which of them a pattern names. */
+#include <string.h>
 #include <strings.h>
 
 #include "kmsd/policy/compiled.h"
@@ -21,6 +22,18 @@ const char *kms_action_name(enum kms_action action)
 enum kms_action_class kms_action_class_of(enum kms_action action)
 {
     return rows[action].class;
+}
+
+bool kms_action_find(const char *name, enum kms_action *ret_action)
+{
+    const size_t prefix = sizeof "kms:" - 1;
+    const char *bare = strncmp(name, "kms:", prefix) == 0 ? name + prefix : name;
+    for (enum kms_action action = 0; action < KMS_ACT_COUNT; action++) {
+        if (strcmp(rows[action].name + prefix, bare) != 0) continue;
+        *ret_action = action;
+        return true;
+    }
+    return false;
 }
 
 uint64_t kms_action_class_bits(enum kms_action_class class)

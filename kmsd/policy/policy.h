@@ -19,6 +19,8 @@ enum kms_action {
 };
 const char *kms_action_name(enum kms_action action);
 enum kms_action_class kms_action_class_of(enum kms_action action);
+/* "kms:Decrypt", or "Decrypt" for short. False: there is none. */
+bool kms_action_find(const char *name, enum kms_action *ret_action);
 
 enum {
     KMS_POLICY_BYTES = 32768, /* longest document (AWS's limit) */

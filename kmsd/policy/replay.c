@@ -67,17 +67,6 @@ static kms_err read_inputs(struct kms_replay *replay, struct kms_access_request 
     return KMS_OK;
 }
 
-static kms_err read_action(const json_t *access, enum kms_action *ret_action, struct kms_why *why)
-{
-    const char *name = text_of(access, "action");
-    for (enum kms_action action = 0; name != NULL && action < KMS_ACT_COUNT; action++) {
-        if (strcmp(kms_action_name(action), name) != 0) continue;
-        *ret_action = action;
-        return KMS_OK;
-    }
-    return corrupt(why, "action", name);
-}
-
 static kms_err read_decision(const json_t *access, struct kms_decision *ret_decision, struct kms_why *why)
 {
     const char *name = text_of(access, "decision");
@@ -119,8 +108,10 @@ static kms_err read_access(struct kms_replay *replay, json_t *record, json_t *ac
     *replayed = (struct kms_replayed){.key_id = NULL};
     *request = (struct kms_access_request){.principal = bytes_of(json_object_get(record, "principal")),
                                            .now_us = replay->started_us};
-    KMS_TRY(read_action(access, &request->action, why));
+    const char *action = text_of(access, "action");
+    if (action == NULL || !kms_action_find(action, &request->action)) return corrupt(why, "action", action);
     KMS_TRY(read_decision(access, &replayed->recorded, why));
+    replayed->beside_policy = replayed->recorded.effect == KMS_ALLOW && replayed->recorded.statement == NULL;
     KMS_TRY(read_resource(access, replayed));
     KMS_TRY(read_context(replay, access, request));
     kms_inputs_usual(request);

@@ -14,6 +14,7 @@ const char *kms_effect_word(enum kms_effect effect);
 /* One decision of a call. Borrowed from the replay until the next record. */
 struct kms_replayed {
     struct kms_access_request request;
+    bool beside_policy;           /* allowed although policy said nothing: by a grant */
     const char *key_id;           /* NULL: an action on the service, or no such key; nobody's policy then */
     struct kms_decision recorded; /* what policy said */
 };

@@ -35,17 +35,6 @@ static kms_err complain(struct kms_call *call, size_t index, const char *what)
     return kms_call_fail(call, KMS_FAIL(INVALID_ARGUMENT), "requests[%zu]: %s", index, what);
 }
 
-static kms_err read_action(struct kms_call *call, size_t index, const char *name, enum kms_action *ret_action)
-{
-    const char *bare = strncmp(name, "kms:", 4) == 0 ? name + 4 : name;
-    for (enum kms_action action = 0; action < KMS_ACT_COUNT; action++) {
-        if (strcmp(kms_action_name(action) + 4, bare) != 0) continue;
-        *ret_action = action;
-        return KMS_OK;
-    }
-    return complain(call, index, "action: there is no such action");
-}
-
 /* The properties of the key, or of a usual one. */
 static void add_key(const struct kms_access_request *of_key, struct kms_access_request *request)
 {
@@ -90,7 +79,8 @@ static kms_err read_request(struct kms_call *call, size_t index, const struct km
                                            .now_us = call->started_us,
                                            .resource = of_key != NULL ? of_key->resource
                                                                       : kms_bytes_text(KMS_INPUT_ANY_KEY)};
-    KMS_TRY(read_action(call, index, asked->action, &request->action));
+    if (!kms_action_find(asked->action, &request->action))
+        return complain(call, index, "action: there is no such action");
     KMS_TRY(kms_access_context(call, &context, asked->n_encryption_context, asked->encryption_context));
     request->context = context.context;
     request->context_count = context.context_count;

@@ -1,9 +1,10 @@
-"""Policies before they are in force: SimulatePolicy, kmsctl policy test, diff, replay and lint."""
+"""Policies before they are in force: SimulatePolicy and kmsctl policy test."""
 import json
 
 import pytest
 
 from harness import ADMIN, APP, OFFICER, OTHER, Failure, key_policy
+from policies import ENVIRONMENT, document, kmsctl, statement
 
 ALLOW, EXPLICIT_DENY, IMPLICIT_DENY = 1, 2, 3
 
@@ -12,16 +13,6 @@ def failure(call, **fields):
     with pytest.raises(Failure) as caught:
         call(**fields)
     return caught.value
-
-
-def document(*statements):
-    return json.dumps({"Version": "2012-10-17", "Statement": list(statements)})
-
-
-def statement(sid, principal, action, effect="Allow", **more):
-    return dict(
-        {"Sid": sid, "Effect": effect, "Principal": {"AWS": principal}, "Action": action, "Resource": "*"}, **more
-    )
 
 
 SHOP = statement(
@@ -186,3 +177,114 @@ def test_as_many_as_allowed(officer):
     asked = [request(principal=f"p{n}") for n in range(256)]
     said = officer.SimulatePolicy(policy=document(statement("One", "p77", "kms:Decrypt")), requests=asked).decisions
     assert [n for n, d in enumerate(said) if d.decision == ALLOW] == [77]
+
+
+# -- kmsctl policy test --
+
+@pytest.fixture(scope="module")
+def online(service):
+    """kmsctl as a principal of the service."""
+
+    def call(principal, *arguments, status=0):
+        done = service.kmsctl(principal, *arguments, check=False, env=ENVIRONMENT)
+        assert done.returncode == status, (arguments, done.stdout, done.stderr)
+        if status > 1:
+            return done.stderr
+        return json.loads(done.stdout) if "json" in arguments else done.stdout
+
+    return call
+
+
+@pytest.fixture
+def shop(tmp_path):
+    path = tmp_path / "shop.json"
+    path.write_text(document(SHOP, FREEZE))
+    return path
+
+
+def test_one_request_from_the_command_line(shop):
+    who = ["policy", "test", shop, "--principal", APP, "--action"]
+    context = ["--context", "app=shop", "--input", "aws:SourceIp=10.9.9.9"]
+    assert kmsctl(*who, "Decrypt", *context, "-o", "json") == {
+        "decision": "allow",
+        "statement": "Shop",
+        "near_misses": [],
+    }
+    later = ["--input", "aws:CurrentTime=2031-01-01"]
+    said = kmsctl(*who, "kms:Encrypt", *context, *later, "-o", "json", status=1)
+    assert (said["decision"], said["statement"]) == ("explicit deny", "Freeze")
+    said = kmsctl(*who, "Decrypt", "-o", "json", status=1)
+    assert said["decision"] == "implicit deny" and len(said["near_misses"]) == 1
+    assert "aws:SourceIp does not hold: the request has nothing" in said["near_misses"][0]["reason"]
+    assert "implicit deny" in kmsctl(*who, "Decrypt", status=1)
+    kmsctl(*who, "Decrypt", "--expect", "deny")
+    kmsctl(*who, "Decrypt", "--expect", "allow", status=1)
+    kmsctl(*who, "Decrypt", *context, "--expect", "allow")
+
+
+def test_mistakes_are_no_denials(shop, tmp_path):
+    """Exit status 1 is an answer; everything else that can happen is not."""
+    broken = tmp_path / "broken.json"
+    broken.write_text("{")
+    who = ["--principal", APP, "--action", "Decrypt"]
+    assert "MALFORMED_POLICY" in kmsctl("policy", "test", broken, *who, status=2)
+    assert "which policy?" in kmsctl("policy", "test", *who, status=2)
+    assert "who asks" in kmsctl("policy", "test", shop, status=2)
+    assert "no action kms:Fly" in kmsctl(
+        "policy", "test", shop, "--principal", APP, "--action", "kms:Fly", status=2
+    )
+    assert "did you mean" in kmsctl("policy", "test", shop, *who, "--input", "aws:SourceIpp=1", status=2)
+    assert "KEY=VALUE" in kmsctl("policy", "test", shop, *who, "--input", "aws:SourceIp", status=2)
+
+
+CASES = [
+    {"name": "the shop decrypts", "principal": APP, "action": "Decrypt", "context": {"app": "shop"}, "inputs": INSIDE},
+    {"principal": APP, "action": "kms:Decrypt", "context": {"app": "web"}, "inputs": INSIDE, "expect": "deny"},
+    {"name": "from outside", "principal": APP, "action": "kms:Decrypt", "context": {"app": "shop"}, "expect": "deny"},
+    {"name": "others", "principal": OTHER, "action": "kms:Decrypt", "inputs": {"aws:TagKeys": ["a", "b"]}, "expect": "deny"},
+]
+CASES[0]["expect"] = "allow"
+
+
+def test_cases_from_a_file(shop, tmp_path):
+    path = tmp_path / "cases.json"
+    path.write_text(json.dumps({"cases": CASES}))
+    report = kmsctl("policy", "test", shop, "--cases", path, "-o", "json")
+    assert (report["passed"], report["failed"]) == (4, 0)
+    assert [c["case"] for c in report["cases"]] == ["the shop decrypts", "#2", "from outside", "others"]
+    path.write_text(json.dumps([dict(CASES[1], expect="allow"), CASES[0]]))
+    report = kmsctl("policy", "test", shop, "--cases", path, "-o", "json", status=1)
+    assert [(c["result"], c["decision"]) for c in report["cases"]] == [("FAIL", "implicit deny"), ("pass", "allow")]
+    assert 'has "web"' in report["cases"][0]["near_miss"]
+    words = kmsctl("policy", "test", shop, "--cases", path, status=1)
+    assert "FAIL" in words and "pass" in words
+
+
+@pytest.mark.parametrize(
+    "cases, words",
+    [
+        ("[]", "1 to 10000"),
+        ("{", "line 1"),
+        ('[{"principal": "p", "action": "Decrypt"}]', "case 1: wants principal, action and expect"),
+        ('[{"principal": "p", "action": "Decrypt", "expect": "maybe"}]', "case 1: expect: allow or deny, not maybe"),
+        ('[{"principal": "p", "action": "Decrypt", "expect": "deny", "contxt": {}}]', "case 1: unknown member contxt"),
+        ('[{"principal": "p", "action": "Decrypt", "expect": "deny", "context": {"a": 1}}]', "case 1: not an object"),
+    ],
+)
+def test_cases_that_make_no_sense(shop, tmp_path, cases, words):
+    path = tmp_path / "cases.json"
+    path.write_text(cases)
+    assert words in kmsctl("policy", "test", shop, "--cases", path, status=2)
+
+
+def test_the_server_says_the_same(service, online, shop, tmp_path):
+    key = service.new_key()
+    path = tmp_path / "cases.json"
+    path.write_text(json.dumps(CASES * 100))  # more than one call
+    here = kmsctl("policy", "test", shop, "--cases", path, "-o", "json")
+    there = online(ADMIN, "policy", "test", shop, "--key", key, "--cases", path, "-o", "json")
+    assert here == there and there["passed"] == 400
+    present = ["policy", "test", "--key", key, "--principal", APP, "--action", "Decrypt"]
+    assert online(ADMIN, *present, "-o", "json")["statement"] == "Use"
+    assert online(ADMIN, *present[:-1], "PutKeyPolicy", "-o", "json", status=1)["decision"] == "implicit deny"
+    assert "ACCESS_DENIED" in online(APP, *present, status=3)

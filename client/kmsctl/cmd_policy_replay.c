@@ -1,0 +1,135 @@
+/* kmsctl policy replay: the decisions of the audit log made again under another policy. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/id.h"
+#include "client/kmsctl/call.h"
+#include "client/kmsctl/commands.h"
+#include "client/kmsctl/input.h"
+#include "client/kmsctl/output.h"
+#include "client/kmsctl/policy_changes.h"
+#include "client/kmsctl/policy_document.h"
+#include "client/kmsctl/progress.h"
+#include "kmsd/audit/reader.h"
+
+enum { SHOW_EVERY = 1024 /* records */ };
+
+/* Which decisions count. */
+struct choice {
+    char key_id[64]; /* "": of every key */
+    bool service;    /* those that concern no key */
+    uint64_t since_us, until_us;
+};
+
+/* An id, an ARN that ends in one, or a name that the server knows. */
+static bool find_key(struct ctl *ctl, char key_id[64])
+{
+    const char *slash = strrchr(ctl->key, '/'), *id = slash != NULL ? slash + 1 : ctl->key;
+    struct kms_id parsed;
+    json_t *reply, *request;
+    if (kms_id_parse(kms_bytes_text(id), &parsed)) {
+        kms_id_text(&parsed, key_id);
+        return true;
+    }
+    request = json_pack("{s:s}", "key_id", ctl->key);
+    if (!ctl_call(ctl, "KeyService/DescribeKey", request, &reply)) return false;
+    id = json_string_value(json_object_get(json_object_get(reply, "key_metadata"), "key_id"));
+    snprintf(key_id, 64, "%s", id != NULL ? id : "");
+    json_decref(reply);
+    return true;
+}
+
+static bool read_choice(struct ctl *ctl, struct choice *choice)
+{
+    *choice = (struct choice){.service = ctl->service, .until_us = UINT64_MAX};
+    if (ctl->service && ctl->key != NULL)
+        return ctl_fail_usage(ctl, "--service is about calls that concern no key: leave --key out");
+    if (ctl->since != NULL && !ctl_time(ctl->since, &choice->since_us))
+        return ctl_fail_usage(ctl, "--since wants a time such as 2026-11-22T12:00:00Z, not %s", ctl->since);
+    if (ctl->until != NULL && !ctl_time(ctl->until, &choice->until_us))
+        return ctl_fail_usage(ctl, "--until wants a time such as 2026-11-22T12:00:00Z, not %s", ctl->until);
+    return ctl->key == NULL || find_key(ctl, choice->key_id);
+}
+
+static bool counts(const struct choice *choice, const struct kms_replayed *past)
+{
+    if (choice->service) return past->key_id == NULL;
+    if (past->key_id == NULL) return false; /* no policy was asked: there was no such key */
+    return choice->key_id[0] == '\0' || strcmp(choice->key_id, past->key_id) == 0;
+}
+
+static kms_err add_record(const kms_policy *policy, const struct choice *choice,
+                          const struct kms_replay *replay, struct ctl_changes *changes)
+{
+    bool counted = false;
+    if (replay->started_us < choice->since_us || replay->started_us >= choice->until_us) return KMS_OK;
+    for (size_t i = 0; i < replay->count; i++) {
+        const struct kms_replayed *past = &replay->accesses[i];
+        if (!counts(choice, past)) continue;
+        struct kms_decision now = kms_policy_decide(policy, &past->request);
+        KMS_TRY(ctl_changes_add(changes, replay, past, &now));
+        counted = true;
+    }
+    changes->records += counted;
+    changes->shortened += counted && replay->shortened;
+    return KMS_OK;
+}
+
+static kms_err read_log(kms_audit_reader *reader, const kms_policy *policy, const struct choice *choice,
+                        struct ctl_changes *changes, struct kms_why *why)
+{
+    KMS_OWN_REPLAY replay = {.count = 0};
+    struct ctl_progress progress;
+    ctl_progress_start(&progress, NULL);
+    bool more = true;
+    kms_err err = KMS_OK;
+    for (uint64_t n = 0; more && !kms_failed(err); n++) {
+        struct kms_audit_line line;
+        struct kms_why what = {""};
+        uint64_t done, total;
+        err = kms_audit_reader_next(reader, &line, &more, why);
+        if (kms_failed(err) || !more) break;
+        err = kms_replay_read(&replay, line.text, &what);
+        if (kms_failed(err))
+            kms_why_set(why, "%s:%llu: %s", line.file, (unsigned long long)line.line_number, what.text);
+        else
+            err = add_record(policy, choice, &replay, changes);
+        if (n % SHOW_EVERY != 0) continue;
+        kms_audit_reader_progress(reader, &done, &total);
+        ctl_progress_show(&progress, done, total);
+    }
+    ctl_progress_clear(&progress);
+    return err;
+}
+
+static kms_err read_document(struct ctl *ctl, kms_policy **ret_policy, struct kms_why *why)
+{
+    KMS_OWN_BUF text = {0};
+    KMS_TRY(ctl_read_text(ctl->arguments[0], CTL_POLICY_BYTES, &text, why));
+    return ctl->service ? kms_policy_parse_service(kms_buf_view(&text), ret_policy, why)
+                        : kms_policy_parse(kms_buf_view(&text), ret_policy, why);
+}
+
+bool ctl_policy_replay(struct ctl *ctl)
+{
+    KMS_OWN(kms_policy) policy = NULL;
+    KMS_OWN(kms_audit_reader) reader = NULL;
+    struct choice choice;
+    struct ctl_changes changes;
+    struct kms_why why = {0};
+    ctl->answers = true;
+    const char *dir = ctl_audit_dir(ctl);
+    if (dir == NULL || !read_choice(ctl, &choice)) return false;
+    kms_err err = read_document(ctl, &policy, &why);
+    if (!kms_failed(err)) err = kms_audit_reader_open(dir, ctl->instance, &reader, &why);
+    if (!kms_failed(err)) err = ctl_changes_begin(&changes);
+    if (kms_failed(err)) return ctl_fail(ctl, err, &why);
+    err = read_log(reader, policy, &choice, &changes, &why);
+    json_t *report = ctl_changes_end(&changes);
+    if (kms_failed(err)) {
+        json_decref(report);
+        return ctl_fail(ctl, err, &why);
+    }
+    ctl->answer = changes.changed == 0 ? CTL_OK : CTL_FAILED;
+    return ctl_print(ctl, report);
+}
