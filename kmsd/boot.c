@@ -79,6 +79,7 @@ static kms_err authn_start(struct kms_boot *boot, struct kms_why *why)
         .rate_per_principal = boot->conf->limits_rate_per_principal,
         .rate_burst = boot->conf->limits_rate_burst,
         .in_flight_per_principal = boot->conf->limits_in_flight_per_principal,
+        .rsa_keys_per_principal = boot->conf->limits_rsa_keys_per_principal,
         .refused_per_second = boot->conf->limits_refused_per_second,
     };
     return kms_authn_new(&options, &boot->core.authn, why);

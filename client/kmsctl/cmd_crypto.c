@@ -36,8 +36,26 @@ static bool write_ciphertext(struct ctl *ctl, const struct kms_blob *blob)
     return kms_failed(err) ? ctl_fail(ctl, err, NULL) : ctl_write(ctl, kms_buf_view(&text));
 }
 
+static enum kms_encryption_algorithm algorithm_of(const struct ctl *ctl)
+{
+    bool rsa = ctl->algorithm != NULL && strcmp(ctl->algorithm, "RSAES_OAEP_SHA_256") == 0;
+    return rsa ? KMS_ENCRYPTION_RSAES_OAEP_SHA_256 : KMS_ENCRYPTION_SYMMETRIC_DEFAULT;
+}
+
+/* What an RSA key encrypted has no text form of ours. */
+static bool print_rsa(struct ctl *ctl, const struct kms_encrypt_result *result)
+{
+    if (!wants_json(ctl) && !ctl->base64)
+        return ctl_write(ctl, kms_bytes_of(result->ciphertext.data, result->ciphertext.len));
+    json_t *text = ctl_json_base64(result->ciphertext.data, result->ciphertext.len);
+    if (!wants_json(ctl)) return ctl_print(ctl, text);
+    return ctl_print(ctl, json_pack("{s:o, s:I, s:o}", "key_arn", ctl_json_text(result->key_arn),
+                                    "key_version", (json_int_t)result->key_version, "ciphertext_blob", text));
+}
+
 static bool print_encrypted(struct ctl *ctl, const struct kms_encrypt_result *result)
 {
+    if (algorithm_of(ctl) == KMS_ENCRYPTION_RSAES_OAEP_SHA_256) return print_rsa(ctl, result);
     if (!wants_json(ctl)) return write_ciphertext(ctl, &result->ciphertext);
     return ctl_print(ctl, json_pack("{s:o, s:I, s:o}", "key_arn", ctl_json_text(result->key_arn),
                                     "key_version", (json_int_t)result->key_version, "ciphertext_blob",
@@ -56,7 +74,8 @@ bool ctl_encrypt(struct ctl *ctl)
     struct kms_encrypt_request request = {
         .key_id = ctl->key,
         .plaintext = {.data = kms_secret_data(plaintext), .len = kms_secret_len(plaintext)},
-        .context = ctl_context_of(&pairs)};
+        .context = ctl_context_of(&pairs),
+        .encryption_algorithm = algorithm_of(ctl)};
     kms_client *client = ctl_client(ctl);
     struct kms_encrypt_result *result;
     if (client == NULL || !kms_client_encrypt(client, &request, NULL, &result, &ctl->error)) return false;
@@ -101,7 +120,8 @@ bool ctl_decrypt(struct ctl *ctl)
     if (kms_failed(err)) return ctl_fail(ctl, err, &why);
     struct kms_decrypt_request request = {.ciphertext = {.data = blob.data, .len = blob.len},
                                           .context = ctl_context_of(&pairs),
-                                          .key_id = ctl->key};
+                                          .key_id = ctl->key,
+                                          .encryption_algorithm = algorithm_of(ctl)};
     kms_client *client = ctl_client(ctl);
     struct kms_decrypt_result *result;
     if (client == NULL || !kms_client_decrypt(client, &request, NULL, &result, &ctl->error)) return false;

@@ -41,9 +41,11 @@ bool ctl_key_create(struct ctl *ctl)
         .policy = policy.len > 0 ? (const char *)policy.data : NULL,
         .description = ctl->description,
         .alias = ctl_alias_name(ctl->alias, alias),
-        .protection_level = ctl->protection != NULL && strcmp(ctl->protection, "software") == 0
-                                ? KMS_PROTECTION_SOFTWARE
-                                : KMS_PROTECTION_HSM,
+        .protection_level = ctl->protection == NULL                    ? KMS_PROTECTION_DEFAULT
+                            : strcmp(ctl->protection, "software") == 0 ? KMS_PROTECTION_SOFTWARE
+                                                                       : KMS_PROTECTION_HSM,
+        .key_spec = ctl->key_spec,
+        .key_usage = ctl->key_usage,
         .client_request_token = token,
         .bypass_policy_lockout_safety_check = ctl->bypass};
     kms_client *client = ctl_client(ctl);

@@ -18,7 +18,7 @@ enum ctl_exit {
     CTL_DENIED = 3,
     CTL_NOT_FOUND = 4,
     CTL_UNAVAILABLE = 5,
-    CTL_INTEGRITY = 6, /* a checksum or the audit log is not as it was written */
+    CTL_INTEGRITY = 6, /* a checksum, a signature, a MAC or the audit log is not as it was made */
 };
 
 enum ctl_option {
@@ -29,7 +29,7 @@ enum ctl_option {
     CTL_OPT_GLOBAL_END = CTL_OPT_ALIAS, /* those before it are global */
 };
 
-enum { CTL_LIST_MAX = 64, CTL_ARGUMENTS_MAX = 2, CTL_COMMAND_OPTIONS = 8 };
+enum { CTL_LIST_MAX = 64, CTL_ARGUMENTS_MAX = 2, CTL_COMMAND_OPTIONS = 12 };
 
 struct ctl_texts {
     const char *items[CTL_LIST_MAX];
@@ -53,13 +53,13 @@ extern const size_t ctl_command_count;
 struct ctl {
     const char *config, *context_name, *endpoint, *ca, *cert, *key_file, *server_name, *timeout, *output;
     const char *alias, *policy, *description, *protection, *key, *to, *in, *out, *spec, *dir, *instance,
-        *head;
+        *head, *key_spec, *key_usage, *algorithm, *proof;
     struct ctl_texts admins, users, pairs, to_pairs;
     const char *principal, *action, *expect, *cases, *since, *until;
     struct ctl_texts inputs;
     bool service;
     uint32_t bytes, limit, lines; /* 0: not given */
-    bool bypass, base64, show, without_plaintext, follow;
+    bool bypass, base64, show, without_plaintext, follow, digest, der;
     const struct ctl_command *command;
     const char *arguments[CTL_ARGUMENTS_MAX]; /* NULL: not given */
     struct ctl_texts words;                   /* of `completion words` */

@@ -34,10 +34,11 @@ static const ProtobufCMethodDescriptor *find(const char *method, char path[PATH_
     return NULL;
 }
 
-/* What only looks may be asked again. */
+/* What only looks, or changes nothing, may be asked again. */
 static enum kms_repeat repeat_of(const char *rpc)
 {
-    static const char *const looks[] = {"Describe", "Get", "List", "Simulate"};
+    static const char *const looks[] = {"Describe", "Get",    "List",       "Simulate",
+                                        "Sign",     "Verify", "GenerateMac"};
     for (size_t i = 0; i < sizeof looks / sizeof looks[0]; i++)
         if (strncmp(rpc, looks[i], strlen(looks[i])) == 0) return KMS_REPEAT_ALWAYS;
     return KMS_REPEAT_WITH_TOKEN;

@@ -35,6 +35,7 @@ bool kms_client_encrypt(kms_client *client, const struct kms_encrypt_request *re
     message.plaintext = kms_borrow_bytes(request->plaintext.data, request->plaintext.len);
     message.n_encryption_context = request->context.count;
     message.encryption_context = kms_context_map_entries(map);
+    message.encryption_algorithm = (Kms__V1__EncryptionAlgorithm)request->encryption_algorithm;
     message.optional_plaintext_crc32c_case =
         KMS__V1__ENCRYPT_REQUEST__OPTIONAL_PLAINTEXT_CRC32C_PLAINTEXT_CRC32C;
     message.plaintext_crc32c = crc32c(request->plaintext);

@@ -36,6 +36,7 @@ static bool add_call(decrypt_run *run, size_t i, const struct kms_decrypt_reques
     message->n_encryption_context = request->context.count;
     message->encryption_context = kms_context_map_entries(run->maps[i]);
     message->key_id = kms_borrow_text(request->key_id);
+    message->encryption_algorithm = (Kms__V1__EncryptionAlgorithm)request->encryption_algorithm;
     message->optional_ciphertext_crc32c_case =
         KMS__V1__DECRYPT_REQUEST__OPTIONAL_CIPHERTEXT_CRC32C_CIPHERTEXT_CRC32C;
     message->ciphertext_crc32c =

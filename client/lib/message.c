@@ -3,8 +3,11 @@
 
 #include <grpc/byte_buffer_reader.h>
 #include <grpc/slice.h>
+#include <stdio.h>
+#include <string.h>
 
 #include "base/secret.h"
+#include "client/lib/failure.h"
 
 static void *arena_alloc(void *arena, size_t size)
 {
@@ -74,4 +77,28 @@ char *kms_borrow_text(const char *text)
 ProtobufCBinaryData kms_borrow_bytes(const uint8_t *data, size_t len)
 {
     return (ProtobufCBinaryData){.data = (uint8_t *)(uintptr_t)data, .len = len};
+}
+
+bool kms_enum_of(const ProtobufCEnumDescriptor *type, const char *prefix, const char *name, int *ret_value,
+                 struct kms_error *error)
+{
+    char full[64];
+    struct kms_why why = {{0}};
+    *ret_value = 0;
+    if (name == NULL || name[0] == '\0') return true;
+    snprintf(full, sizeof full, "%s%s", prefix, name);
+    const ProtobufCEnumValue *value = protobuf_c_enum_descriptor_get_value_by_name(type, full);
+    if (value != NULL && value->value != 0) {
+        *ret_value = value->value;
+        return true;
+    }
+    kms_why_set(&why, "%s has no value %.40s", type->short_name, name);
+    kms_error_local(error, KMS_FAIL(INVALID_ARGUMENT), &why);
+    return false;
+}
+
+const char *kms_enum_name(const ProtobufCEnumDescriptor *type, const char *prefix, int value)
+{
+    const ProtobufCEnumValue *found = protobuf_c_enum_descriptor_get_value(type, value);
+    return found != NULL && value != 0 ? found->name + strlen(prefix) : "UNKNOWN";
 }

@@ -6,6 +6,7 @@
 #define KMS_CLIENT_MESSAGE_H
 
 #include <grpc/byte_buffer.h>
+#include <kms/error.h>
 #include <protobuf-c/protobuf-c.h>
 
 #include "base/arena.h"
@@ -26,6 +27,12 @@ void kms_buffer_destroy(grpc_byte_buffer *buffer);
 
 /* protobuf-c's members are not const though packing only reads them. */
 char *kms_borrow_text(const char *text); /* NULL becomes "" */
+/* An enum value by its name without the type's prefix ("RSA_2048"); NULL and "" are 0. False: error says that
+ * there is no such value. */
+bool kms_enum_of(const ProtobufCEnumDescriptor *type, const char *prefix, const char *name, int *ret_value,
+                 struct kms_error *error);
+/* The reverse; static; "UNKNOWN" for what a newer server may answer. */
+const char *kms_enum_name(const ProtobufCEnumDescriptor *type, const char *prefix, int value);
 ProtobufCBinaryData kms_borrow_bytes(const uint8_t *data, size_t len);
 
 #endif

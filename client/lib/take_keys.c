@@ -1,4 +1,5 @@
 /* Replies of KeyService become results. */
+#include "client/lib/message.h"
 #include "client/lib/rpc.h"
 #include "client/lib/store.h"
 #include "kms/v1/keys.pb-c.h"
@@ -9,16 +10,6 @@ kms_err kms_take_nothing(const ProtobufCMessage *message, void **ret_result, str
     (void)ret_result; /* stays NULL */
     (void)why;
     return KMS_OK;
-}
-
-static const char *spec_name(Kms__V1__KeySpec spec)
-{
-    return spec == KMS__V1__KEY_SPEC__KEY_SPEC_SYMMETRIC_DEFAULT ? "SYMMETRIC_DEFAULT" : "UNKNOWN";
-}
-
-static const char *usage_name(Kms__V1__KeyUsage usage)
-{
-    return usage == KMS__V1__KEY_USAGE__KEY_USAGE_ENCRYPT_DECRYPT ? "ENCRYPT_DECRYPT" : "UNKNOWN";
 }
 
 static void add_aliases(struct kms_key_metadata *result, const Kms__V1__KeyMetadata *from)
@@ -58,8 +49,8 @@ static kms_err take_metadata(const Kms__V1__KeyMetadata *from, void **ret_result
         .state = (enum kms_key_state)from->key_state,
         .protection_level = (enum kms_protection_level)from->protection_level,
         .current_version = from->current_version,
-        .key_spec = spec_name(from->key_spec),
-        .key_usage = usage_name(from->key_usage),
+        .key_spec = kms_enum_name(&kms__v1__key_spec__descriptor, "KEY_SPEC_", (int)from->key_spec),
+        .key_usage = kms_enum_name(&kms__v1__key_usage__descriptor, "KEY_USAGE_", (int)from->key_usage),
         .material_exposure = kms_store_text(result, from->material_exposure),
     };
     add_aliases(result, from);

@@ -143,6 +143,17 @@ void kms_authn_leave(kms_authn *authn, const kms_identity *identity)
     kms_limits_leave(identity->limits);
 }
 
+kms_err kms_authn_begin_rsa(kms_authn *authn, const kms_identity *identity, struct kms_why *why)
+{
+    return kms_limits_begin_rsa(authn->limits, identity->limits, why);
+}
+
+void kms_authn_end_rsa(kms_authn *authn, const kms_identity *identity)
+{
+    (void)authn;
+    kms_limits_end_rsa(identity->limits);
+}
+
 bool kms_authn_refused(kms_authn *authn, const kms_identity *identity, uint64_t now_us)
 {
     return kms_limits_refused(authn->limits, identity != NULL ? identity->limits : authn->anonymous, now_us);

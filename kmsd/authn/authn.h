@@ -31,7 +31,8 @@ struct kms_authn_options {
     const char *deny_list;
     uint32_t rate_per_principal, rate_burst; /* calls per second, 0: no limit; calls at once */
     uint32_t in_flight_per_principal;
-    uint32_t refused_per_second; /* refused calls of a principal that are recorded one by one */
+    uint32_t rsa_keys_per_principal; /* RSA keys in the making, 0: no limit; each takes seconds */
+    uint32_t refused_per_second;     /* refused calls of a principal that are recorded one by one */
 };
 
 typedef struct kms_authn kms_authn;
@@ -69,6 +70,10 @@ void kms_identity_drop(kms_identity **identity);
 KMS_MUST_USE kms_err kms_authn_enter(kms_authn *authn, const kms_identity *identity, uint64_t now_us,
                                      struct kms_why *why);
 void kms_authn_leave(kms_authn *authn, const kms_identity *identity);
+
+/* Around the making of an RSA key. LIMIT_EXCEEDED. */
+KMS_MUST_USE kms_err kms_authn_begin_rsa(kms_authn *authn, const kms_identity *identity, struct kms_why *why);
+void kms_authn_end_rsa(kms_authn *authn, const kms_identity *identity);
 
 /* A call of this principal was refused (denied, malformed, over a limit). True: record it; false: it is one
  * of too many this second, count it in the summary instead. */

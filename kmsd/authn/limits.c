@@ -14,8 +14,8 @@ struct kms_principal {
     char name[KMS_PRINCIPAL_BYTES];
     unsigned refs; /* identities; under the table's lock */
     struct kms_limits *table;
-    pthread_mutex_t lock; /* for what follows */
-    unsigned in_flight;
+    pthread_mutex_t lock;         /* for what follows */
+    unsigned in_flight, rsa_keys; /* calls; RSA keys in the making */
     uint64_t tokens_micro,
         refilled_us;     /* token bucket, in millionths of a call: calls/s times us, no rounding */
     uint64_t second;     /* which second the counts are of */
@@ -146,6 +146,25 @@ void kms_limits_leave(struct kms_principal *entry)
 {
     pthread_mutex_lock(&entry->lock);
     entry->in_flight--;
+    pthread_mutex_unlock(&entry->lock);
+}
+
+kms_err kms_limits_begin_rsa(struct kms_limits *limits, struct kms_principal *entry, struct kms_why *why)
+{
+    const uint32_t most = limits->options.rsa_keys_per_principal;
+    pthread_mutex_lock(&entry->lock);
+    bool taken = most == 0 || entry->rsa_keys < most;
+    if (taken) entry->rsa_keys++;
+    pthread_mutex_unlock(&entry->lock);
+    if (taken) return KMS_OK;
+    kms_why_set(why, "limits.rsa_keys_per_principal: %u RSA keys of this principal are in the making", most);
+    return KMS_FAIL(LIMIT_EXCEEDED);
+}
+
+void kms_limits_end_rsa(struct kms_principal *entry)
+{
+    pthread_mutex_lock(&entry->lock);
+    entry->rsa_keys--;
     pthread_mutex_unlock(&entry->lock);
 }
 

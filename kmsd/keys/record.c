@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/text.h"
+#include "hsm/spec.h"
 #include "keystore/record.pb-c.h"
 #include "kmsd/keys/state.h"
 
@@ -99,9 +100,8 @@ static uint32_t state_of(const Kms__Store__V1__StoredKey *stored)
 static bool possible(const Kms__Store__V1__StoredKey *stored)
 {
     return stored->current_version >= 1 && stored->current_version <= KMS_KEY_VERSIONS &&
-           stored->spec == KMS_SPEC_AES_256 && stored->usage == KMS_USAGE_ENCRYPT_DECRYPT &&
-           state_of(stored) <= KMS_STATE_PENDING_IMPORT && stored->origin <= KMS_ORIGIN_EXTERNAL &&
-           stored->n_tags <= KMS_TAGS_MAX &&
+           kms_spec_usage_fits(stored->spec, stored->usage) && state_of(stored) <= KMS_STATE_PENDING_IMPORT &&
+           stored->origin <= KMS_ORIGIN_EXTERNAL && stored->n_tags <= KMS_TAGS_MAX &&
            (stored->level == KMS_LEVEL_HSM || stored->level == KMS_LEVEL_SOFTWARE);
 }
 

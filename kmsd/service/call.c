@@ -25,6 +25,8 @@ void kms_call_end(struct kms_call *call)
     call->access_count = 0;
     kms_policy_unref(call->service_policy);
     call->service_policy = NULL;
+    if (call->makes_rsa) kms_authn_end_rsa(call->core->authn, call->identity);
+    call->makes_rsa = false;
     if (call->admitted) kms_authn_leave(call->core->authn, call->identity);
     call->admitted = false;
     kms_identity_unref(call->identity);

@@ -41,6 +41,7 @@ struct kms_access {
     struct kms_pair *context; /* encryption context, sorted */
     size_t context_count;
     struct kms_bytes canonical;                /* the same in canonical form */
+    const char *encryption_algorithm;          /* static; NULL: SYMMETRIC_DEFAULT where the action encrypts */
     const struct kms_operation_inputs *inputs; /* other inputs of conditions, in the arena; NULL: none */
     struct kms_decision decision;
 };
@@ -90,6 +91,8 @@ struct kms_call {
     kms_err err;
     struct kms_why why;
     char new_key_id[KMS_ID_TEXT]; /* CreateKey: of the key that it will make */
+    uint8_t new_spec, new_usage;  /* the same: enum kms_key_spec, kms_key_usage; 0: none */
+    bool makes_rsa;               /* counts against limits.rsa_keys_per_principal */
     const char *policy_json;      /* the document that CreateKey will store; in the arena or the request */
     const char *noted;  /* something that the record should say although the call succeeds; NULL: nothing */
     bool changed_store; /* admin: mark is what the keystore said */

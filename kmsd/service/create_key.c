@@ -3,9 +3,11 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "hsm/spec.h"
 #include "kmsd/keys/state.h"
 #include "kmsd/service/access.h"
 #include "kmsd/service/alias.h"
+#include "kmsd/service/asymmetric.h"
 #include "kmsd/service/change.h"
 #include "kmsd/service/describe.h"
 #include "kmsd/service/methods.h"
@@ -17,15 +19,56 @@ enum { DESCRIPTION_BYTES = 8192 };
 
 static kms_err check_request(struct kms_call *call, const Kms__V1__CreateKeyRequest *request)
 {
-    if (request->key_spec > KMS__V1__KEY_SPEC__KEY_SPEC_SYMMETRIC_DEFAULT ||
-        request->key_usage > KMS__V1__KEY_USAGE__KEY_USAGE_ENCRYPT_DECRYPT)
-        return kms_call_fail(call, KMS_FAIL(UNSUPPORTED),
-                             "key_spec SYMMETRIC_DEFAULT and key_usage ENCRYPT_DECRYPT only");
     if (request->protection_level > KMS__V1__PROTECTION_LEVEL__PROTECTION_LEVEL_SOFTWARE)
         return kms_call_fail(call, KMS_FAIL(INVALID_ARGUMENT), "protection_level: HSM or SOFTWARE");
     if (strlen(request->description) > DESCRIPTION_BYTES)
         return kms_call_fail(call, KMS_FAIL(INVALID_ARGUMENT), "description: at most %d bytes",
                              DESCRIPTION_BYTES);
+    return KMS_OK;
+}
+
+/* UNSPECIFIED is the usual spec and the spec's only usage. */
+static kms_err choose_kind(struct kms_call *call, const Kms__V1__CreateKeyRequest *request)
+{
+    unsigned number = request->key_spec, usage = request->key_usage;
+    if (number == KMS__V1__KEY_SPEC__KEY_SPEC_UNSPECIFIED) number = KMS_SPEC_AES_256;
+    const struct kms_spec *spec = kms_spec_of(number);
+    if (spec == NULL) return kms_call_fail(call, KMS_FAIL(UNSUPPORTED), "key_spec: not one of this service");
+    for (unsigned only = 1; usage == 0 && only < 8; only++)
+        if (spec->usages == 1U << only) usage = only;
+    if (usage == 0)
+        return kms_call_fail(call, KMS_FAIL(INVALID_ARGUMENT), "key_usage: an RSA key needs one of %s and %s",
+                             kms_usage_name(KMS_USAGE_ENCRYPT_DECRYPT),
+                             kms_usage_name(KMS_USAGE_SIGN_VERIFY));
+    if (!kms_spec_usage_fits(number, usage))
+        return kms_call_fail(call, KMS_FAIL(INVALID_ARGUMENT), "key_usage: not one that %s can have",
+                             spec->name);
+    call->new_spec = (uint8_t)number;
+    call->new_usage = (uint8_t)usage;
+    return KMS_OK;
+}
+
+/* Where nothing is asked for, the better level that the token can do. */
+static kms_err choose_level(struct kms_call *call, const Kms__V1__CreateKeyRequest *request,
+                            uint8_t *ret_level)
+{
+    static const char *const names[] = {[KMS_LEVEL_HSM] = "HSM", [KMS_LEVEL_SOFTWARE] = "SOFTWARE"};
+    bool software = request->protection_level == KMS__V1__PROTECTION_LEVEL__PROTECTION_LEVEL_SOFTWARE;
+    struct kms_key_ref ref = {.spec = call->new_spec,
+                              .usage = call->new_usage,
+                              .level = software ? KMS_LEVEL_SOFTWARE : KMS_LEVEL_HSM};
+    bool open = request->protection_level == KMS__V1__PROTECTION_LEVEL__PROTECTION_LEVEL_UNSPECIFIED &&
+                ref.spec == KMS_SPEC_ED25519;
+    struct kms_hsm_status status;
+    kms_hsm_status(call->core->hsm, &status);
+    const char *missing = kms_spec_missing(&status, &ref);
+    if (missing != NULL && open) ref.level = KMS_LEVEL_SOFTWARE;
+    if (missing != NULL && open) missing = kms_spec_missing(&status, &ref);
+    if (missing != NULL)
+        return kms_call_fail(call, KMS_FAIL(UNSUPPORTED), "%s keys of %s level: the token cannot (%s)%s",
+                             kms_spec_of(ref.spec)->name, names[ref.level], missing,
+                             ref.level == KMS_LEVEL_HSM ? "; SOFTWARE level may" : "");
+    *ret_level = ref.level;
     return KMS_OK;
 }
 
@@ -49,6 +92,7 @@ kms_err kms_create_key_gather(struct kms_call *call)
     kms_id_text(&id, call->new_key_id);
     KMS_TRY(kms_access_service(call, KMS_ACT_CREATE_KEY));
     KMS_TRY(check_request(call, request));
+    KMS_TRY(choose_kind(call, request));
     const char *json = request->policy[0] != '\0' ? request->policy : kms_policy_default(call);
     if (json == NULL) return KMS_FAIL(NO_MEMORY);
     call->policy_json = json;
@@ -64,11 +108,9 @@ static kms_err new_key(struct kms_call *call, const Kms__V1__CreateKeyRequest *r
     if (!kms_id_parse(kms_bytes_text(call->new_key_id), &key->id)) return KMS_FAIL(INTERNAL);
     kms_id_text(&key->id, key->id_text);
     key->created_us = kms_now_us();
-    key->spec = KMS_SPEC_AES_256;
-    key->usage = KMS_USAGE_ENCRYPT_DECRYPT;
-    key->level = request->protection_level == KMS__V1__PROTECTION_LEVEL__PROTECTION_LEVEL_SOFTWARE
-                     ? KMS_LEVEL_SOFTWARE
-                     : KMS_LEVEL_HSM;
+    key->spec = call->new_spec;
+    key->usage = call->new_usage;
+    KMS_TRY(choose_level(call, request, &key->level));
     key->state = KMS_STATE_ENABLED;
     key->origin = KMS_ORIGIN_KMS;
     key->policy = kms_policy_ref(call->access[0].policy);
@@ -77,6 +119,7 @@ static kms_err new_key(struct kms_call *call, const Kms__V1__CreateKeyRequest *r
     key->creator = strdup(call->identity->principal);
     if (key->policy_json == NULL || key->description == NULL || key->creator == NULL)
         return KMS_FAIL(NO_MEMORY);
+    KMS_TRY(kms_begin_rsa(call, key->spec));
     KMS_TRY(kms_new_version(call, key, 1));
     *ret_key = KMS_GIVE(key);
     return KMS_OK;

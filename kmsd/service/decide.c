@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "hsm/spec.h"
 #include "kmsd/service/core.h"
 
 #define TEXT(s) kms_bytes_text(s)
@@ -28,15 +29,31 @@ static const char *key_id_of(const struct kms_call *call, const struct kms_acces
     return access->policy != NULL ? call->new_key_id : NULL;
 }
 
-/* What the key itself adds; a key that is about to be has the usual properties. */
-static void add_key(const struct kms_key *key, struct kms_question *question)
+/* Absent where nothing is encrypted or decrypted. */
+static struct kms_bytes encryption_algorithm(const struct kms_access *access)
+{
+    const struct kms_bytes absent = {0};
+    if (kms_action_class_of(access->action) != KMS_CLASS_USAGE) return absent;
+    switch (access->action) {
+    case KMS_ACT_SIGN:
+    case KMS_ACT_VERIFY:
+    case KMS_ACT_GENERATE_MAC:
+    case KMS_ACT_VERIFY_MAC:
+    case KMS_ACT_DERIVE_SHARED_SECRET:
+        return absent;
+    default:
+        return TEXT(access->encryption_algorithm != NULL ? access->encryption_algorithm
+                                                         : "SYMMETRIC_DEFAULT");
+    }
+}
+
+/* What the key itself adds; a key that is about to be has no tags. */
+static void add_key(const struct kms_access *access, struct kms_question *question)
 {
     struct kms_access_request *request = &question->request;
-    request->key_spec = TEXT("SYMMETRIC_DEFAULT");
-    request->key_usage = TEXT("ENCRYPT_DECRYPT");
+    const struct kms_key *key = access->key;
     request->key_origin = TEXT(key != NULL && key->origin == KMS_ORIGIN_EXTERNAL ? "EXTERNAL" : "AWS_KMS");
-    if (kms_action_class_of(request->action) == KMS_CLASS_USAGE)
-        request->encryption_algorithm = TEXT("SYMMETRIC_DEFAULT");
+    request->encryption_algorithm = encryption_algorithm(access);
     for (size_t i = 0; key != NULL && i < key->tag_count && i < KMS_TAGS_MAX; i++)
         question->tags[request->resource_tag_count++] =
             (struct kms_pair){TEXT(key->tags[i].key), TEXT(key->tags[i].value)};
@@ -50,6 +67,9 @@ void kms_question_of(const struct kms_call *call, const struct kms_access *acces
     q->key_id = key_id_of(call, access);
     q->arn[0] = '\0';
     if (q->key_id != NULL) kms_key_arn(&call->core->arn, q->key_id, q->arn);
+    const struct kms_key *key = access->key;
+    const unsigned spec = key != NULL ? key->spec : call->new_spec,
+                   use = key != NULL ? key->usage : call->new_usage;
     q->request = (struct kms_access_request){
         .principal = TEXT(call->identity->principal),
         .action = access->action,
@@ -57,6 +77,8 @@ void kms_question_of(const struct kms_call *call, const struct kms_access *acces
         .context = access->context,
         .context_count = access->context_count,
         .request_alias = access->alias,
+        .key_spec = spec != 0 ? TEXT(kms_spec_of(spec)->name) : (struct kms_bytes){0},
+        .key_usage = use != 0 ? TEXT(kms_usage_name(use)) : (struct kms_bytes){0},
         .source_ip = present(call->source_ip),
         .now_us = call->started_us,
         .secure_transport = call->source_ip[0] != '\0', /* TCP is TLS always; a Unix socket is not */
@@ -66,7 +88,7 @@ void kms_question_of(const struct kms_call *call, const struct kms_access *acces
         .bypass_lockout = call->bypass_lockout,
         .inputs = access->inputs,
     };
-    if (q->key_id != NULL) add_key(access->key, q);
+    if (q->key_id != NULL) add_key(access, q);
 }
 
 static void answer(const struct kms_call *call, struct kms_access *access, const kms_policy *service_policy)

@@ -1,7 +1,9 @@
 /* DescribeKey: everything about a key but its material. */
 
+#include "hsm/spec.h"
 #include "kmsd/keys/state.h"
 #include "kmsd/service/access.h"
+#include "kmsd/service/asymmetric.h"
 #include "kmsd/service/describe.h"
 #include "kmsd/service/methods.h"
 #include "kmsd/service/seal.h"
@@ -46,6 +48,33 @@ static bool add_versions(struct kms_call *call, const struct kms_key *key, Kms__
     return true;
 }
 
+_Static_assert((int)KMS__V1__KEY_SPEC__KEY_SPEC_HMAC_512 == (int)KMS_SPEC_HMAC_512, "specs");
+_Static_assert((int)KMS__V1__KEY_SPEC__KEY_SPEC_ECC_NIST_EDWARDS25519 == (int)KMS_SPEC_ED25519, "specs");
+_Static_assert((int)KMS__V1__KEY_USAGE__KEY_USAGE_GENERATE_VERIFY_MAC == (int)KMS_USAGE_GENERATE_VERIFY_MAC,
+               "usages");
+
+/* Where its plain material may be, and what the worker does for a token that cannot. */
+static const char *exposure_of(const struct kms_key *key)
+{
+    if (key->level != KMS_LEVEL_HSM) return "in the memory of kms-hsm";
+    if (kms_algorithm_fits(KMS_ALGORITHM_RSAES_OAEP_SHA_256, key->spec, key->usage))
+        return "in the token; the OAEP padding of what it decrypts is checked in kms-hsm";
+    return "in the token";
+}
+
+static bool add_algorithms(struct kms_call *call, const struct kms_key *key, Kms__V1__KeyMetadata *meta)
+{
+    struct kms_algorithms algorithms;
+    if (!kms_algorithms_of_key(call, key, &algorithms)) return false;
+    meta->n_encryption_algorithms = algorithms.encryption_count;
+    meta->encryption_algorithms = algorithms.encryption;
+    meta->n_signing_algorithms = algorithms.signing_count;
+    meta->signing_algorithms = algorithms.signing;
+    meta->n_mac_algorithms = algorithms.mac_count;
+    meta->mac_algorithms = algorithms.mac;
+    return true;
+}
+
 Kms__V1__KeyMetadata *kms_describe(struct kms_call *call, const struct kms_key *key)
 {
     Kms__V1__KeyMetadata *meta = kms_call_alloc(call, sizeof *meta);
@@ -57,8 +86,8 @@ Kms__V1__KeyMetadata *kms_describe(struct kms_call *call, const struct kms_key *
     meta->arn = arn;
     meta->creation_time_us = key->created_us;
     meta->description = kms_arena_print(&call->arena, "%s", key->description);
-    meta->key_spec = KMS__V1__KEY_SPEC__KEY_SPEC_SYMMETRIC_DEFAULT;
-    meta->key_usage = KMS__V1__KEY_USAGE__KEY_USAGE_ENCRYPT_DECRYPT;
+    meta->key_spec = (Kms__V1__KeySpec)key->spec;
+    meta->key_usage = (Kms__V1__KeyUsage)key->usage;
     meta->key_state = (Kms__V1__KeyState)kms_key_state_at(key, call->started_us);
     meta->origin = (Kms__V1__KeyOrigin)key->origin;
     meta->revision = key->revision;
@@ -68,11 +97,12 @@ Kms__V1__KeyMetadata *kms_describe(struct kms_call *call, const struct kms_key *
     bool hsm = key->level == KMS_LEVEL_HSM;
     meta->protection_level = hsm ? KMS__V1__PROTECTION_LEVEL__PROTECTION_LEVEL_HSM
                                  : KMS__V1__PROTECTION_LEVEL__PROTECTION_LEVEL_SOFTWARE;
-    meta->material_exposure =
-        kms_arena_print(&call->arena, "%s", hsm ? "in the token" : "in the memory of kms-hsm");
+    meta->material_exposure = kms_arena_print(&call->arena, "%s", exposure_of(key));
     meta->current_version = key->version_count;
     if (meta->key_id == NULL || meta->description == NULL || meta->material_exposure == NULL) return NULL;
-    return add_aliases(call, key, meta) && add_versions(call, key, meta) ? meta : NULL;
+    return add_algorithms(call, key, meta) && add_aliases(call, key, meta) && add_versions(call, key, meta)
+               ? meta
+               : NULL;
 }
 
 kms_err kms_describe_key_gather(struct kms_call *call)

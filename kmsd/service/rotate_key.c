@@ -1,5 +1,6 @@
 /* RotateKeyOnDemand: a new version that encrypts from now on. */
 #include "base/clock.h"
+#include "hsm/spec.h"
 #include "hsm/wrapped.h"
 #include "kms/v1/keys.pb-c.h"
 #include "kmsd/service/access.h"
@@ -40,6 +41,9 @@ static kms_err rotate(struct kms_call *call, const char *token, uint32_t *ret_ve
         return kms_call_fail(call, KMS_FAIL(CONFLICT), "client_request_token was used with another key");
     *ret_version = made.version;
     if (made.found) return KMS_OK;
+    if (old->spec != KMS_SPEC_AES_256)
+        return kms_call_fail(call, KMS_FAIL(UNSUPPORTED), "key %s is %s: only symmetric keys rotate",
+                             old->id_text, kms_spec_of(old->spec)->name);
     if (old->version_count == KMS_KEY_VERSIONS)
         return kms_call_fail(call, KMS_FAIL(LIMIT_EXCEEDED), "a key has at most %d versions",
                              KMS_KEY_VERSIONS);

@@ -5,6 +5,7 @@
 
 #include "base/ciphertext.h"
 #include "base/text.h"
+#include "hsm/spec.h"
 #include "kmsd/service/access.h"
 #include "kmsd/service/core.h"
 #include "kmsd/service/method.h"
@@ -29,9 +30,9 @@ static kms_err make_aad(struct kms_call *call, const struct kms_access *access, 
 
 static kms_err check_usage(struct kms_call *call, const struct kms_key *key)
 {
-    if (key->usage != KMS_USAGE_ENCRYPT_DECRYPT)
-        return kms_call_fail(call, KMS_FAIL(INVALID_KEY_USAGE), "key %s", key->id_text);
-    return KMS_OK;
+    if (key->spec == KMS_SPEC_AES_256) return KMS_OK;
+    return kms_call_fail(call, KMS_FAIL(INVALID_KEY_USAGE), "key %s is %s for %s: this takes a symmetric key",
+                         key->id_text, kms_spec_of(key->spec)->name, kms_usage_name(key->usage));
 }
 
 kms_err kms_open_gather(struct kms_call *call, enum kms_action action, ProtobufCBinaryData blob,

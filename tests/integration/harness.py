@@ -58,7 +58,8 @@ ADMIN_ACTIONS = [
     "kms:List*",
     "kms:SimulatePolicy",
 ]
-USE_ACTIONS = ["kms:Encrypt", "kms:Decrypt", "kms:ReEncrypt*", "kms:GenerateDataKey*", "kms:DescribeKey"]
+USE_ACTIONS = """kms:Encrypt kms:Decrypt kms:ReEncrypt* kms:GenerateDataKey* kms:Sign kms:Verify kms:*Mac kms:GetPublicKey
+kms:DescribeKey""".split()
 
 
 def key_policy(admins=(ADMIN,), users=(APP,)):

@@ -68,6 +68,16 @@ KMS_CHECK bool kms_client_generate_data_key_without_plaintext(kms_client *client
                                                               const struct kms_call_options *options,
                                                               struct kms_data_key_result **ret_result,
                                                               struct kms_error *error);
+/* RSA pairs take seconds. */
+KMS_CHECK bool kms_client_generate_data_key_pair(kms_client *client,
+                                                 const struct kms_data_key_pair_request *request,
+                                                 const struct kms_call_options *options,
+                                                 struct kms_data_key_pair_result **ret_result,
+                                                 struct kms_error *error);
+KMS_CHECK bool kms_client_generate_data_key_pair_without_plaintext(
+    kms_client *client, const struct kms_data_key_pair_request *request,
+    const struct kms_call_options *options, struct kms_data_key_pair_result **ret_result,
+    struct kms_error *error);
 /* 1 to 1,024 bytes of the token's random generator. */
 KMS_CHECK bool kms_client_generate_random(kms_client *client, uint32_t number_of_bytes,
                                           const struct kms_call_options *options, kms_plaintext **ret_random,
@@ -117,7 +127,8 @@ KMS_CHECK bool kms_client_get_status(kms_client *client, const struct kms_call_o
  * the fields of its message as the .proto spells them (bytes in base64, enum values by name with or without
  * their type's prefix), at most 1 MiB; so is the reply, which the caller gives back with kms_json_free. Made
  * for administration: what carries plaintext is refused with INVALID_ARGUMENT, as is a method or member that
- * does not exist. Only Describe, Get, List and Simulate, and what has a client_request_token, are repeated.
+ * does not exist. Only Describe, Get, List, Simulate, Sign, Verify and GenerateMac, and what has a
+ * client_request_token, are repeated.
  */
 KMS_CHECK bool kms_client_call_json(kms_client *client, const char *method, const char *request_json,
                                     const struct kms_call_options *options, char **ret_reply_json,

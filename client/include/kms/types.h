@@ -47,12 +47,14 @@ struct kms_context {
 /* Values of the protocol (proto/kms/v1); a newer server may answer values that are not listed here. */
 enum kms_protection_level { KMS_PROTECTION_DEFAULT = 0, KMS_PROTECTION_HSM = 1, KMS_PROTECTION_SOFTWARE = 2 };
 enum kms_key_state { KMS_KEY_ENABLED = 1, KMS_KEY_DISABLED = 2 };
+enum kms_encryption_algorithm { KMS_ENCRYPTION_SYMMETRIC_DEFAULT = 0, KMS_ENCRYPTION_RSAES_OAEP_SHA_256 = 2 };
 enum kms_data_key_spec { KMS_DATA_KEY_BY_BYTES = 0, KMS_DATA_KEY_AES_128 = 1, KMS_DATA_KEY_AES_256 = 2 };
 
 struct kms_encrypt_request {
     const char *key_id;
-    struct kms_blob plaintext; /* 1 to 65,536 bytes */
+    struct kms_blob plaintext; /* 1 to 65,536 bytes; with an RSA key a few hundred */
     struct kms_context context;
+    enum kms_encryption_algorithm encryption_algorithm; /* of an RSA key: not the default, and no context */
 };
 struct kms_encrypt_result {
     struct kms_blob ciphertext;
@@ -64,6 +66,7 @@ struct kms_decrypt_request {
     struct kms_blob ciphertext;
     struct kms_context context; /* as at encryption */
     const char *key_id;         /* optional: the key that must have made the ciphertext, else INCORRECT_KEY */
+    enum kms_encryption_algorithm encryption_algorithm; /* as at encryption; an RSA key must be named */
 };
 struct kms_decrypt_result {
     kms_plaintext *plaintext; /* may be taken out: set the member to NULL and free it yourself */
@@ -103,6 +106,21 @@ struct kms_data_key_result {
     uint32_t key_version;
 };
 
+struct kms_data_key_pair_request {
+    const char *key_id; /* a symmetric key */
+    const char *spec;   /* "RSA_2048" to "RSA_4096", "ECC_NIST_P256", "ECC_NIST_P384", "ECC_NIST_P521",
+                                   "ECC_NIST_EDWARDS25519" */
+    struct kms_context context; /* decrypting the wrapped private key needs the same */
+};
+struct kms_data_key_pair_result {
+    struct kms_blob private_key_ciphertext; /* the private key, wrapped */
+    kms_plaintext
+        *private_key; /* PKCS#8 in DER; NULL from ..._without_plaintext. May be taken out, as above */
+    struct kms_blob public_key; /* SubjectPublicKeyInfo in DER */
+    const char *key_arn;
+    uint32_t key_version;
+};
+
 struct kms_key_version {
     uint32_t version;          /* from 1 */
     uint64_t creation_time_us; /* microseconds since 1970-01-01 UTC */
@@ -129,6 +147,8 @@ struct kms_create_key_request {
     enum kms_protection_level protection_level;
     const char *client_request_token; /* optional, at most 64 bytes: makes the call safe to repeat */
     bool bypass_policy_lockout_safety_check;
+    const char *key_spec;  /* optional: "RSA_4096", "HMAC_256" ...; without it SYMMETRIC_DEFAULT */
+    const char *key_usage; /* "ENCRYPT_DECRYPT" or "SIGN_VERIFY" for RSA; optional for the others */
 };
 struct kms_rotate_result {
     const char *key_arn;
@@ -196,6 +216,7 @@ void kms_encrypt_result_free(struct kms_encrypt_result *result);
 void kms_decrypt_result_free(struct kms_decrypt_result *result); /* with its plaintext, unless taken out */
 void kms_re_encrypt_result_free(struct kms_re_encrypt_result *result);
 void kms_data_key_result_free(struct kms_data_key_result *result); /* with its plaintext, unless taken out */
+void kms_data_key_pair_result_free(struct kms_data_key_pair_result *result);
 void kms_key_metadata_free(struct kms_key_metadata *metadata);
 void kms_rotate_result_free(struct kms_rotate_result *result);
 void kms_key_list_free(struct kms_key_list *list);

@@ -1,4 +1,5 @@
 /* The table of RPCs has a row for every RPC of the protos, with its path and reply. */
+#include "client/lib/json.h"
 #include "client/lib/rpc.h"
 
 #include <stdio.h>
@@ -21,20 +22,25 @@ static const struct kms_rpc *find(const char *path)
     return NULL;
 }
 
-static void every_rpc_has_a_row(void)
+/* What carries plaintext has a row; the rest may, or goes by kms_client_call_json. No row is of no method. */
+static void every_rpc_with_secrets_has_a_row(void)
 {
-    size_t rpcs = 0;
+    size_t rows = 0;
     for (size_t s = 0; s < KMS_COUNT(services); s++) {
-        for (unsigned m = 0; m < services[s]->n_methods; m++, rpcs++) {
+        for (unsigned m = 0; m < services[s]->n_methods; m++) {
+            const ProtobufCMethodDescriptor *method = &services[s]->methods[m];
             char path[200];
-            snprintf(path, sizeof path, "/%s/%s", services[s]->name, services[s]->methods[m].name);
+            snprintf(path, sizeof path, "/%s/%s", services[s]->name, method->name);
             const struct kms_rpc *rpc = find(path);
-            if (rpc == NULL) printf("no row for %s\n", path);
-            CU_ASSERT_PTR_NOT_NULL_FATAL(rpc);
-            CU_ASSERT_PTR_EQUAL(rpc->reply, services[s]->methods[m].output);
+            bool secret = kms_json_secret(method->input) || kms_json_secret(method->output);
+            if (rpc == NULL && secret) printf("no row for %s\n", path);
+            CU_ASSERT_FALSE(rpc == NULL && secret);
+            if (rpc == NULL) continue;
+            CU_ASSERT_PTR_EQUAL(rpc->reply, method->output);
+            rows++;
         }
     }
-    CU_ASSERT_EQUAL(rpcs, KMS_RPC_COUNT);
+    CU_ASSERT_EQUAL(rows, KMS_RPC_COUNT);
 }
 
 static void changes_are_not_repeated_unasked(void)
@@ -53,5 +59,5 @@ static void changes_are_not_repeated_unasked(void)
         CU_ASSERT_EQUAL(kms_rpc_of(rows[i].id)->repeat, rows[i].repeat);
 }
 
-KMS_TEST_MAIN("client/lib/rpc", {"every rpc has a row", every_rpc_has_a_row},
+KMS_TEST_MAIN("client/lib/rpc", {"every rpc with secrets has a row", every_rpc_with_secrets_has_a_row},
               {"changes are not repeated unasked", changes_are_not_repeated_unasked})

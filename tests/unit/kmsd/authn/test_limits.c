@@ -98,6 +98,30 @@ static void a_clock_that_goes_back(void)
     table_end(&t);
 }
 
+static void rsa_keys_in_the_making(void)
+{
+    const struct kms_authn_options options = {.in_flight_per_principal = 9, .rsa_keys_per_principal = 2};
+    struct table t = {0};
+    struct kms_why why = {{0}};
+    KMS_ASSERT_OK_FATAL(kms_limits_new(&options, &t.limits));
+    t.one = kms_limits_find(t.limits, "one");
+    struct kms_principal *other = kms_limits_find(t.limits, "other");
+    CU_ASSERT_FATAL(t.one != NULL && other != NULL);
+    KMS_ASSERT_OK(kms_limits_begin_rsa(t.limits, t.one, NULL));
+    KMS_ASSERT_OK(kms_limits_begin_rsa(t.limits, t.one, NULL));
+    KMS_ASSERT_CODE(kms_limits_begin_rsa(t.limits, t.one, &why), LIMIT_EXCEEDED);
+    CU_ASSERT_PTR_NOT_NULL(strstr(why.text, "limits.rsa_keys_per_principal"));
+    KMS_ASSERT_OK(kms_limits_begin_rsa(t.limits, other, NULL));
+    kms_limits_end_rsa(t.one);
+    KMS_ASSERT_OK(kms_limits_begin_rsa(t.limits, t.one, NULL));
+    KMS_ASSERT_CODE(kms_limits_begin_rsa(t.limits, t.one, NULL), LIMIT_EXCEEDED);
+    kms_limits_release(other);
+    table_end(&t);
+    struct table without = table_of(0, 1, 100); /* 0: no limit */
+    for (unsigned i = 0; i < 50; i++) KMS_ASSERT_OK(kms_limits_begin_rsa(without.limits, without.one, NULL));
+    table_end(&without);
+}
+
 static void no_rate_limit(void)
 {
     struct table t = table_of(0, 1, 100);
@@ -312,8 +336,8 @@ static void out_of_memory(void)
 
 KMS_TEST_MAIN("authn/limits", {"rate", rate}, {"impatience costs nothing", impatience_costs_nothing},
               {"a clock that goes back", a_clock_that_goes_back}, {"no rate limit", no_rate_limit},
-              {"in flight", in_flight}, {"in flight before rate", in_flight_before_rate},
-              {"refusals", refusals},
+              {"RSA keys in the making", rsa_keys_in_the_making}, {"in flight", in_flight},
+              {"in flight before rate", in_flight_before_rate}, {"refusals", refusals},
               {"a flood without a pause is summed up", a_flood_without_a_pause_is_summed_up},
               {"a flood is not forgotten by hanging up", a_flood_is_not_forgotten_by_hanging_up},
               {"limits outlive connections", limits_outlive_connections},
