@@ -6,12 +6,6 @@
 
 #include "kmsd/policy/compiled.h"
 
-struct kms_actual {
-    enum { KMS_ACTUAL_TEXT, KMS_ACTUAL_NUMBER, KMS_ACTUAL_FLAG } kind;
-    struct kms_bytes text;
-    int64_t number; /* NUMBER: millionths (of a second, for a time); FLAG: 0 or 1 */
-};
-
 /* The next value that the request has for a key; *cursor begins at 0. False: no more. Names behind a prefix
  * are compared without case, so that two pairs of a request can answer to one key. */
 bool kms_actual_next(enum kms_condition_key key, struct kms_bytes name,

@@ -21,6 +21,11 @@ struct kms_compile {
     struct kms_bytes sid;  /* its Sid, if any */
     bool variables;        /* Version 2012-10-17: "${...}" means something */
     uint8_t about;         /* enum kms_about of the variables met since it was last cleared */
+    size_t slot_count;
+    struct {
+        uint8_t key;
+        struct kms_bytes name;
+    } slots[KMS_KEY_SLOTS];
     size_t floating_bytes; /* so far: KMS_POLICY_FLOATING_BYTES */
 };
 

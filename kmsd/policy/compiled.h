@@ -96,10 +96,14 @@ struct kms_condition {
     uint8_t quantifier;  /* enum kms_quantifier */
     bool if_exists;
     uint8_t about; /* enum kms_about of its key and of the variables in its values */
+    uint8_t slot;  /* conditions of a document on the same key and name share it; KMS_KEY_SLOTS: none left */
     uint16_t value_count;
     struct kms_bytes name; /* of the pair, after kms:EncryptionContext: */
     const struct kms_value *values;
 };
+
+/* Values of the first so many different keys of a document are looked up once in a decision. */
+enum { KMS_KEY_SLOTS = 8 };
 
 struct kms_principal {
     uint64_t hash; /* kms_principal_hash(name) */
@@ -130,10 +134,22 @@ struct kms_policy {
     struct kms_pool pool;             /* owns all of it but this struct */
 };
 
+/* A value that a request has for a condition key (actual.h). */
+struct kms_actual {
+    enum { KMS_ACTUAL_TEXT, KMS_ACTUAL_NUMBER, KMS_ACTUAL_FLAG } kind;
+    struct kms_bytes text;
+    int64_t number; /* NUMBER: millionths (of a second, for a time); FLAG: 0 or 1 */
+};
+
 /* A request on its way through the statements; what is dear to compute is computed once. */
 struct kms_evaluation {
     const struct kms_access_request *request;
     uint64_t principal_hash;
+    struct kms_first {
+        bool read, present, more;
+        size_t cursor; /* of the value after it, if there are more */
+        struct kms_actual actual;
+    } first[KMS_KEY_SLOTS];
     bool address_read, address_valid;
     struct kms_network address;
 };

@@ -14,6 +14,7 @@ const struct kms_operator_row kms_operator_rows[KMS_OPERATOR_COUNT] = {
 static bool text_relates(enum kms_relation relation, struct kms_bytes wanted, struct kms_bytes actual)
 {
     if (relation == KMS_RELATION_LIKE) return kms_pattern_match(wanted, actual);
+    if (wanted.len != actual.len) return false;
     return relation == KMS_RELATION_EQUAL ? kms_bytes_equal(wanted, actual)
                                           : kms_folded_equal(wanted, actual);
 }
@@ -58,8 +59,10 @@ static bool address_relates(const struct kms_condition *condition, const struct 
 
 /* The same for a value with variables: only text, ARNs and flags can have them. What cannot be resolved
  * matches nothing. */
-static bool resolved_matches(const struct kms_operator_row *row, struct kms_bytes wanted,
-                             const struct kms_actual *actual, const struct kms_access_request *request)
+__attribute__((noinline)) /* its room would be everybody's */
+static bool
+resolved_matches(const struct kms_operator_row *row, struct kms_bytes wanted, const struct kms_actual *actual,
+                 const struct kms_access_request *request)
 {
     uint8_t room[KMS_RESOLVED_BYTES];
     struct kms_bytes resolved;
@@ -101,6 +104,32 @@ static bool absence_wanted(const struct kms_condition *condition, bool absent)
     return false;
 }
 
+/* Looks up the first value of the request for the condition's key. */
+static void read_first(const struct kms_condition *condition, const struct kms_access_request *request,
+                       struct kms_first *first)
+{
+    struct kms_actual second;
+    first->read = true;
+    first->present =
+        kms_actual_next(condition->key, condition->name, request, &first->cursor, &first->actual);
+    size_t cursor = first->cursor;
+    first->more =
+        first->present && kms_actual_next(condition->key, condition->name, request, &cursor, &second);
+}
+
+/* Goes on behind the first value, which left the question open. */
+static bool others_hold(const struct kms_condition *condition, size_t cursor, bool each,
+                        struct kms_evaluation *evaluation)
+{
+    bool negated = kms_operator_rows[condition->operator_id].negated;
+    struct kms_actual actual;
+    while (kms_actual_next(condition->key, condition->name, evaluation->request, &cursor, &actual)) {
+        bool satisfied = matches_any(condition, &actual, evaluation) != negated;
+        if (satisfied != each) return satisfied;
+    }
+    return each;
+}
+
 bool kms_condition_holds(const struct kms_condition *condition, struct kms_evaluation *evaluation)
 {
     const struct kms_operator_row *row = &kms_operator_rows[condition->operator_id];
@@ -108,14 +137,15 @@ bool kms_condition_holds(const struct kms_condition *condition, struct kms_evalu
      */
     bool each = condition->quantifier == KMS_FOR_ALL_VALUES ||
                 (condition->quantifier == KMS_ONE_VALUE && row->negated);
-    struct kms_actual actual;
-    size_t cursor = 0;
-    bool present = kms_actual_next(condition->key, condition->name, evaluation->request, &cursor, &actual);
-    if (row->family == KMS_FAMILY_ABSENCE) return absence_wanted(condition, !present);
-    if (!present) return condition->if_exists || each;
-    do {
-        bool satisfied = matches_any(condition, &actual, evaluation) != row->negated;
-        if (satisfied != each) return satisfied;
-    } while (kms_actual_next(condition->key, condition->name, evaluation->request, &cursor, &actual));
-    return each;
+    struct kms_first here, *first = &here;
+    if (condition->slot < KMS_KEY_SLOTS)
+        first = &evaluation->first[condition->slot];
+    else
+        here = (struct kms_first){.read = false};
+    if (!first->read) read_first(condition, evaluation->request, first);
+    if (row->family == KMS_FAMILY_ABSENCE) return absence_wanted(condition, !first->present);
+    if (!first->present) return condition->if_exists || each;
+    bool satisfied = matches_any(condition, &first->actual, evaluation) != row->negated;
+    if (satisfied != each || !first->more) return satisfied;
+    return others_hold(condition, first->cursor, each, evaluation);
 }

@@ -126,6 +126,20 @@ static kms_err read_values(struct kms_compile *compile, enum kms_operator operat
     return KMS_OK;
 }
 
+static uint8_t slot_of(struct kms_compile *compile, const struct kms_condition *condition)
+{
+    size_t slot = 0;
+    while (slot < compile->slot_count && (compile->slots[slot].key != condition->key ||
+                                          !kms_folded_equal(compile->slots[slot].name, condition->name)))
+        slot++;
+    if (slot == compile->slot_count && slot < KMS_KEY_SLOTS) {
+        compile->slots[slot].key = condition->key;
+        compile->slots[slot].name = condition->name;
+        compile->slot_count++;
+    }
+    return (uint8_t)slot;
+}
+
 static kms_err read_condition(struct kms_compile *compile, const struct operator_use *use,
                               const char *key_text, json_t *json, struct kms_condition *ret_condition)
 {
@@ -135,6 +149,7 @@ static kms_err read_condition(struct kms_compile *compile, const struct operator
     KMS_TRY(read_key(compile, kms_bytes_text(key_text), &condition));
     KMS_TRY(check_fit(compile, use, key_text, condition.key));
     KMS_TRY(kms_pool_copy(&compile->policy->pool, condition.name, &condition.name));
+    condition.slot = slot_of(compile, &condition);
     KMS_TRY(read_values(compile, use->operator_id, json, &condition));
     *ret_condition = condition;
     return KMS_OK;

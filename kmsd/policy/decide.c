@@ -26,8 +26,10 @@ static bool applies(const struct kms_statement *statement, uint64_t action, stru
 {
     const struct kms_access_request *request = evaluation->request;
     if ((statement->actions & action) == 0) return false;
-    if (!kms_statement_covers(statement, request->principal, evaluation->principal_hash)) return false;
-    if (!kms_statement_resource_matches(statement, request)) return false;
+    if (!statement->any_principal &&
+        !kms_statement_covers(statement, request->principal, evaluation->principal_hash))
+        return false;
+    if (!statement->any_resource && !kms_statement_resource_matches(statement, request)) return false;
     for (size_t i = 0; i < statement->condition_count; i++)
         if (!kms_condition_holds(&statement->conditions[i], evaluation)) return false;
     return true;

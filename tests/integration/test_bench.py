@@ -100,3 +100,14 @@ def test_calls_that_fail_are_counted_and_not_measured(service):
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout)[0]
     assert told["calls"] == 0 and told["errors"] > 0 and told["first_error"] == 7  # PERMISSION_DENIED
+
+
+def test_policy_decisions_of_three_sizes(tmp_path):
+    out = tmp_path / "rows.json"
+    command = [ROOT / "tests/bench/run", "--build", BUILD, "--policy", "--json", out]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stdout + done.stderr
+    rows = json.loads(out.read_text())
+    assert [row["statements"] for row in rows] == [1, 10, 100] * 2
+    assert all(row["allowed_ns"] > 0 and row["denied_ns"] > 0 for row in rows)
+    assert "policy decision, 100 statements:" in done.stdout

@@ -1,1 +1,1 @@
-kms_bench(bench_policy SOURCES bench_policy.c LINK kms-policy)
+kms_bench(bench-policy SOURCES bench_policy.c LINK kms-policy)
