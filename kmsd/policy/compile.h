@@ -26,6 +26,7 @@ struct kms_compile {
         uint8_t key;
         struct kms_bytes name;
     } slots[KMS_KEY_SLOTS];
+    size_t variable_count;
     size_t floating_bytes; /* so far: KMS_POLICY_FLOATING_BYTES */
 };
 
@@ -36,6 +37,7 @@ enum {
      * instead of half a second.
      */
     KMS_POLICY_FLOATING_BYTES = 1024,
+    KMS_POLICY_VARIABLES = 128, /* of a document: each costs a copy of its value when it is compared */
     KMS_PRINCIPAL_BYTES = 2048, /* longest principal that a document can name */
 };
 

@@ -94,7 +94,7 @@ struct kms_condition {
     uint8_t operator_id; /* enum kms_operator */
     uint8_t key;         /* enum kms_condition_key */
     uint8_t quantifier;  /* enum kms_quantifier */
-    bool if_exists;
+    bool if_exists, deny;
     uint8_t about; /* enum kms_about of its key and of the variables in its values */
     uint8_t slot;  /* conditions of a document on the same key and name share it; KMS_KEY_SLOTS: none left */
     uint16_t value_count;

@@ -133,10 +133,12 @@ static bool others_hold(const struct kms_condition *condition, size_t cursor, bo
 bool kms_condition_holds(const struct kms_condition *condition, struct kms_evaluation *evaluation)
 {
     const struct kms_operator_row *row = &kms_operator_rows[condition->operator_id];
-    /* Of several values, a negated operator wants each to match none (NOR), a plain one wants any to match.
-     */
+    /* Without a set operator there is one value. Where a request has several all the same, names that differ
+     * in case only, an Allow wants each to satisfy and a Deny any: nobody gains by a second one. */
     bool each = condition->quantifier == KMS_FOR_ALL_VALUES ||
-                (condition->quantifier == KMS_ONE_VALUE && row->negated);
+                (condition->quantifier == KMS_ONE_VALUE && !condition->deny);
+    bool missing = condition->quantifier == KMS_FOR_ALL_VALUES ||
+                   (condition->quantifier == KMS_ONE_VALUE && row->negated);
     struct kms_first here, *first = &here;
     if (condition->slot < KMS_KEY_SLOTS)
         first = &evaluation->first[condition->slot];
@@ -144,7 +146,7 @@ bool kms_condition_holds(const struct kms_condition *condition, struct kms_evalu
         here = (struct kms_first){.read = false};
     if (!first->read) read_first(condition, evaluation->request, first);
     if (row->family == KMS_FAMILY_ABSENCE) return absence_wanted(condition, !first->present);
-    if (!first->present) return condition->if_exists || each;
+    if (!first->present) return condition->if_exists || missing;
     bool satisfied = matches_any(condition, &first->actual, evaluation) != row->negated;
     if (satisfied != each || !first->more) return satisfied;
     return others_hold(condition, first->cursor, each, evaluation);

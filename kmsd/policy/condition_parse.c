@@ -180,6 +180,7 @@ static kms_err read_block(struct kms_compile *compile, const char *operator_text
         struct kms_condition *condition = &conditions[statement->condition_count];
         kms_enter(compile, key_text);
         KMS_TRY(read_condition(compile, &use, key_text, values, condition));
+        condition->deny = statement->deny;
         if (repeats(&conditions[first], condition))
             return kms_complain(compile,
                                 "%s: condition key '%s' stands there twice; join their values in a list",

@@ -56,6 +56,8 @@ static kms_err add_variable(struct kms_compile *compile, struct kms_bytes text, 
     count(out, kms_variable_longest(&variable));
     out->len += kms_variable_write(&variable, out->to + out->len);
     out->variables = true;
+    if (++compile->variable_count > KMS_POLICY_VARIABLES)
+        return kms_complain(compile, "more than %d policy variables; use fewer", KMS_POLICY_VARIABLES);
     compile->about |= kms_condition_key_rows[variable.key].about;
     return KMS_OK;
 }

@@ -109,17 +109,26 @@ static kms_err check_name(const struct kms_compile *compile, const char *element
     return KMS_OK;
 }
 
-/* An account can be named by its twelve digits; AWS stores the ARN of its root then. */
-static kms_err copy_name(struct kms_compile *compile, struct kms_bytes name, struct kms_bytes *ret_name)
+static kms_err store_name(struct kms_compile *compile, struct kms_bytes name, struct kms_statement *statement,
+                          struct kms_principal *principals)
 {
-    char root[64];
-    bool digits = name.len == 12;
-    for (size_t i = 0; i < name.len; i++) digits = digits && name.ptr[i] >= '0' && name.ptr[i] <= '9';
-    if (digits) {
-        snprintf(root, sizeof root, "arn:aws:iam::%.12s:root", (const char *)name.ptr);
-        name = kms_bytes_text(root);
-    }
-    return kms_pool_copy(&compile->policy->pool, name, ret_name);
+    struct kms_principal *principal = &principals[statement->principal_count];
+    struct kms_bytes account;
+    KMS_TRY(kms_pool_copy(&compile->policy->pool, name, &principal->name));
+    principal->hash = kms_principal_hash(principal->name);
+    statement->principal_filter |= filter_bit(principal->hash);
+    statement->principal_count++;
+    if (statement->deny && !statement->not_principal && is_account(principal->name, &account))
+        statement->accounts = true;
+    return KMS_OK;
+}
+
+static bool is_account_number(struct kms_bytes name)
+{
+    if (name.len != 12) return false;
+    for (size_t i = 0; i < name.len; i++)
+        if (name.ptr[i] < '0' || name.ptr[i] > '9') return false;
+    return true;
 }
 
 static kms_err add_name(struct kms_compile *compile, const char *element, json_t *json,
@@ -131,16 +140,13 @@ static kms_err add_name(struct kms_compile *compile, const char *element, json_t
         statement->any_principal = true;
         return KMS_OK;
     }
-    struct kms_principal *principal = &principals[statement->principal_count];
     KMS_TRY(check_name(compile, element, name));
-    KMS_TRY(copy_name(compile, name, &principal->name));
-    principal->hash = kms_principal_hash(principal->name);
-    struct kms_bytes account;
-    if (statement->deny && !statement->not_principal && is_account(principal->name, &account))
-        statement->accounts = true;
-    statement->principal_filter |= filter_bit(principal->hash);
-    statement->principal_count++;
-    return KMS_OK;
+    KMS_TRY(store_name(compile, name, statement, principals));
+    if (!is_account_number(name)) return KMS_OK;
+    /* The number of an account is short for the ARN of its root. */
+    char root[64];
+    snprintf(root, sizeof root, "arn:aws:iam::%.12s:root", (const char *)name.ptr);
+    return store_name(compile, kms_bytes_text(root), statement, principals);
 }
 
 /* {"AWS": ...}: the type that names whoever calls; the others name services and providers that do not exist
@@ -175,7 +181,7 @@ kms_err kms_compile_principals(struct kms_compile *compile, const char *element,
         KMS_TRY(names_of(compile, element, json, &names));
     if (names != json) kms_enter(compile, "AWS");
     size_t count = kms_json_list_len(names);
-    struct kms_principal *principals = kms_pool_alloc(&compile->policy->pool, count * sizeof *principals);
+    struct kms_principal *principals = kms_pool_alloc(&compile->policy->pool, 2 * count * sizeof *principals);
     if (principals == NULL) return KMS_FAIL(NO_MEMORY);
     for (size_t i = 0; i < count; i++) {
         kms_enter_item(compile, i);

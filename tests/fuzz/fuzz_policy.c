@@ -12,6 +12,20 @@ static const struct kms_pair context[] = {
     {{(const uint8_t *)"n", 1}, {(const uint8_t *)"10", 2}},
 };
 
+static const struct kms_bytes items[] = {{(const uint8_t *)"a", 1}, {(const uint8_t *)"Decrypt", 7}};
+static const struct kms_operation_inputs inputs = {
+    .signing_algorithm = {(const uint8_t *)"ECDSA_SHA_256", 13},
+    .grantee_principal = {(const uint8_t *)"arn:aws:iam::1:role/app", 23},
+    .grant_operations = items,
+    .grant_operation_count = 2,
+    .valid_to_us = UINT64_C(1795348800000000),
+    .rotation_period_days = 90,
+    .request_tags = context,
+    .request_tag_count = 2,
+    .removed_tag_keys = items,
+    .removed_tag_key_count = 1,
+};
+
 static struct kms_access_request request_of(const char *principal, enum kms_action action, bool full)
 {
     struct kms_access_request request = {.principal = kms_bytes_text(principal),
@@ -26,12 +40,16 @@ static struct kms_access_request request_of(const char *principal, enum kms_acti
     request.key_spec = kms_bytes_text("SYMMETRIC_DEFAULT");
     request.source_ip = kms_bytes_text("10.0.0.1");
     request.bypass_lockout_known = true;
+    request.resource_tags = context;
+    request.resource_tag_count = 2;
+    request.inputs = &inputs;
     return request;
 }
 
 static void decide_all(const kms_policy *policy, bool separated)
 {
-    static const char *const principals[] = {"p", "arn:aws:iam::1:role/app", "stranger"};
+    static const char *const principals[] = {"p", "arn:aws:iam::1:role/app", "arn:aws:iam::1:user/x/a",
+                                             "stranger"};
     for (size_t i = 0; i < sizeof principals / sizeof *principals; i++) {
         bool allowed[KMS_CLASS_READ + 1] = {false};
         for (enum kms_action action = 0; action < KMS_ACT_COUNT; action++)
@@ -39,6 +57,8 @@ static void decide_all(const kms_policy *policy, bool separated)
                 struct kms_access_request request = request_of(principals[i], action, full != 0);
                 struct kms_decision decision = kms_policy_decide(policy, &request);
                 if ((decision.statement == NULL) != (decision.effect == KMS_DENY_IMPLICIT)) abort();
+                struct kms_decision again = kms_policy_decide(policy, &request);
+                if (again.effect != decision.effect || again.statement != decision.statement) abort();
                 if (decision.effect == KMS_ALLOW) allowed[kms_action_class_of(action)] = true;
             }
         if (separated && allowed[KMS_CLASS_ADMIN] && allowed[KMS_CLASS_USAGE]) abort();

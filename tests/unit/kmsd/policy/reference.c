@@ -319,7 +319,8 @@ static bool value_satisfies(const char *operator, const struct values * wanted, 
     return negated ? !any : any;
 }
 
-static bool holds(const char *name, const char *key, json_t *json, const struct kms_access_request *request)
+static bool holds(const char *name, const char *key, json_t *json, bool deny,
+                  const struct kms_access_request *request)
 {
     struct values wanted, actual;
     list_of(json, &wanted);
@@ -337,16 +338,16 @@ static bool holds(const char *name, const char *key, json_t *json, const struct 
         satisfied += value_satisfies(operator, & wanted, actual.text[i], request);
     if (all) return satisfied == actual.count;
     if (any) return satisfied > 0;
-    return negated ? satisfied == actual.count : satisfied > 0;
+    return deny ? satisfied > 0 : satisfied == actual.count;
 }
 
-static bool conditions_hold(json_t *conditions, const struct kms_access_request *request)
+static bool conditions_hold(json_t *conditions, bool deny, const struct kms_access_request *request)
 {
     const char *operator, * key;
     json_t *block, *values;
     bool all = true;
     json_object_foreach(conditions, operator, block)
-        json_object_foreach(block, key, values) if (!holds(operator, key, values, request)) all = false;
+        json_object_foreach(block, key, values) if (!holds(operator, key, values, deny, request)) all = false;
     return all;
 }
 
@@ -366,7 +367,7 @@ enum kms_effect reference_decide(json_t *document, const struct kms_access_reque
         if (!principal_matches(statement, principal, deny)) continue;
         if (!action_matches(statement, kms_action_name(request->action))) continue;
         if (!resource_matches(statement, resource, request)) continue;
-        if (!conditions_hold(json_object_get(statement, "Condition"), request)) continue;
+        if (!conditions_hold(json_object_get(statement, "Condition"), deny, request)) continue;
         *(deny ? &denied : &allowed) = true;
     }
     return denied ? KMS_DENY_EXPLICIT : allowed ? KMS_ALLOW : KMS_DENY_IMPLICIT;

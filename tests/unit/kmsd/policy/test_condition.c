@@ -54,8 +54,11 @@ static const struct {
     {"{'StringEquals':{'kms:EncryptionContext:App':'a'}}", "ctx:Application=a", false},
     {"{'StringEquals':{'kms:EncryptionContext:App':'a'}}", "", false},
     {"{'StringNotEquals':{'kms:EncryptionContext:App':'a'}}", "ctx:Other=a", true},
-    {"{'StringEquals':{'kms:EncryptionContext:App':'a'}}", "ctx:APP=x|ctx:App=a", true},
+    {"{'StringEquals':{'kms:EncryptionContext:App':'a'}}", "ctx:APP=x|ctx:App=a", false}, /* each of two */
+    {"{'StringEquals':{'kms:EncryptionContext:App':'a'}}", "ctx:APP=a|ctx:App=a", true},
     {"{'StringNotEquals':{'kms:EncryptionContext:App':'a'}}", "ctx:APP=x|ctx:App=a", false},
+    {"{'StringNotEquals':{'kms:EncryptionContext:App':'a'}}", "ctx:APP=x|ctx:App=y", true},
+    {"{'ForAnyValue:StringEquals':{'kms:EncryptionContext:App':'a'}}", "ctx:APP=x|ctx:App=a", true},
     {"{'StringEquals':{'kms:EncryptionContext:App':''}}", "ctx:App=", true},
     {"{'StringEquals':{'kms:EncryptionContext:aws:s3:arn':'x'}}", "ctx:aws:s3:arn=x", true},
     {"{'NumericLessThan':{'kms:EncryptionContext:n':'10'}}", "ctx:n=9.5", true},
@@ -289,6 +292,37 @@ static void holds(void)
     }
 }
 
+/* A Deny is not escaped by a second pair that differs in the case of its name only. */
+static void ambiguous_values_denied(void)
+{
+    static const struct {
+        const char *condition, *request;
+        bool denied;
+    } denials[] = {
+        {"{'StringEquals':{'kms:EncryptionContext:App':'a'}}", "ctx:APP=x|ctx:App=a", true},
+        {"{'StringEquals':{'kms:EncryptionContext:App':'a'}}", "ctx:APP=x|ctx:App=y", false},
+        {"{'StringNotEquals':{'kms:EncryptionContext:App':'a'}}", "ctx:APP=x|ctx:App=a", true},
+        {"{'StringNotEquals':{'kms:EncryptionContext:App':'a'}}", "ctx:APP=a|ctx:App=a", false},
+        {"{'StringNotEquals':{'kms:EncryptionContext:App':'a'}}", "", true},
+        {"{'StringEquals':{'kms:EncryptionContext:App':'a'}}", "", false},
+        {"{'StringNotEquals':{'aws:ResourceTag/Env':'dev'}}", "tag:env=dev|tag:Env=prod", true},
+    };
+    for (size_t i = 0; i < KMS_COUNT(denials); i++) {
+        char document[1024];
+        snprintf(document, sizeof document,
+                 "{'Version':'2012-10-17','Statement':[{'Effect':'Allow','Principal':'*','Action':'*','"
+                 "Resource':'*'},"
+                 "{'Effect':'Deny','Principal':'*','Action':'*','Resource':'*','Condition':%s}]}",
+                 denials[i].condition);
+        kms_policy *policy = parsed(document);
+        bool denied = decided(policy, denials[i].request).effect == KMS_DENY_EXPLICIT;
+        CU_ASSERT_EQUAL(denied, denials[i].denied);
+        if (denied != denials[i].denied)
+            fprintf(stderr, "\n%s with %s\n", denials[i].condition, denials[i].request);
+        kms_policy_drop(&policy);
+    }
+}
+
 static void old_version(void)
 {
     kms_policy *policy =
@@ -300,4 +334,5 @@ static void old_version(void)
 }
 
 KMS_TEST_MAIN("policy condition", {"holds as AWS says", holds},
+              {"two values for one key do not escape a Deny", ambiguous_values_denied},
               {"before 2012 variables are literals", old_version})

@@ -49,6 +49,9 @@ static const struct {
      "who=arn:aws:iam::111122223333:root", KMS_ALLOW, "a"},
     {STATEMENT("a", "Allow", "'Principal':{'AWS':'111122223333'}", DECRYPT, ANY),
      "who=arn:aws:iam::111122223333:user/bob", KMS_DENY_IMPLICIT, NULL},
+    {STATEMENT("a", "Allow", EVERYBODY, DECRYPT,
+               ANY) "," STATEMENT("d", "Deny", "'Principal':{'AWS':'111122223333'}", DECRYPT, ANY),
+     "who=111122223333", KMS_DENY_EXPLICIT, "d"}, /* somebody of just this name */
     /* an account that is denied takes all its principals along */
     {STATEMENT("a", "Allow", EVERYBODY, DECRYPT,
                ANY) "," STATEMENT("d", "Deny", "'Principal':{'AWS':'111122223333'}", DECRYPT, ANY),

@@ -337,6 +337,12 @@ static void bounded(void)
         {"{'Statement':[{" HEAD
          "'Action':'*','Resource':'*','Condition':{'StringLike':{'kms:RequestAlias':['*'",
          ",'a*12345678'", 128, "]}}}]}", NULL},
+        {"{'Version':'2012-10-17','Statement':[{" HEAD
+         "'Action':'*','Resource':'*','Condition':{'StringEquals':{'kms:RequestAlias':['x'",
+         ",'${aws:username}'", 128, "]}}}]}", NULL},
+        {"{'Version':'2012-10-17','Statement':[{" HEAD
+         "'Action':'*','Resource':'*','Condition':{'StringEquals':{'kms:RequestAlias':['x'",
+         ",'${aws:username}'", 129, "]}}}]}", "more than 128 policy variables"},
         {"{'Statement':[{" HEAD "'Action':'*','Resource':'*','Condition':{'ArnLike':{'aws:PrincipalArn':["
          "'arn:aws:iam::*:role/12345678901234567890'",
          ",'arn:aws:iam::*:role/12345678901234567890'", 128, "]}}}]}", NULL}, /* parts do not float */
