@@ -200,7 +200,7 @@ kms_err kms_compile_conditions(struct kms_compile *compile, json_t *json, struct
     if (json == NULL) return KMS_OK;
     kms_enter(compile, "Condition");
     if (!json_is_object(json))
-        return kms_complain(compile, "Condition must be an object: {\"OPERATOR\": {\"KEY\": \"VALUE\"}}");
+        return kms_complain(compile, "it must be an object: {\"OPERATOR\": {\"KEY\": \"VALUE\"}}");
     json_object_foreach(json, operator_text, block) count += json_object_size(block);
     struct kms_condition *conditions = kms_pool_alloc(&compile->policy->pool, count * sizeof *conditions);
     if (conditions == NULL) return KMS_FAIL(NO_MEMORY);

@@ -30,7 +30,10 @@ kms_err kms_complain(const struct kms_compile *compile, const char *format, ...)
     else if (compile->number > 0)
         snprintf(what, sizeof what, "Statement %zu (%s): ", compile->number,
                  kms_show_short(compile->sid).text);
-    kms_why_set(compile->why, "%s%s%s", where, what, words);
+    /* Statement, its number, the element: other elements' words name theirs. */
+    const struct kms_step *element = compile->path.depth > 2 ? &compile->path.steps[2] : NULL;
+    bool condition = element != NULL && element->member != NULL && strcmp(element->member, "Condition") == 0;
+    kms_why_set(compile->why, "%s%s%s%s", where, what, condition ? "Condition: " : "", words);
     return KMS_FAIL(MALFORMED_POLICY);
 }
 
@@ -72,7 +75,8 @@ static kms_err check_text(const struct kms_compile *compile, struct kms_bytes js
     if (json.len > KMS_POLICY_BYTES)
         return kms_complain(compile, "the document is %zu bytes long, more than %d; shorten it", json.len,
                             KMS_POLICY_BYTES);
-    if (!kms_utf8_valid(json)) return kms_complain(compile, "the document is not UTF-8, or has a NUL");
+    if (!kms_utf8_valid(json))
+        return kms_complain(compile, "the document is not UTF-8, or has a NUL; save it as UTF-8");
     for (size_t at = 0; at < json.len; at++) {
         uint8_t c = json.ptr[at];
         bool ascii = (c >= 0x20 && c < 0x7f) || c == '\t' || c == '\n' || c == '\r';

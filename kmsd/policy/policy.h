@@ -82,8 +82,8 @@ typedef struct kms_policy kms_policy;
 
 /*
  * Compiles a key policy. Errors: MALFORMED_POLICY (why: place and cause, as "line 9, column 7: Statement
- * 2 (AppUsage): unknown operator 'StringEqual', did you mean StringEquals?"), NO_MEMORY. The caller owns a
- * reference.
+ * 2 (AppUsage): Condition: unknown operator 'StringEqual', did you mean StringEquals?"), NO_MEMORY. The
+ * caller owns a reference.
  *
  * Stricter than AWS where a document would silently mean something else than it says: an action, condition
  * key or element that does not exist, a Sid that stands there twice, a statement that could never apply, a

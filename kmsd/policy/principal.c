@@ -95,7 +95,7 @@ static kms_err check_name(const struct kms_compile *compile, const char *element
     struct kms_shown shown = kms_show(name);
     if (name.len == 0) return kms_complain(compile, "%s: a principal is empty; name it", element);
     if (name.len > KMS_PRINCIPAL_BYTES)
-        return kms_complain(compile, "%s: '%s' is longer than %d bytes", element, shown.text,
+        return kms_complain(compile, "%s: '%s' is longer than %d bytes; shorten it", element, shown.text,
                             KMS_PRINCIPAL_BYTES);
     if (memchr(name.ptr, '*', name.len) != NULL || memchr(name.ptr, '?', name.len) != NULL)
         return kms_complain(compile,

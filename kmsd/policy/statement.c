@@ -86,7 +86,7 @@ static kms_err read_action(const struct kms_compile *compile, struct kms_bytes t
         names[action] = kms_action_name(action);
     bool ours = text.len > 4 && kms_folded_equal(kms_bytes_of(text.ptr, 4), kms_bytes_text("kms:"));
     if (!ours && !kms_bytes_equal(text, kms_bytes_text("*")))
-        return kms_complain(compile, "action '%s' is not of this service: it must begin with 'kms:'",
+        return kms_complain(compile, "action '%s' is not of this service: name one that begins with 'kms:'",
                             kms_show(text).text);
     uint64_t bits = kms_action_pattern_bits(text);
     if (bits == 0)

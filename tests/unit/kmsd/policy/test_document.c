@@ -87,12 +87,12 @@ static const struct {
     {DOES("'Action':[['kms:*']]"), "an action must be a string"},
     {DOES("'Action':'kms:Decrpyt'"), "unknown action 'kms:Decrpyt', did you mean kms:Decrypt"},
     {DOES("'Action':'kms:ReEncrypt'"), "unknown action 'kms:ReEncrypt'"},
-    {DOES("'Action':'kms:'"), "must begin with 'kms:'"},
+    {DOES("'Action':'kms:'"), "name one that begins with 'kms:'"},
     {DOES("'Action':'s3:GetObject'"), "action 's3:GetObject' is not of this service"},
-    {DOES("'Action':'k*:Decrypt'"), "must begin with 'kms:'"},
-    {DOES("'Action':'kms'"), "must begin with 'kms:'"},
-    {DOES("'Action':''"), "must begin with 'kms:'"},
-    {DOES("'Action':' kms:Decrypt'"), "must begin with 'kms:'"},
+    {DOES("'Action':'k*:Decrypt'"), "name one that begins with 'kms:'"},
+    {DOES("'Action':'kms'"), "name one that begins with 'kms:'"},
+    {DOES("'Action':''"), "name one that begins with 'kms:'"},
+    {DOES("'Action':' kms:Decrypt'"), "name one that begins with 'kms:'"},
     {DOES("'NotAction':'kms:*'"), "NotAction leaves no action"},
     /* Resource */
     {ON("'Resource':'*','NotResource':'*'"), "Resource and NotResource exclude each other"},
@@ -107,11 +107,11 @@ static const struct {
      "'Action':'*','Resource':'arn:aws:kms:::key/${aws:usrname}'}}",
      "policy variable '${aws:usrname}' names no condition key, did you mean aws:username?"},
     /* Condition */
-    {IF("[]"), "Condition must be an object"},
+    {IF("[]"), "Condition: it must be an object"},
     {IF("{'StringEquals':[]}"), "operator StringEquals wants an object"},
     {IF("{'StringEquals':{}}"), "operator StringEquals wants an object"},
     {IF("{'StringEqual':{'kms:KeySpec':'x'}}"),
-     "Statement 1: unknown operator 'StringEqual', did you mean StringEquals"},
+     "Statement 1: Condition: unknown operator 'StringEqual', did you mean StringEquals"},
     {IF("{'stringequals':{'kms:KeySpec':'x'}}"),
      "unknown operator 'stringequals', did you mean StringEquals"},
     {IF("{'BinaryNotEquals':{'kms:KeySpec':'x'}}"),
@@ -235,14 +235,14 @@ static void says_where(void)
         {"{'Statement':[" GOOD "],'\\u0058':1}", "unknown element 'X'"},
         {"{'Statement':{" HEAD
          "'Action':'*','Resource':'*','Condition':{\n'StringEqual':{'kms:KeySpec':'x'}}}}",
-         "line 2, column 1: Statement 1: unknown operator"},
+         "line 2, column 1: Statement 1: Condition: unknown operator"},
         {"{'Statement':{" HEAD "'Action':'*','Resource':'*','Condition':{'StringEquals':{'kms:KeySpec':'x',"
          "\n  'kms:Key':'x'}}}}",
-         "line 2, column 3: Statement 1: unknown condition key 'kms:Key'"},
+         "line 2, column 3: Statement 1: Condition: unknown condition key 'kms:Key'"},
         {"{'Statement':{" HEAD
          "'Action':'*','Resource':'*','Condition':{'NumericEquals':{'aws:EpochTime':[1,2.5,"
          "\n'x']}}}}",
-         "line 2, column 1: Statement 1: NumericEquals: 'x' is not a number"},
+         "line 2, column 1: Statement 1: Condition: NumericEquals: 'x' is not a number"},
         {"{'Statement':{" HEAD "'Action':'*','Resource':'*',\n'Sid':'a\\nb'}}",
          "line 2, column 1: Statement 1: Sid has a character"},
         {"{'Statement':[{'Sid':'a'," HEAD "'Action':'*','Resource':'*'},\n{'Sid':'a'," HEAD
