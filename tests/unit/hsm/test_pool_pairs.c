@@ -2,6 +2,8 @@
  * pairs. */
 #include <openssl/evp.h>
 #include <openssl/x509.h>
+#include <signal.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "hsm/spec.h"
@@ -359,6 +361,29 @@ static void making_rsa_keys_delays_nobody(void)
     CU_ASSERT_TRUE(longest_us < each_us || longest_us < 200000);
 }
 
+/* Killed in the middle of it, the worker that makes RSA keys is replaced, and the key is made. */
+static void its_death_is_not_seen(void)
+{
+    static struct pool_key made;
+    pid_t pids[8];
+    size_t killed = 0;
+    struct kms_hsm_job job = {
+        .op = KMS_HSM_NEW_KEY,
+        .key.ref = {{{70}}, 1, KMS_SPEC_RSA_4096, KMS_USAGE_SIGN_VERIFY, KMS_LEVEL_SOFTWARE},
+        .output = made.wrapped,
+        .output_cap = sizeof made.wrapped,
+        .done = count_done};
+    rsa_done = 0;
+    kms_hsm_submit(f.hsm, 0, &job);
+    kms_hsm_flush(f.hsm, 0);
+    usleep(100000);
+    for (size_t n = pool_workers(&f, pids, 8); n-- > 0;) killed += kill(pids[n], SIGKILL) == 0;
+    CU_ASSERT_EQUAL(killed, 3); /* two, and the one that makes RSA keys */
+    for (unsigned i = 0; i < 6000 && rsa_done == 0; i++) usleep(10000);
+    CU_ASSERT_EQUAL(rsa_done, 1);
+    pool_wait_healthy(&f, 2);
+}
+
 static void closes(void)
 {
     pid_t pid;
@@ -371,4 +396,5 @@ KMS_TEST_MAIN("hsm/pool, key pairs and MACs", {"starts", starts}, {"every spec a
               {"a new root takes them over", a_new_root_takes_them_over},
               {"usages are the spec's own", usages_are_the_specs_own},
               {"data key pairs open", data_key_pairs_open},
-              {"making RSA keys delays nobody", making_rsa_keys_delays_nobody}, {"closes", closes})
+              {"making RSA keys delays nobody", making_rsa_keys_delays_nobody},
+              {"its death is not seen", its_death_is_not_seen}, {"closes", closes})

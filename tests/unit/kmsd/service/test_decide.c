@@ -189,9 +189,61 @@ static void reencrypt_on_the_same_key(void)
     world_close(&world);
 }
 
+static bool is(struct kms_bytes value, const char *text)
+{
+    return text == NULL ? value.ptr == NULL : kms_bytes_equal(value, kms_bytes_text(text));
+}
+
+/* What policy is told of the key and of how it is to be used. */
+static void inputs_of_the_key_and_its_use(void)
+{
+    static const struct {
+        enum kms_action action;
+        uint8_t spec, usage;
+        const char *asked; /* of the access */
+        const char *key_spec, *key_usage, *encryption;
+    } cases[] = {
+        {KMS_ACT_ENCRYPT, KMS_SPEC_AES_256, 1, NULL, "SYMMETRIC_DEFAULT", "ENCRYPT_DECRYPT",
+         "SYMMETRIC_DEFAULT"},
+        {KMS_ACT_DECRYPT, KMS_SPEC_RSA_2048, 1, "RSAES_OAEP_SHA_256", "RSA_2048", "ENCRYPT_DECRYPT",
+         "RSAES_OAEP_SHA_256"},
+        {KMS_ACT_SIGN, KMS_SPEC_EC_P521, 2, NULL, "ECC_NIST_P521", "SIGN_VERIFY", NULL},
+        {KMS_ACT_VERIFY_MAC, KMS_SPEC_HMAC_384, 3, NULL, "HMAC_384", "GENERATE_VERIFY_MAC", NULL},
+        {KMS_ACT_GET_PUBLIC_KEY, KMS_SPEC_ED25519, 2, NULL, "ECC_NIST_EDWARDS25519", "SIGN_VERIFY", NULL},
+    };
+    struct world world;
+    world_open(&world, NULL);
+    KMS_OWN_KEY key = world_key(&world, 1, KMS_LEVEL_HSM, "Sign");
+    for (size_t i = 0; i < KMS_COUNT(cases); i++) {
+        struct kms_call call;
+        static struct kms_question question;
+        world_call(&world, &call, NULL);
+        key->spec = cases[i].spec;
+        key->usage = cases[i].usage;
+        const struct kms_access access = {
+            .action = cases[i].action, .key = key, .encryption_algorithm = cases[i].asked};
+        kms_question_of(&call, &access, &question);
+        CU_ASSERT_TRUE(is(question.request.key_spec, cases[i].key_spec));
+        CU_ASSERT_TRUE(is(question.request.key_usage, cases[i].key_usage));
+        CU_ASSERT_TRUE(is(question.request.encryption_algorithm, cases[i].encryption));
+        kms_call_end(&call);
+    }
+    struct kms_call create; /* CreateKey asks the service about a key that is not there yet */
+    static struct kms_question question;
+    world_call(&world, &create, NULL);
+    create.new_spec = KMS_SPEC_RSA_4096;
+    create.new_usage = KMS_USAGE_SIGN_VERIFY;
+    kms_question_of(&create, &(struct kms_access){.action = KMS_ACT_CREATE_KEY, .service = true}, &question);
+    CU_ASSERT_TRUE(is(question.request.key_spec, "RSA_4096") &&
+                   is(question.request.key_usage, "SIGN_VERIFY"));
+    kms_call_end(&create);
+    world_close(&world);
+}
+
 KMS_TEST_MAIN("service/decide", {"all must allow", all_must_allow},
               {"a stranger learns nothing", a_stranger_learns_nothing},
               {"NOT_FOUND for who may list", not_found_for_who_may_list},
               {"the service policy answers for the service", the_service_policy_answers_for_the_service},
               {"a candidate document", a_candidate_document},
-              {"re-encryption on the same key", reencrypt_on_the_same_key})
+              {"re-encryption on the same key", reencrypt_on_the_same_key},
+              {"inputs of the key and its use", inputs_of_the_key_and_its_use})
