@@ -53,6 +53,7 @@ static kms_err core_start(struct kms_boot *boot, struct kms_why *why)
     pthread_mutex_init(&core->service_policy_lock, NULL);
     core->started_us = kms_now_us();
     core->instance = conf->audit_instance;
+    core->grants_per_key = conf->limits_grants_per_key;
     core->separation_warn = conf->policy_separation == KMSD_SEPARATION_WARN;
     if (core->separation_warn)
         warn(boot, "policy.separation = warn: one principal may administer and use the same key");

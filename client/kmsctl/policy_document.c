@@ -22,6 +22,7 @@ const char *const ctl_admin_actions[] = {
     "kms:CancelKeyDeletion",
     "kms:CreateGrant",
     "kms:RevokeGrant",
+    "kms:RetireGrant",
     "kms:ImportKeyMaterial",
     "kms:DeleteImportedKeyMaterial",
     "kms:EnableKeyRotation",

@@ -8,14 +8,14 @@
 #include "client/lib/json.h"
 #include "client/lib/unary.h"
 #include "kms/v1/crypto.pb-c.h"
+#include "kms/v1/grants.pb-c.h"
 #include "kms/v1/keys.pb-c.h"
 #include "kms/v1/policy.pb-c.h"
 #include "kms/v1/system.pb-c.h"
 
 static const ProtobufCServiceDescriptor *const services[] = {
-    &kms__v1__crypto_service__descriptor,
-    &kms__v1__key_service__descriptor,
-    &kms__v1__policy_service__descriptor,
+    &kms__v1__crypto_service__descriptor, &kms__v1__grant_service__descriptor,
+    &kms__v1__key_service__descriptor,    &kms__v1__policy_service__descriptor,
     &kms__v1__system_service__descriptor,
 };
 

@@ -45,6 +45,7 @@ struct kms_audit_access {
     size_t input_count;
     const char *decision;  /* "allow", "deny", "no-match" */
     const char *statement; /* deciding statement, NULL when none */
+    const char *grant;     /* deciding grant, NULL when none */
 };
 
 enum {

@@ -127,6 +127,7 @@ static void put_access(struct kms_audit_json *json, const struct kms_audit_acces
     put_inputs(json, F_ACCESS_INPUTS, access->inputs, access->input_count, max_len);
     put_word(json, F_ACCESS_DECISION, access->decision);
     put_word(json, F_ACCESS_STATEMENT, access->statement);
+    put_word(json, F_ACCESS_GRANT, access->grant);
     raw(json, "}");
     if (pairs < access->context_count) json->cut = true;
 }

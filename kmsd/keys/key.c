@@ -56,6 +56,7 @@ void kms_key_unref(struct kms_key *key)
     }
     free(key->versions);
     kms_policy_unref(key->policy);
+    kms_grants_unref(key->grants);
     for (size_t i = 0; i < key->tag_count; i++) free_tag(&key->tags[i]);
     free(key->tags);
     free(key->policy_json);
@@ -146,6 +147,7 @@ kms_err kms_key_copy(const struct kms_key *key, uint32_t more, struct kms_key **
     for (size_t i = 0; i < key->tag_count; i++)
         KMS_TRY(kms_key_set_tag(copy, key->tags[i].key, key->tags[i].value));
     copy->policy = kms_policy_ref(key->policy);
+    copy->grants = kms_grants_ref(key->grants);
     copy->id = key->id;
     memcpy(copy->id_text, key->id_text, sizeof copy->id_text);
     copy->revision = key->revision;
@@ -160,6 +162,23 @@ kms_err kms_key_copy(const struct kms_key *key, uint32_t more, struct kms_key **
     copy->rotation_next_us = key->rotation_next_us;
     *ret_copy = KMS_GIVE(copy);
     return KMS_OK;
+}
+
+kms_err kms_key_need_grants(struct kms_key *key)
+{
+    return key->grants != NULL ? KMS_OK : kms_grants_new(&key->grants);
+}
+
+enum kms_grant_kind kms_key_grant_kind(const struct kms_key *key)
+{
+    switch (key->usage) {
+    case KMS_USAGE_SIGN_VERIFY:
+        return KMS_GRANT_KIND_SIGNING;
+    case KMS_USAGE_GENERATE_VERIFY_MAC:
+        return KMS_GRANT_KIND_MAC;
+    default:
+        return key->spec == KMS_SPEC_AES_256 ? KMS_GRANT_KIND_SYMMETRIC : KMS_GRANT_KIND_ASYMMETRIC;
+    }
 }
 
 const struct kms_key_version *kms_key_version_find(const struct kms_key *key, uint32_t version)

@@ -10,6 +10,7 @@
 
 #include "base/id.h"
 #include "hsm/hsm.h"
+#include "kmsd/keys/grants.h"
 #include "kmsd/policy/policy.h"
 
 /*
@@ -69,6 +70,7 @@ struct kms_key {
     size_t tag_count;
     kms_policy *policy;               /* compiled; reference held */
     char *policy_json;                /* as it was written; owned */
+    kms_grants *grants;               /* shared by all generations; NULL: never had one; reference held */
     char *description, *creator;      /* owned */
     uint32_t version_count;           /* versions 1 .. count; the last one encrypts */
     struct kms_key_version *versions; /* owned */
@@ -88,6 +90,10 @@ static inline void kms_key_drop(struct kms_key **key)
 /* A copy to change, with one reference and room for `more` more versions; strings, policy and budgets are
  * shared or copied. */
 KMS_MUST_USE kms_err kms_key_copy(const struct kms_key *key, uint32_t more, struct kms_key **ret_copy);
+/* Gives a key that nobody else sees yet a book of grants, if it has none. */
+KMS_MUST_USE kms_err kms_key_need_grants(struct kms_key *key);
+/* What its grants can permit follows from this. */
+enum kms_grant_kind kms_key_grant_kind(const struct kms_key *key);
 /* Puts wrapped into a version; copied. */
 KMS_MUST_USE kms_err kms_key_set_wrapped(struct kms_key_version *version, struct kms_bytes wrapped);
 /* Adds a tag or replaces its value; copied. LIMIT_EXCEEDED. */

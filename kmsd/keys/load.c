@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "kmsd/keys/grant_record.h"
 #include "kmsd/keys/record.h"
 
 #define HASH_NONFATAL_OOM            1
@@ -115,6 +116,25 @@ static kms_err load_alias(void *user, const struct kms_row *row)
     return kms_keyring_put_alias(l->ring, &alias);
 }
 
+static kms_err load_grant(void *user, const struct kms_row *row)
+{
+    struct loading *l = user;
+    struct kms_id key_id;
+    KMS_OWN_GRANTED granted = NULL;
+    KMS_TRY(kms_grant_from_row(row, &key_id, &granted, l->why));
+    if (l->key == NULL || !kms_id_equal(&l->key->id, &key_id)) {
+        kms_key_unref(l->key);
+        l->key = kms_keyring_find(l->ring, &key_id);
+    }
+    if (l->key == NULL) {
+        kms_why_set(l->why, "keystore row %s: a grant of a key that does not exist", row->id);
+        return KMS_FAIL(CORRUPT);
+    }
+    KMS_TRY(kms_key_need_grants(l->key));
+    kms_grants_add(l->key->grants, granted);
+    return KMS_OK;
+}
+
 static kms_err load_row(void *user, const struct kms_row *row)
 {
     switch (row->table) {
@@ -124,6 +144,8 @@ static kms_err load_row(void *user, const struct kms_row *row)
         return load_version(user, row);
     case KMS_TABLE_ALIAS:
         return load_alias(user, row);
+    case KMS_TABLE_GRANT:
+        return load_grant(user, row);
     default:
         return KMS_OK; /* tokens stay in the keystore until one is asked for */
     }

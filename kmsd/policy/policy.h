@@ -95,9 +95,9 @@ typedef struct kms_policy kms_policy;
  * for an account is for all its principals.
  */
 KMS_MUST_USE kms_err kms_policy_parse(struct kms_bytes json, kms_policy **ret_policy, struct kms_why *why);
-/* The service policy: same grammar; grants only CreateKey, ListKeys, ListAliases, GenerateRandom, GetStatus,
- * SimulatePolicy. Any other action that an Allow statement could match, and a Resource other than "*", is
- * refused (MALFORMED_POLICY). */
+/* The service policy: same grammar; grants only CreateKey, ListKeys, ListAliases, GenerateRandom,
+ * GetStatus, ListRetirableGrants, SimulatePolicy. Any other action that an Allow statement could match,
+ * and a Resource other than "*", is refused (MALFORMED_POLICY). */
 KMS_MUST_USE kms_err kms_policy_parse_service(struct kms_bytes json, kms_policy **ret_policy,
                                               struct kms_why *why);
 kms_policy *kms_policy_ref(kms_policy *policy);

@@ -8,6 +8,7 @@
  */
 #include "kmsd/policy/compiled.h"
 #include "kmsd/policy/complain.h"
+#include "kmsd/policy/grant.h"
 #include "kmsd/policy/match.h"
 
 /* Somebody: a principal that a document names, or anybody else ({NULL, 0}). */
@@ -216,4 +217,52 @@ kms_err kms_policy_check_users_within(const kms_policy *inner, const kms_policy 
     KMS_TRY(named_within(inner, outer, inner, why));
     KMS_TRY(named_within(inner, outer, outer, why));
     return somebody_within(inner, outer, &(struct somebody){kms_bytes_of(NULL, 0), 0}, why);
+}
+
+static struct somebody named(struct kms_bytes name)
+{
+    return (struct somebody){name, kms_principal_hash(name)};
+}
+
+kms_err kms_policy_check_no_admin(const kms_policy *policy, struct kms_bytes principal, struct kms_why *why)
+{
+    const struct somebody who = named(principal);
+    enum kms_action action;
+    if (policy == NULL) return KMS_OK;
+    uint64_t wanted = kms_action_class_bits(KMS_CLASS_ADMIN) & ~always_denied(policy, &who);
+    const struct kms_statement *admin = first_allow(policy, &who, wanted, &action);
+    if (admin == NULL) return KMS_OK;
+    kms_why_set(why, "principal \"%s\" administers the key: statement \"%s\" allows %s%s",
+                kms_show(principal).text, kms_show_short(kms_bytes_text(admin->name)).text,
+                kms_action_name(action), reach(admin));
+    return KMS_FAIL(POLICY_NOT_SEPARATED);
+}
+
+kms_err kms_policy_check_writer(const kms_policy *policy, struct kms_bytes writer, struct kms_why *why)
+{
+    const struct somebody who = named(writer);
+    enum kms_action action;
+    if (policy == NULL) return KMS_OK;
+    uint64_t wanted = kms_action_class_bits(KMS_CLASS_USAGE) & ~always_denied(policy, &who);
+    const struct kms_statement *usage = first_allow(policy, &who, wanted, &action);
+    if (usage == NULL) return KMS_OK;
+    kms_why_set(why,
+                "principal \"%s\" writes this document, and statement \"%s\" would allow it %s (usage)%s; "
+                "another administrator must write it",
+                kms_show(writer).text, kms_show_short(kms_bytes_text(usage->name)).text,
+                kms_action_name(action), reach(usage));
+    return KMS_FAIL(POLICY_NOT_SEPARATED);
+}
+
+uint32_t kms_policy_sure_operations(const kms_policy *policy, struct kms_bytes principal)
+{
+    static struct kms_statement unconditional;
+    static const kms_policy nobody = {.statements = &unconditional}; /* of which it has 0 */
+    const struct somebody who = named(principal);
+    uint32_t operations = 0;
+    if (policy == NULL) return 0;
+    uint64_t sure = surely_allowed(policy, &who, &unconditional) & ~denied_more(&nobody, policy, &who);
+    for (enum kms_action action = 0; action < KMS_ACT_COUNT; action++)
+        if ((sure & kms_action_bit(action)) != 0) operations |= kms_grant_bit(action);
+    return operations;
 }

@@ -3,9 +3,9 @@
 
 #include "kmsd/policy/compile.h"
 
-static const enum kms_action grantable[] = {KMS_ACT_CREATE_KEY,   KMS_ACT_LIST_KEYS,
-                                            KMS_ACT_LIST_ALIASES, KMS_ACT_GENERATE_RANDOM,
-                                            KMS_ACT_GET_STATUS,   KMS_ACT_SIMULATE_POLICY};
+static const enum kms_action grantable[] = {
+    KMS_ACT_CREATE_KEY, KMS_ACT_LIST_KEYS,       KMS_ACT_LIST_ALIASES,         KMS_ACT_GENERATE_RANDOM,
+    KMS_ACT_GET_STATUS, KMS_ACT_SIMULATE_POLICY, KMS_ACT_LIST_RETIRABLE_GRANTS};
 enum { GRANTABLE = sizeof grantable / sizeof *grantable };
 
 /* "kms:CreateKey, ... and kms:GetStatus" */

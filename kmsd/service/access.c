@@ -55,6 +55,13 @@ kms_err kms_access_service(struct kms_call *call, enum kms_action action)
     return KMS_OK;
 }
 
+kms_err kms_access_own(struct kms_call *call, enum kms_action action)
+{
+    KMS_TRY(kms_access_service(call, action));
+    call->access[call->access_count - 1].own = true;
+    return KMS_OK;
+}
+
 /* Every map<string, string> entry of protobuf-c has this layout. */
 typedef Kms__V1__EncryptRequest__EncryptionContextEntry map_entry;
 _Static_assert(sizeof(map_entry) == sizeof(Kms__V1__ReEncryptRequest__SourceEncryptionContextEntry),

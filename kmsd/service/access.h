@@ -17,6 +17,8 @@ KMS_MUST_USE kms_err kms_access_id(struct kms_call *call, enum kms_action action
                                    struct kms_access **ret_access);
 /* Adds an access that the service policy answers. */
 KMS_MUST_USE kms_err kms_access_service(struct kms_call *call, enum kms_action action);
+/* Adds an access that nobody needs a permission for: what it looks at is the caller's own. */
+KMS_MUST_USE kms_err kms_access_own(struct kms_call *call, enum kms_action action);
 
 /* The encryption context of an access from a map<string, string> field: entries as protobuf-c decoded them.
  */

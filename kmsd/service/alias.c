@@ -8,15 +8,20 @@
 #include "kms/v1/keys.pb-c.h"
 #include "kmsd/service/access.h"
 #include "kmsd/service/change.h"
+#include "kmsd/service/grant_check.h"
 #include "kmsd/service/methods.h"
 #include "kmsd/service/seal.h"
 
 /* Everybody who may use the new key must have been allowed the same on the old one: else an administrator
- * could point an application at a key that somebody else reads. */
-static kms_err check_move(struct kms_call *call, const kms_policy *from, const kms_policy *to,
-                          const char *name)
+ * could point an application at a key that somebody else reads. from NULL: it is gone. to NULL: it does not
+ * exist yet, has no grants, and gets this policy. */
+static kms_err check_move(struct kms_call *call, const struct kms_key *from, const kms_policy *policy,
+                          const struct kms_key *to, const char *name)
 {
-    kms_err err = kms_policy_check_users_within(to, from, &call->why);
+    static const struct kms_key gone;
+    if (from == NULL) from = &gone;
+    kms_err err = kms_policy_check_users_within(policy, from->policy, &call->why);
+    if (!kms_failed(err) && to != NULL) err = kms_grants_check_move(from, to, call->started_us, &call->why);
     if (!kms_failed(err)) return KMS_OK;
     char words[KMS_WHY_BYTES];
     snprintf(words, sizeof words, "%s", call->why.text);
@@ -54,7 +59,7 @@ static bool asked(const struct kms_call *call, const struct kms_id *id)
 }
 
 kms_err kms_alias_check_new(struct kms_call *call, const char *name, const kms_policy *users,
-                            const struct kms_id *to, struct kms_alias *ret_alias)
+                            const struct kms_key *to, struct kms_alias *ret_alias)
 {
     struct kms_alias alias = {.revision = 0};
     snprintf(alias.name, sizeof alias.name, "%s", name);
@@ -62,9 +67,9 @@ kms_err kms_alias_check_new(struct kms_call *call, const char *name, const kms_p
     if (known && !alias.deleted) return kms_call_fail(call, KMS_FAIL(ALREADY_EXISTS), "%s", name);
     if (known && !asked(call, &alias.key_id))
         return kms_call_fail(call, KMS_FAIL(CONFLICT), "%s was moved or deleted meanwhile", name);
-    if (known && (to == NULL || !kms_id_equal(to, &alias.key_id))) {
+    if (known && (to == NULL || !kms_id_equal(&to->id, &alias.key_id))) {
         KMS_OWN_KEY old = kms_keyring_find(call->core->keys, &alias.key_id);
-        KMS_TRY(check_move(call, old != NULL ? old->policy : NULL, users, name));
+        KMS_TRY(check_move(call, old, users, to, name));
     }
     alias.deleted = false;
     *ret_alias = alias;
@@ -95,7 +100,7 @@ kms_err kms_create_alias_act(struct kms_call *call)
     const Kms__V1__CreateAliasRequest *request = (const void *)call->request;
     const struct kms_key *key = call->access[0].key;
     struct kms_alias alias;
-    KMS_TRY(kms_alias_check_new(call, request->alias_name, key->policy, &key->id, &alias));
+    KMS_TRY(kms_alias_check_new(call, request->alias_name, key->policy, key, &alias));
     alias.key_id = key->id;
     return store(call, &alias);
 }
@@ -124,7 +129,7 @@ kms_err kms_update_alias_act(struct kms_call *call)
     const struct kms_key *from = call->access[0].key, *to = call->access[1].key;
     struct kms_alias alias;
     KMS_TRY(current(call, request->alias_name, &alias));
-    KMS_TRY(check_move(call, from->policy, to->policy, request->alias_name));
+    KMS_TRY(check_move(call, from, to->policy, to, request->alias_name));
     alias.key_id = to->id;
     return store(call, &alias);
 }

@@ -12,6 +12,6 @@ KMS_MUST_USE kms_err kms_alias_gather_new(struct kms_call *call, const char *nam
  * one's. On success *ret_alias is the alias to store, without key id. to: the key that gets it, NULL when it
  * does not exist yet. */
 KMS_MUST_USE kms_err kms_alias_check_new(struct kms_call *call, const char *name, const kms_policy *users,
-                                         const struct kms_id *to, struct kms_alias *ret_alias);
+                                         const struct kms_key *to, struct kms_alias *ret_alias);
 
 #endif

@@ -16,6 +16,12 @@ kms_err kms_call_fail(struct kms_call *call, kms_err err, const char *format, ..
     return err;
 }
 
+void kms_call_say(struct kms_call *call, const char *name, const char *value)
+{
+    if (value == NULL || value[0] == '\0' || call->extra_count == KMS_CALL_EXTRAS) return;
+    call->extra[call->extra_count++] = (struct kms_call_extra){name, value};
+}
+
 void kms_call_end(struct kms_call *call)
 {
     for (size_t i = 0; i < call->access_count; i++) {
@@ -23,6 +29,8 @@ void kms_call_end(struct kms_call *call)
         kms_policy_unref(call->access[i].policy);
     }
     call->access_count = 0;
+    kms_granted_unref(call->grant);
+    call->grant = NULL;
     kms_policy_unref(call->service_policy);
     call->service_policy = NULL;
     if (call->makes_rsa) kms_authn_end_rsa(call->core->authn, call->identity);

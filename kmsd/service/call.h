@@ -25,8 +25,9 @@
 struct kms_core; /* core.h: what every call may ask: keyring, keystore, hsm, policies, clock */
 struct kms_method;
 struct kms_key;
+struct kms_granted;
 
-enum { KMS_CALL_ACCESSES = 4, KMS_CALL_TEXT_BYTES = 128 };
+enum { KMS_CALL_ACCESSES = 4, KMS_CALL_EXTRAS = 8, KMS_CALL_TEXT_BYTES = 128 };
 
 /* One question to policy: may the caller do this action on this key? gather asks, decide answers, audit
  * lists. */
@@ -44,6 +45,13 @@ struct kms_access {
     const char *encryption_algorithm;          /* static; NULL: SYMMETRIC_DEFAULT where the action encrypts */
     const struct kms_operation_inputs *inputs; /* other inputs of conditions, in the arena; NULL: none */
     struct kms_decision decision;
+    bool own;                   /* about nothing but what is the caller's own: allowed */
+    char by_grant[KMS_ID_TEXT]; /* the grant that allowed it where policy did not; "" */
+};
+
+/* A name and its value in the record of a call: static, the request's, or in the arena. */
+struct kms_call_extra {
+    const char *name, *value;
 };
 
 /* Where a call is; the last one reached stands in its audit record. */
@@ -94,7 +102,12 @@ struct kms_call {
     uint8_t new_spec, new_usage;  /* the same: enum kms_key_spec, kms_key_usage; 0: none */
     bool makes_rsa;               /* counts against limits.rsa_keys_per_principal */
     const char *policy_json;      /* the document that CreateKey will store; in the arena or the request */
-    const char *noted;  /* something that the record should say although the call succeeds; NULL: nothing */
+    const char *noted; /* something that the record should say although the call succeeds; NULL: nothing */
+    struct kms_granted
+        *grant; /* CreateGrant: the one that it will make; RetireGrant, RevokeGrant: the one that
+                                  shall go, NULL: no such grant; reference held */
+    struct kms_call_extra extra[KMS_CALL_EXTRAS]; /* what else its record says */
+    size_t extra_count;
     bool changed_store; /* admin: mark is what the keystore said */
     struct kms_store_mark mark;
     struct kms_call *next; /* for lists of whoever holds the call */
@@ -107,6 +120,9 @@ static inline void *kms_call_alloc(struct kms_call *call, size_t len)
 {
     return kms_arena_alloc(&call->arena, len);
 }
+
+/* Adds to the call's record; an empty value says nothing. */
+void kms_call_say(struct kms_call *call, const char *name, const char *value);
 
 /* Fails the call's current step with words: return kms_call_fail(call, KMS_FAIL(X), "..."). */
 kms_err kms_call_fail(struct kms_call *call, kms_err err, const char *format, ...)

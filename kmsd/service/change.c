@@ -126,6 +126,8 @@ static kms_err read_token(struct kms_call *call, struct kms_bytes body, struct k
     bool same = memcmp(stored->request_sha256.data, digest, sizeof digest) == 0;
     struct kms_made made = {.found = true, .version = stored->version};
     kms_copy(made.key_id.bytes, stored->key_id.data, KMS_ID_BYTES);
+    if (stored->grant_id.len == KMS_ID_BYTES)
+        kms_copy(made.grant_id.bytes, stored->grant_id.data, KMS_ID_BYTES);
     kms__store__v1__stored_token__free_unpacked(stored, NULL);
     if (!same)
         return kms_call_fail(call, KMS_FAIL(CONFLICT), "client_request_token was used with another request");
@@ -154,7 +156,7 @@ kms_err kms_change_token(struct kms_change_set *set, struct kms_call *call, cons
                          const struct kms_made *made)
 {
     if (token[0] == '\0') return KMS_OK;
-    uint8_t digest[KMS_DIGEST_BYTES], id[KMS_ID_BYTES], packed[512];
+    uint8_t digest[KMS_DIGEST_BYTES], id[KMS_ID_BYTES], grant_id[KMS_ID_BYTES], packed[512];
     kms_buf *body;
     char row[2 * KMS_DIGEST_BYTES + 1];
     KMS_TRY(token_row(call, token, row));
@@ -168,6 +170,9 @@ kms_err kms_change_token(struct kms_change_set *set, struct kms_call *call, cons
     stored.action = action;
     stored.key_id = (ProtobufCBinaryData){.data = id, .len = sizeof id};
     stored.version = made->version;
+    kms_copy(grant_id, made->grant_id.bytes, sizeof grant_id);
+    if (call->method->action == KMS_ACT_CREATE_GRANT)
+        stored.grant_id = (ProtobufCBinaryData){.data = grant_id, .len = sizeof grant_id};
     stored.request_sha256 = (ProtobufCBinaryData){.data = digest, .len = sizeof digest};
     stored.created_us = kms_now_us();
     if (kms__store__v1__stored_token__get_packed_size(&stored) > sizeof packed) return KMS_FAIL(INTERNAL);

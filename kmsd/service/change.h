@@ -38,6 +38,7 @@ struct kms_made {
     bool found;
     struct kms_id key_id;
     uint32_t version;
+    struct kms_id grant_id; /* CreateGrant's only */
 };
 KMS_MUST_USE kms_err kms_made_before(struct kms_call *call, const char *token, struct kms_made *ret_made);
 /* Remembers what this call makes. Nothing for an empty token. */

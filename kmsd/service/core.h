@@ -23,7 +23,8 @@ struct kms_core {
     kms_audit *audit;
     kms_authn *authn;
     struct kms_arn_prefix arn;
-    bool separation_warn; /* policy.separation = warn: what is not separated is let in and said */
+    bool separation_warn;  /* policy.separation = warn: what is not separated is let in and said */
+    size_t grants_per_key; /* limits.grants_per_key */
     uint64_t started_us;
     const char *instance;
     const char

@@ -131,7 +131,7 @@ static kms_err create(struct kms_call *call, const Kms__V1__CreateKeyRequest *re
     KMS_OWN_KEY key = NULL;
     KMS_OWN_CHANGES changes = {.count = 0};
     struct kms_alias alias = {.deleted = true};
-    KMS_TRY(kms_policy_accept(call, call->access[0].policy, call->new_key_id));
+    KMS_TRY(kms_policy_accept(call, call->access[0].policy, NULL, call->new_key_id));
     if (request->alias_name[0] != '\0')
         KMS_TRY(kms_alias_check_new(call, request->alias_name, call->access[0].policy, NULL, &alias));
     KMS_TRY(new_key(call, request, &key));

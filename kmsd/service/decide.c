@@ -91,6 +91,26 @@ void kms_question_of(const struct kms_call *call, const struct kms_access *acces
     if (q->key_id != NULL) add_key(access, q);
 }
 
+/* What policy says nothing of, a grant may permit. A key that has none costs nothing. */
+static void ask_grants(const struct kms_call *call, struct kms_access *access,
+                       const struct kms_access_request *request)
+{
+    struct kms_id id;
+    const struct kms_grant *of = call->grant != NULL ? &call->grant->grant : NULL;
+    const struct kms_grant_question question = {
+        .principal = request->principal,
+        .action = request->action,
+        .context = request->context,
+        .context_count = request->context_count,
+        .now_us = request->now_us,
+        .wanted = access->action == KMS_ACT_CREATE_GRANT ? of : NULL,
+        .retired = access->action == KMS_ACT_RETIRE_GRANT && of != NULL ? &of->id : NULL,
+    };
+    if (!kms_grants_allow(access->key->grants, &question, &id)) return;
+    access->decision.effect = KMS_ALLOW;
+    kms_id_text(&id, access->by_grant);
+}
+
 static void answer(const struct kms_call *call, struct kms_access *access, const kms_policy *service_policy)
 {
     struct kms_question question;
@@ -100,6 +120,9 @@ static void answer(const struct kms_call *call, struct kms_access *access, const
                                                         : NULL;
     kms_question_of(call, access, &question);
     access->decision = kms_policy_decide(policy, &question.request);
+    if (access->decision.effect != KMS_DENY_IMPLICIT) return;
+    if (access->own) access->decision.effect = KMS_ALLOW;
+    if (access->key != NULL && access->key->grants != NULL) ask_grants(call, access, &question.request);
 }
 
 static bool may_list_keys(struct kms_call *call)

@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "kmsd/keys/state.h"
 #include "kmsd/service/decide.h"
+#include "kmsd/service/grant_token.h"
 
 /* A failed call that never got to work: one of too many of its principal leaves a count, not a record. */
 static enum kms_next refuse(struct kms_call *call, kms_err err)
@@ -39,6 +40,7 @@ static kms_err gather_and_decide(struct kms_call *call)
 {
     call->stage = KMS_STAGE_GATHER;
     KMS_TRY(call->method->gather(call));
+    KMS_TRY(kms_grant_tokens_check(call));
     call->stage = KMS_STAGE_DECIDE;
     return kms_decide(call);
 }

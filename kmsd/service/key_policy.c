@@ -25,8 +25,9 @@ kms_err kms_put_key_policy_act(struct kms_call *call)
     KMS_OWN(kms_policy) policy = NULL;
     KMS_OWN_CHANGES changes = {.count = 0};
     KMS_TRY(kms_policy_parse(kms_bytes_text(request->policy), &policy, &call->why));
-    KMS_TRY(kms_policy_accept(call, policy, call->access[0].key->id_text));
-    KMS_TRY(kms_key_copy(call->access[0].key, 0, &key));
+    const struct kms_key *old = call->access[0].key;
+    KMS_TRY(kms_policy_accept(call, policy, old->grants, old->id_text));
+    KMS_TRY(kms_key_copy(old, 0, &key));
     char *json = strdup(request->policy);
     if (json == NULL || kms_new_reply(call) == NULL) {
         free(json);

@@ -6,44 +6,13 @@
 #include "kmsd/service/access.h"
 #include "kmsd/service/core.h"
 #include "kmsd/service/methods.h"
+#include "kmsd/service/page.h"
 #include "kmsd/service/seal.h"
-
-enum { LIMIT_DEFAULT = 100, LIMIT_MOST = 1000 };
-
-struct page {
-    struct kms_call *call;
-    const struct kms_key *only; /* ListAliases of one key */
-    void **items;
-    size_t count, limit;
-    bool more;
-};
-
-static kms_err begin_page(struct kms_call *call, uint32_t limit, struct page *ret_page)
-{
-    if (limit > LIMIT_MOST)
-        return kms_call_fail(call, KMS_FAIL(INVALID_ARGUMENT), "limit: 1 to %d", LIMIT_MOST);
-    *ret_page = (struct page){.call = call, .limit = limit == 0 ? LIMIT_DEFAULT : limit};
-    ret_page->items = kms_call_alloc(call, ret_page->limit * sizeof *ret_page->items);
-    return ret_page->items != NULL ? KMS_OK : KMS_FAIL(NO_MEMORY);
-}
-
-/* Any error ends a scan: this one says that the page is full. */
-static kms_err page_full(struct page *page)
-{
-    page->more = true;
-    return KMS_FAIL(LIMIT_EXCEEDED);
-}
-
-static kms_err scan(struct page *page, enum kms_table table, const char *marker, kms_row_visit *visit)
-{
-    kms_err err = kms_keystore_scan(page->call->core->store, table, marker, visit, page, &page->call->why);
-    return page->more ? KMS_OK : err;
-}
 
 static kms_err visit_key(void *user, const struct kms_row *row)
 {
-    struct page *page = user;
-    if (page->count == page->limit) return page_full(page);
+    struct kms_page *page = user;
+    if (page->count == page->limit) return kms_page_full(page);
     Kms__V1__KeyListEntry *entry = kms_call_alloc(page->call, sizeof *entry);
     char *arn = kms_call_alloc(page->call, KMS_ARN_BYTES);
     char *id = kms_arena_print(&page->call->arena, "%s", row->id);
@@ -70,10 +39,10 @@ kms_err kms_list_keys_act(struct kms_call *call)
 {
     const Kms__V1__ListKeysRequest *request = (const void *)call->request;
     Kms__V1__ListKeysResponse *reply = kms_new_reply(call);
-    struct page page;
+    struct kms_page page;
     if (reply == NULL) return KMS_FAIL(NO_MEMORY);
-    KMS_TRY(begin_page(call, request->limit, &page));
-    KMS_TRY(scan(&page, KMS_TABLE_KEY, request->marker, visit_key));
+    KMS_TRY(kms_page_begin(call, request->limit, &page));
+    KMS_TRY(kms_page_scan(&page, KMS_TABLE_KEY, request->marker, visit_key));
     reply->keys = (Kms__V1__KeyListEntry **)page.items;
     reply->n_keys = page.count;
     reply->truncated = page.more;
@@ -83,11 +52,12 @@ kms_err kms_list_keys_act(struct kms_call *call)
 
 static kms_err visit_alias(void *user, const struct kms_row *row)
 {
-    struct page *page = user;
+    struct kms_page *page = user;
+    const struct kms_key *only = page->only; /* ListAliases of one key */
     struct kms_alias alias;
     KMS_TRY(kms_alias_from_row(row, &alias, &page->call->why));
-    if (alias.deleted || (page->only != NULL && !kms_id_equal(&page->only->id, &alias.key_id))) return KMS_OK;
-    if (page->count == page->limit) return page_full(page);
+    if (alias.deleted || (only != NULL && !kms_id_equal(&only->id, &alias.key_id))) return KMS_OK;
+    if (page->count == page->limit) return kms_page_full(page);
     Kms__V1__AliasListEntry *entry = kms_call_alloc(page->call, sizeof *entry);
     char *arn = kms_call_alloc(page->call, KMS_ARN_BYTES), *id = kms_call_alloc(page->call, KMS_ID_TEXT);
     char *name = kms_arena_print(&page->call->arena, "%s", alias.name);
@@ -126,12 +96,12 @@ kms_err kms_list_aliases_act(struct kms_call *call)
     const Kms__V1__ListAliasesRequest *request = (const void *)call->request;
     Kms__V1__ListAliasesResponse *reply = kms_new_reply(call);
     KMS_OWN_KEY only = NULL;
-    struct page page;
+    struct kms_page page;
     if (reply == NULL) return KMS_FAIL(NO_MEMORY);
     if (request->key_id[0] != '\0') KMS_TRY(find_only(call, request->key_id, &only));
-    KMS_TRY(begin_page(call, request->limit, &page));
+    KMS_TRY(kms_page_begin(call, request->limit, &page));
     page.only = only;
-    KMS_TRY(scan(&page, KMS_TABLE_ALIAS, request->marker, visit_alias));
+    KMS_TRY(kms_page_scan(&page, KMS_TABLE_ALIAS, request->marker, visit_alias));
     reply->aliases = (Kms__V1__AliasListEntry **)page.items;
     reply->n_aliases = page.count;
     reply->truncated = page.more;

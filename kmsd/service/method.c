@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "kms/v1/crypto.pb-c.h"
+#include "kms/v1/grants.pb-c.h"
 #include "kms/v1/keys.pb-c.h"
 #include "kms/v1/policy.pb-c.h"
 #include "kms/v1/system.pb-c.h"

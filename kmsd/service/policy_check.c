@@ -5,16 +5,27 @@
 #include <stdlib.h>
 #include <string.h>
 
-kms_err kms_policy_accept(struct kms_call *call, const kms_policy *policy, const char *key_id_text)
+#include "kmsd/service/grant_check.h"
+
+kms_err kms_separation_enforced(struct kms_call *call, kms_err err)
 {
-    kms_err err = kms_policy_check_separation(policy, &call->why);
-    if (kms_is(err, KMS_E_POLICY_NOT_SEPARATED) && call->core->separation_warn) {
-        call->noted =
-            kms_arena_print(&call->arena, "accepted under policy.separation=warn: %s", call->why.text);
-        call->why.text[0] = '\0';
-        err = KMS_OK;
-    }
-    KMS_TRY(err);
+    if (!kms_is(err, KMS_E_POLICY_NOT_SEPARATED) || !call->core->separation_warn) return err;
+    call->noted = kms_arena_print(&call->arena, "accepted under policy.separation=warn: %s", call->why.text);
+    call->why.text[0] = '\0';
+    return KMS_OK;
+}
+
+static kms_err check_separated(struct kms_call *call, const kms_policy *policy, kms_grants *grants)
+{
+    KMS_TRY(kms_policy_check_separation(policy, &call->why));
+    KMS_TRY(kms_policy_check_writer(policy, kms_bytes_text(call->identity->principal), &call->why));
+    return kms_grants_check_policy(grants, policy, &call->why);
+}
+
+kms_err kms_policy_accept(struct kms_call *call, const kms_policy *policy, kms_grants *grants,
+                          const char *key_id_text)
+{
+    KMS_TRY(kms_separation_enforced(call, check_separated(call, policy, grants)));
     if (call->bypass_lockout) return KMS_OK;
     char arn[KMS_ARN_BYTES];
     kms_key_arn(&call->core->arn, key_id_text, arn);

@@ -47,6 +47,7 @@ static void add_access(const struct kms_call *call, const struct kms_access *acc
         .input_count = inputs_of(&question->request, KMS_INPUT_ACCESS, space, at),
         .decision = decided ? kms_effect_word(access->decision.effect) : NULL,
         .statement = access->decision.statement,
+        .grant = access->by_grant[0] != '\0' ? access->by_grant : NULL,
     };
     event->inputs = space->input_pairs[KMS_CALL_ACCESSES];
     event->input_count = inputs_of(&question->request, KMS_INPUT_CALL, space, KMS_CALL_ACCESSES);
@@ -92,6 +93,8 @@ const struct kms_audit_event *kms_record_of(const struct kms_call *call, struct 
     for (size_t i = 0; i < call->access_count && i < KMS_AUDIT_ACCESSES; i++)
         add_access(call, &call->access[i], space);
     add_extra(event, "noted", call->noted);
+    for (size_t i = 0; i < call->extra_count; i++)
+        add_extra(event, call->extra[i].name, call->extra[i].value);
     if (call->may_bypass_lockout && call->bypass_lockout) add_extra(event, "bypass_policy_lockout", "true");
     return event;
 }

@@ -27,11 +27,12 @@ class Client:
 
     def __init__(self, service, uri, certificate=None, ca="ca", unix=None, target=None):
         import grpc
-        from kms.v1 import crypto_pb2, keys_pb2, policy_pb2, system_pb2
+        from kms.v1 import crypto_pb2, grants_pb2, keys_pb2, policy_pb2, system_pb2
 
         self.grpc = grpc
         self.modules = {
             "CryptoService": crypto_pb2,
+            "GrantService": grants_pb2,
             "KeyService": keys_pb2,
             "PolicyService": policy_pb2,
             "SystemService": system_pb2,

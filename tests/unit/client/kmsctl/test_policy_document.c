@@ -24,8 +24,13 @@ static bool listed(const char *const *actions, const char *name)
 /* What only the service policy grants. */
 static bool of_service(const char *name)
 {
-    static const char *const names[] = {"kms:CreateKey",      "kms:ListKeys",  "kms:ListAliases",
-                                        "kms:GenerateRandom", "kms:GetStatus", NULL};
+    static const char *const names[] = {"kms:CreateKey",
+                                        "kms:ListKeys",
+                                        "kms:ListAliases",
+                                        "kms:ListRetirableGrants",
+                                        "kms:GenerateRandom",
+                                        "kms:GetStatus",
+                                        NULL};
     return listed(names, name);
 }
 

@@ -63,7 +63,8 @@ static void there_and_back(void)
     static const char text[] =
         "{\"ciphertext_blob\":\"AAEC\",\"source_encryption_context\":{\"a\":\"1\",\"b\":\"2\"},\"source_key_"
         "id\":\"\","
-        "\"destination_key_id\":\"alias/x\",\"destination_encryption_context\":{},\"ciphertext_crc32c\":7}";
+        "\"destination_key_id\":\"alias/"
+        "x\",\"destination_encryption_context\":{},\"ciphertext_crc32c\":7,\"grant_tokens\":[\"t\"]}";
     char *again = NULL;
     KMS_ASSERT_OK_FATAL(read_as(text, &kms__v1__re_encrypt_request__descriptor, &again, NULL));
     CU_ASSERT_STRING_EQUAL(again, text);

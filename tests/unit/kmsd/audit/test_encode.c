@@ -160,7 +160,8 @@ static struct kms_audit_event full_event(struct kms_audit_pair *pair)
                     .inputs = pair,
                     .input_count = 1,
                     .decision = "deny",
-                    .statement = "S"}},
+                    .statement = "S",
+                    .grant = "G"}},
         .access_count = 1,
         .inputs = pair,
         .input_count = 1,
@@ -237,7 +238,8 @@ static void always_fits(void)
                                                         .inputs = pairs,
                                                         .input_count = PAIRS,
                                                         .decision = fill,
-                                                        .statement = fill};
+                                                        .statement = fill,
+                                                        .grant = fill};
         event.principal = event.principal_source = event.peer = event.service = event.operation =
             event.class = fill;
         event.detail = event.stage = fill;
