@@ -56,6 +56,9 @@ struct kms_backend {
     kms_err (*value_get)(void *self, const char *name, kms_buf *ret_value, struct kms_why *why);
     kms_err (*value_put)(void *self, const char *name, struct kms_bytes value, struct kms_why *why);
 
+    /* What was erased or replaced leaves the files; outside a transaction. */
+    kms_err (*scrub)(void *self, struct kms_why *why);
+
     void (*close)(void *self); /* frees self */
 };
 

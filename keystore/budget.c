@@ -16,7 +16,7 @@ enum { BUDGET_BODY_BYTES = 8, BUDGET_ID_BYTES = KMS_ID_TEXT + 9 /* "KEYID/000000
 
 struct steps {
     char id[BUDGET_ID_BYTES];
-    uint64_t want, budget, granted;
+    uint64_t want, budget, granted, left;
 };
 
 static kms_err reserve_steps(kms_keystore *store, struct kms_totals *totals, void *user, struct kms_why *why)
@@ -32,6 +32,7 @@ static kms_err reserve_steps(kms_keystore *store, struct kms_totals *totals, voi
     }
     uint64_t left = r->budget - old.number;
     r->granted = r->want < left ? r->want : left;
+    r->left = left - r->granted;
     struct kms_writer w = kms_writer_over(body, sizeof body);
     kms_put_u64(&w, old.number + r->granted);
     struct kms_stored_row row = {
@@ -54,5 +55,6 @@ kms_err kms_keystore_reserve(kms_keystore *store, const struct kms_reservation *
     KMS_HOLD(store);
     KMS_TRY(kms_change_run(store, reserve_steps, &steps, why));
     *ret_granted = steps.granted;
+    if (wanted->ret_left != NULL) *wanted->ret_left = steps.left;
     return KMS_OK;
 }

@@ -214,3 +214,9 @@ kms_err kms_front_check_id(enum kms_table table, const char *id, struct kms_why 
     }
     return KMS_OK;
 }
+
+kms_err kms_keystore_scrub(kms_keystore *store, struct kms_why *why)
+{
+    KMS_HOLD(store);
+    return store->backend->scrub(store->self, why);
+}

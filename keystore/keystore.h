@@ -122,10 +122,15 @@ KMS_MUST_USE kms_err kms_keystore_apply(kms_keystore *store, const struct kms_id
 KMS_MUST_USE kms_err kms_keystore_committed(kms_keystore *store, const struct kms_id *request_id,
                                             bool *ret_committed, struct kms_why *why);
 
+/* What was erased or replaced is gone from the database's files too: the write-ahead log is emptied into
+ * the database, which zeroes what it frees. KEYSTORE_UNAVAILABLE: a reader holds an old state. */
+KMS_MUST_USE kms_err kms_keystore_scrub(kms_keystore *store, struct kms_why *why);
+
 struct kms_reservation {
     const struct kms_id *key_id; /* borrowed */
     uint32_t version;
     uint64_t want, budget; /* encryptions: of this reservation, at least 1; of the version in all */
+    uint64_t *ret_left;    /* what may still be reserved after it; NULL: nobody asks */
 };
 /* Takes up to want encryptions from the budget of a key version (2^32 in all, NIST SP 800-38D section 8.3,
  * counted across restarts and replicas; lost blocks count as used). KEY_BUDGET_EXHAUSTED when none is left.

@@ -54,6 +54,7 @@ static kms_err core_start(struct kms_boot *boot, struct kms_why *why)
     core->started_us = kms_now_us();
     core->instance = conf->audit_instance;
     core->grants_per_key = conf->limits_grants_per_key;
+    core->key_budget = UINT64_C(1) << conf->keys_encryptions_log2;
     core->separation_warn = conf->policy_separation == KMSD_SEPARATION_WARN;
     if (core->separation_warn)
         warn(boot, "policy.separation = warn: one principal may administer and use the same key");
@@ -202,6 +203,22 @@ static void rpc_stop(struct kms_boot *boot)
     kms_rpc_free(boot->rpc);
 }
 
+static kms_err jobs_start(struct kms_boot *boot, struct kms_why *why)
+{
+    (void)why;
+    const struct kms_jobs_options options = {.interval_ms = boot->conf->jobs_interval_ms,
+                                             .clock_tolerance_ms = boot->conf->jobs_clock_tolerance_ms,
+                                             .clock_hold_ms = boot->conf->jobs_clock_hold_ms};
+    KMS_TRY(kms_jobs_new(&options, boot->pipeline, &boot->core, &boot->jobs));
+    return kms_jobs_start(boot->jobs);
+}
+
+static void jobs_stop(struct kms_boot *boot)
+{
+    kms_jobs_free(boot->jobs);
+    boot->jobs = NULL;
+}
+
 /* The configuration's sockets in the shape of authn and rpc. */
 static kms_err sockets_start(struct kms_boot *boot, struct kms_why *why)
 {
@@ -248,6 +265,7 @@ static const struct stage {
     {"keystore", kms_boot_store_start, store_stop},
     {"policy", policy_start, policy_stop},
     {"rpc", rpc_start, rpc_stop},
+    {"jobs", jobs_start, jobs_stop},
 };
 enum { STAGES = sizeof stages / sizeof stages[0] };
 

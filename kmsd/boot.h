@@ -4,6 +4,7 @@
 
 #include "hsm/hsm.h"
 #include "kmsd/conf/conf.h"
+#include "kmsd/jobs/jobs.h"
 #include "kmsd/rpc/rpc.h"
 #include "kmsd/service/core.h"
 #include "kmsd/service/pipeline.h"
@@ -19,6 +20,7 @@ struct kms_boot {
     struct kms_core core;
     kms_pipeline *pipeline;
     kms_rpc *rpc;
+    kms_jobs *jobs;
     struct kms_rpc_unix *sockets;
     struct kms_unix_mapping *mappings;
 };

@@ -99,6 +99,7 @@ static kms_err configure(sqlite3 *db, struct kms_why *why)
     if (sqlite3_db_readonly(db, "main") == 1) return kms_sqlite_error(db, SQLITE_READONLY, doing, why);
     KMS_TRY(kms_sqlite_exec(db, "PRAGMA cell_size_check = ON", doing, why));
     KMS_TRY(use_write_ahead_log(db, why));
+    KMS_TRY(kms_sqlite_exec(db, "PRAGMA secure_delete = ON", doing, why)); /* deleted keys leave no bytes */
     KMS_TRY(kms_sqlite_exec(db, "PRAGMA synchronous = FULL", doing, why));
     KMS_TRY(kms_sqlite_exec(db, "PRAGMA cache_size = -16384", doing, why));         /* KiB */
     return kms_sqlite_exec(db, "PRAGMA journal_size_limit = 67108864", doing, why); /* bytes */

@@ -82,6 +82,14 @@ static void rollback(void *self)
                    NULL)); /* nothing is lost: an open transaction never commits alone */
 }
 
+/* secure_delete has zeroed what was freed; the log and what it replaced go here. */
+static kms_err scrub(void *self, struct kms_why *why)
+{
+    struct store *store = self;
+    int rc = sqlite3_wal_checkpoint_v2(store->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
+    return rc == SQLITE_OK ? KMS_OK : kms_sqlite_error(store->db, rc, "emptying the write-ahead log", why);
+}
+
 /* Anybody may have edited the file, so nothing about a column is taken for granted. */
 static kms_err row_from(sqlite3_stmt *s, uint32_t table, struct kms_stored_row *ret_row, struct kms_why *why)
 {
@@ -208,6 +216,7 @@ static const struct kms_backend backend = {
     .erase = erase,
     .value_get = value_get,
     .value_put = value_put,
+    .scrub = scrub,
     .close = close_store,
 };
 

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/secret.h"
+
 static struct kms_budget *budget_new(void)
 {
     struct kms_budget *budget = calloc(1, sizeof *budget);
@@ -72,6 +74,16 @@ kms_err kms_key_set_wrapped(struct kms_key_version *version, struct kms_bytes wr
     kms_copy(copy, wrapped.ptr, wrapped.len);
     version->wrapped = kms_bytes_of(copy, wrapped.len);
     return KMS_OK;
+}
+
+void kms_key_drop_wrapped(struct kms_key *key)
+{
+    for (uint32_t i = 0; i < key->version_count; i++) {
+        struct kms_bytes *wrapped = &key->versions[i].wrapped;
+        if (wrapped->ptr != NULL) kms_wipe((void *)(uintptr_t)wrapped->ptr, wrapped->len);
+        free((void *)(uintptr_t)wrapped->ptr);
+        *wrapped = (struct kms_bytes){0};
+    }
 }
 
 /* The copy's version is the same version: one budget for both. */

@@ -22,9 +22,11 @@ struct kms_budget {
     atomic_llong left;      /* negative: somebody must reserve first */
     atomic_bool reserving;  /* a refill is under way */
     atomic_uint block_log2; /* size of the next block; grows with demand */
+    atomic_bool low;        /* little is left to reserve: time for a new version */
 };
 enum { KMS_BUDGET_BLOCK_LOG2 = 16, KMS_BUDGET_BLOCK_LOG2_MAX = 22 };
 #define KMS_KEY_BUDGET (UINT64_C(1) << 32)
+enum { KMS_BUDGET_LOW = 16 }; /* little: less than this part of the budget */
 
 /* Why a version was made. Stored: append only. */
 enum kms_version_cause {
@@ -99,6 +101,8 @@ KMS_MUST_USE kms_err kms_key_set_wrapped(struct kms_key_version *version, struct
 /* Adds a tag or replaces its value; copied. LIMIT_EXCEEDED. */
 KMS_MUST_USE kms_err kms_key_set_tag(struct kms_key *key, const char *name, const char *value);
 void kms_key_drop_tag(struct kms_key *key, const char *name); /* no such tag: a no-op */
+/* Wipes the wrapped keys of all versions: of a key that is no more. */
+void kms_key_drop_wrapped(struct kms_key *key);
 /* NULL: no such version. */
 const struct kms_key_version *kms_key_version_find(const struct kms_key *key, uint32_t version);
 static inline const struct kms_key_version *kms_key_current(const struct kms_key *key)

@@ -11,6 +11,8 @@
 #include <uthash.h>
 #include <utlist.h>
 
+#include "kmsd/keys/state.h"
+
 struct alias_slot {
     struct kms_alias alias;
     struct alias_slot *prev, *next; /* among the aliases of its key */
@@ -21,6 +23,7 @@ struct alias_slot {
 struct key_slot {
     struct kms_id id;
     struct kms_key *key;        /* NULL: only aliases (tombstones) know this id */
+    struct kms_key *buried;     /* deleted; NULL: not */
     struct alias_slot *aliases; /* tombstones too */
     bool out_of_memory;
     UT_hash_handle hh;
@@ -56,6 +59,7 @@ void kms_keyring_free(kms_keyring *ring)
     {
         HASH_DEL(ring->keys, key);
         kms_key_unref(key->key);
+        kms_key_unref(key->buried);
         free(key);
     }
     pthread_rwlock_destroy(&ring->lock);
@@ -104,6 +108,23 @@ struct kms_key *kms_keyring_find(kms_keyring *ring, const struct kms_id *id)
     return key;
 }
 
+struct kms_key *kms_keyring_find_buried(kms_keyring *ring, const struct kms_id *id)
+{
+    pthread_rwlock_rdlock(&ring->lock);
+    struct key_slot *slot = find_key(ring, id);
+    struct kms_key *key = slot != NULL && slot->buried != NULL ? kms_key_ref(slot->buried) : NULL;
+    pthread_rwlock_unlock(&ring->lock);
+    return key;
+}
+
+void kms_keyring_each(kms_keyring *ring, void (*visit)(void *user, const struct kms_key *key), void *user)
+{
+    pthread_rwlock_rdlock(&ring->lock);
+    for (struct key_slot *slot = ring->keys; slot != NULL; slot = slot->hh.next)
+        if (slot->key != NULL) visit(user, slot->key);
+    pthread_rwlock_unlock(&ring->lock);
+}
+
 bool kms_keyring_alias(kms_keyring *ring, struct kms_bytes name, struct kms_alias *ret_alias)
 {
     pthread_rwlock_rdlock(&ring->lock);
@@ -150,6 +171,25 @@ kms_err kms_keyring_put(kms_keyring *ring, struct kms_key *key)
     }
     pthread_rwlock_unlock(&ring->lock);
     kms_key_unref(old);
+    return slot != NULL ? KMS_OK : KMS_FAIL(NO_MEMORY);
+}
+
+kms_err kms_keyring_bury(kms_keyring *ring, struct kms_key *key)
+{
+    struct kms_key *old = NULL, *older = NULL;
+    key->state = KMS_STATE_DELETED;
+    pthread_rwlock_wrlock(&ring->lock);
+    struct key_slot *slot = need_key(ring, &key->id);
+    if (slot != NULL) {
+        old = slot->key;
+        older = slot->buried;
+        slot->key = NULL;
+        slot->buried = kms_key_ref(key);
+        if (old != NULL) ring->live_keys--;
+    }
+    pthread_rwlock_unlock(&ring->lock);
+    kms_key_unref(old);
+    kms_key_unref(older);
     return slot != NULL ? KMS_OK : KMS_FAIL(NO_MEMORY);
 }
 

@@ -36,6 +36,13 @@ bool kms_keyring_alias(kms_keyring *ring, struct kms_bytes name, struct kms_alia
 size_t kms_keyring_aliases_of(kms_keyring *ring, const struct kms_id *id, struct kms_alias *aliases,
                               size_t cap);
 
+/* The key is deleted: found no more, but remembered for its aliases. Takes a reference of its own. */
+KMS_MUST_USE kms_err kms_keyring_bury(kms_keyring *ring, struct kms_key *key);
+/* A reference to a deleted key, or NULL. */
+struct kms_key *kms_keyring_find_buried(kms_keyring *ring, const struct kms_id *id);
+/* Every live key, with the ring locked for reading: visit is short and does not touch the ring. */
+void kms_keyring_each(kms_keyring *ring, void (*visit)(void *user, const struct kms_key *key), void *user);
+
 /* Adds or replaces; takes a reference of its own. NO_MEMORY leaves the ring as it was. */
 KMS_MUST_USE kms_err kms_keyring_put(kms_keyring *ring, struct kms_key *key);
 KMS_MUST_USE kms_err kms_keyring_put_alias(kms_keyring *ring, const struct kms_alias *alias);

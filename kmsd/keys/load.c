@@ -135,6 +135,15 @@ static kms_err load_grant(void *user, const struct kms_row *row)
     return KMS_OK;
 }
 
+static kms_err load_tombstone(void *user, const struct kms_row *row)
+{
+    struct loading *l = user;
+    KMS_OWN_KEY key = NULL;
+    KMS_TRY(kms_tombstone_from_row(row, &key, l->why));
+    KMS_TRY(compile_policy(l, key));
+    return kms_keyring_bury(l->ring, key);
+}
+
 static kms_err load_row(void *user, const struct kms_row *row)
 {
     switch (row->table) {
@@ -146,6 +155,8 @@ static kms_err load_row(void *user, const struct kms_row *row)
         return load_alias(user, row);
     case KMS_TABLE_GRANT:
         return load_grant(user, row);
+    case KMS_TABLE_TOMBSTONE:
+        return load_tombstone(user, row);
     default:
         return KMS_OK; /* tokens stay in the keystore until one is asked for */
     }

@@ -83,6 +83,22 @@ kms_err kms_alias_body(const struct kms_alias *alias, uint64_t changed_us, kms_b
     return pack(&stored.base, body);
 }
 
+kms_err kms_tombstone_body(const struct kms_key *key, kms_buf *body)
+{
+    Kms__Store__V1__StoredTombstone stored;
+    kms__store__v1__stored_tombstone__init(&stored);
+    stored.created_us = key->created_us;
+    stored.deleted_us = key->deletion_us;
+    stored.description = key->description;
+    stored.creator = key->creator;
+    stored.spec = key->spec;
+    stored.usage = key->usage;
+    stored.level = key->level;
+    stored.versions = key->version_count;
+    stored.policy = key->policy_json;
+    return pack(&stored.base, body);
+}
+
 static kms_err bad_row(const struct kms_row *row, const char *what, struct kms_why *why)
 {
     kms_why_set(why, "keystore row %s: %s", row->id, what);
@@ -192,5 +208,38 @@ kms_err kms_alias_from_row(const struct kms_row *row, struct kms_alias *ret_alia
         kms_copy(ret_alias->name, row->id, strlen(row->id));
     }
     kms__store__v1__stored_alias__free_unpacked(stored, NULL);
+    return err;
+}
+
+static kms_err fill_tombstone(struct kms_key *key, const struct kms_row *row,
+                              const Kms__Store__V1__StoredTombstone *stored)
+{
+    if (!kms_id_parse(kms_bytes_text(row->id), &key->id)) return KMS_FAIL(CORRUPT);
+    kms_id_text(&key->id, key->id_text);
+    key->created_us = stored->created_us;
+    key->deletion_us = stored->deleted_us;
+    key->spec = (uint8_t)stored->spec;
+    key->usage = (uint8_t)stored->usage;
+    key->level = (uint8_t)stored->level;
+    key->state = KMS_STATE_DELETED;
+    key->policy_json = strdup(stored->policy);
+    key->description = strdup(stored->description);
+    key->creator = strdup(stored->creator);
+    if (key->policy_json == NULL || key->description == NULL || key->creator == NULL)
+        return KMS_FAIL(NO_MEMORY);
+    return KMS_OK;
+}
+
+kms_err kms_tombstone_from_row(const struct kms_row *row, struct kms_key **ret_key, struct kms_why *why)
+{
+    Kms__Store__V1__StoredTombstone *stored =
+        kms__store__v1__stored_tombstone__unpack(NULL, row->body.len, row->body.ptr);
+    if (stored == NULL) return bad_row(row, "unreadable body", why);
+    KMS_OWN_KEY key = NULL;
+    kms_err err = kms_key_new(1, &key);
+    if (!kms_failed(err)) err = fill_tombstone(key, row, stored);
+    kms__store__v1__stored_tombstone__free_unpacked(stored, NULL);
+    if (kms_is(err, KMS_E_CORRUPT)) return bad_row(row, "impossible values", why);
+    if (!kms_failed(err)) *ret_key = KMS_GIVE(key);
     return err;
 }

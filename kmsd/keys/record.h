@@ -17,6 +17,12 @@ KMS_MUST_USE kms_err kms_key_body(const struct kms_key *key, kms_buf *body);
 KMS_MUST_USE kms_err kms_version_body(const struct kms_key_version *version, kms_buf *body);
 KMS_MUST_USE kms_err kms_alias_body(const struct kms_alias *alias, uint64_t changed_us, kms_buf *body);
 
+/* key->deletion_us: when it was deleted. */
+KMS_MUST_USE kms_err kms_tombstone_body(const struct kms_key *key, kms_buf *body);
+/* A key of which only the tombstone is left: for kms_keyring_bury. Without its compiled policy. */
+KMS_MUST_USE kms_err kms_tombstone_from_row(const struct kms_row *row, struct kms_key **ret_key,
+                                            struct kms_why *why);
+
 /* The key without its wrapped versions and its compiled policy. CORRUPT names the row. */
 KMS_MUST_USE kms_err kms_key_from_row(const struct kms_row *row, struct kms_key **ret_key,
                                       struct kms_why *why);

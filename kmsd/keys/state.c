@@ -7,12 +7,13 @@ static const char *const names[KMS_STATE_COUNT] = {
     [KMS_STATE_PENDING_DELETION] = "PendingDeletion",
     [KMS_STATE_PENDING_IMPORT] = "PendingImport",
     [KMS_STATE_UNAVAILABLE] = "Unavailable",
+    [KMS_STATE_DELETED] = "deleted",
 };
 
 /* 0 is no answer at all, so that an action without a row fails closed. */
 enum answer { yes = 1, dis, bad, una };
 
-static const uint8_t answers[KMS_ACT_COUNT][KMS_STATE_COUNT] = {
+static const uint8_t answers[KMS_ACT_COUNT][KMS_STATE_DELETED] = {
 #define KMS_STATE(action, enabled, disabled, deletion, import, unavailable)                                  \
     [KMS_ACT_##action] = {0, enabled, disabled, deletion, import, unavailable},
 #include "kmsd/keys/state.def"
@@ -34,6 +35,8 @@ enum kms_key_state kms_key_state_at(const struct kms_key *key, uint64_t now_us)
 
 kms_err kms_state_answer(enum kms_key_state state, enum kms_action action)
 {
+    if (state == KMS_STATE_DELETED)
+        return action == KMS_ACT_CREATE_ALIAS ? KMS_OK : KMS_FAIL(INVALID_KEY_STATE);
     switch ((enum answer)answers[action][state]) {
     case yes:
         return KMS_OK;

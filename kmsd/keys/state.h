@@ -14,6 +14,7 @@ enum kms_key_state {
     KMS_STATE_PENDING_DELETION,
     KMS_STATE_PENDING_IMPORT,
     KMS_STATE_UNAVAILABLE, /* never stored: the root key of its current version is not on the token */
+    KMS_STATE_DELETED,     /* never stored nor told: a tombstone, asked only about its aliases */
     KMS_STATE_COUNT
 };
 

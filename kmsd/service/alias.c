@@ -34,7 +34,9 @@ static kms_err gather_tombstone(struct kms_call *call, const char *name)
     struct kms_alias alias;
     struct kms_access *old;
     if (!kms_keyring_alias(call->core->keys, kms_bytes_text(name), &alias) || !alias.deleted) return KMS_OK;
-    return kms_access_id(call, KMS_ACT_CREATE_ALIAS, &alias.key_id, &old);
+    KMS_TRY(kms_access_id(call, KMS_ACT_CREATE_ALIAS, &alias.key_id, &old));
+    if (old->key == NULL) old->key = kms_keyring_find_buried(call->core->keys, &alias.key_id);
+    return KMS_OK;
 }
 
 kms_err kms_alias_gather_new(struct kms_call *call, const char *name, struct kms_access **ret_access)
@@ -69,6 +71,7 @@ kms_err kms_alias_check_new(struct kms_call *call, const char *name, const kms_p
         return kms_call_fail(call, KMS_FAIL(CONFLICT), "%s was moved or deleted meanwhile", name);
     if (known && (to == NULL || !kms_id_equal(&to->id, &alias.key_id))) {
         KMS_OWN_KEY old = kms_keyring_find(call->core->keys, &alias.key_id);
+        if (old == NULL) old = kms_keyring_find_buried(call->core->keys, &alias.key_id);
         KMS_TRY(check_move(call, old, users, to, name));
     }
     alias.deleted = false;

@@ -84,8 +84,9 @@ struct kms_call {
     const struct kms_core *core;
     struct kms_id request_id;
     enum kms_stage stage;
-    bool admitted; /* counts as in flight for its principal */
-    bool silent;   /* refused once too often: counted in a summary, no record of its own */
+    bool by_service; /* nobody asked: internal.h */
+    bool admitted;   /* counts as in flight for its principal */
+    bool silent;     /* refused once too often: counted in a summary, no record of its own */
     struct kms_access access[KMS_CALL_ACCESSES];
     size_t access_count;
     kms_policy *service_policy;              /* the one that answered; reference held */

@@ -78,6 +78,13 @@ kms_err kms_change_version(struct kms_change_set *set, struct kms_key *key, uint
     return kms_version_body(of, body);
 }
 
+kms_err kms_change_tombstone(struct kms_change_set *set, struct kms_key *key)
+{
+    kms_buf *body;
+    KMS_TRY(kms_change_row(set, KMS_TABLE_TOMBSTONE, key->id_text, NULL, &body));
+    return kms_tombstone_body(key, body);
+}
+
 kms_err kms_change_alias(struct kms_change_set *set, struct kms_alias *alias)
 {
     kms_buf *body;

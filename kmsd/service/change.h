@@ -30,6 +30,8 @@ KMS_MUST_USE kms_err kms_change_remove(struct kms_change_set *set, enum kms_tabl
  * those after when it is applied. */
 KMS_MUST_USE kms_err kms_change_key(struct kms_change_set *set, struct kms_key *key);
 KMS_MUST_USE kms_err kms_change_version(struct kms_change_set *set, struct kms_key *key, uint32_t version);
+/* What stays when the key's own rows go. */
+KMS_MUST_USE kms_err kms_change_tombstone(struct kms_change_set *set, struct kms_key *key);
 KMS_MUST_USE kms_err kms_change_alias(struct kms_change_set *set, struct kms_alias *alias);
 
 /* Idempotency: what a client_request_token of this principal made before. An empty token finds nothing.

@@ -4,6 +4,21 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/clock.h"
+
+uint64_t kms_core_now_us(const struct kms_core *core)
+{
+    uint64_t now_us = kms_now_us(), latest_us = atomic_load(&core->latest_us);
+    return now_us > latest_us ? now_us : latest_us;
+}
+
+void kms_core_seen_us(struct kms_core *core, uint64_t wall_us)
+{
+    unsigned long long latest_us = atomic_load(&core->latest_us);
+    while (wall_us > latest_us && !atomic_compare_exchange_weak(&core->latest_us, &latest_us, wall_us))
+        continue;
+}
+
 void kms_core_set_service_policy(struct kms_core *core, kms_policy *policy, const char *sha256_hex)
 {
     pthread_mutex_lock(&core->service_policy_lock);

@@ -25,7 +25,9 @@ struct kms_core {
     struct kms_arn_prefix arn;
     bool separation_warn;  /* policy.separation = warn: what is not separated is let in and said */
     size_t grants_per_key; /* limits.grants_per_key */
+    uint64_t key_budget;   /* encryptions of a key version at HSM level: KMS_KEY_BUDGET, or fewer */
     uint64_t started_us;
+    atomic_ullong latest_us; /* latest wall clock that is believed: see kms_core_now_us */
     const char *instance;
     const char
         *warnings[KMS_CORE_WARNINGS]; /* settings that weaken the defaults, for GetStatus; static or boot's */
@@ -37,6 +39,12 @@ struct kms_core {
     kms_policy *service_policy; /* reference held; NULL grants nothing */
     char service_policy_sha256[2 * KMS_DIGEST_BYTES + 1];
 };
+
+#define KMS_DAY_US (UINT64_C(24) * 3600 * 1000000)
+/* The wall clock, never earlier than what the log or the scheduler has seen: a date that is computed while
+ * the clock is back would come too early. */
+uint64_t kms_core_now_us(const struct kms_core *core);
+void kms_core_seen_us(struct kms_core *core, uint64_t wall_us);
 
 /* Puts a service policy in force; takes over the reference. */
 void kms_core_set_service_policy(struct kms_core *core, kms_policy *policy, const char *sha256_hex);

@@ -14,17 +14,13 @@
 #include "kmsd/service/new_version.h"
 #include "kmsd/service/policy_check.h"
 #include "kmsd/service/seal.h"
-
-enum { DESCRIPTION_BYTES = 8192 };
+#include "kmsd/service/tags.h"
 
 static kms_err check_request(struct kms_call *call, const Kms__V1__CreateKeyRequest *request)
 {
     if (request->protection_level > KMS__V1__PROTECTION_LEVEL__PROTECTION_LEVEL_SOFTWARE)
         return kms_call_fail(call, KMS_FAIL(INVALID_ARGUMENT), "protection_level: HSM or SOFTWARE");
-    if (strlen(request->description) > DESCRIPTION_BYTES)
-        return kms_call_fail(call, KMS_FAIL(INVALID_ARGUMENT), "description: at most %d bytes",
-                             DESCRIPTION_BYTES);
-    return KMS_OK;
+    return kms_description_check(call, request->description);
 }
 
 /* UNSPECIFIED is the usual spec and the spec's only usage. */
@@ -119,6 +115,7 @@ static kms_err new_key(struct kms_call *call, const Kms__V1__CreateKeyRequest *r
     key->creator = strdup(call->identity->principal);
     if (key->policy_json == NULL || key->description == NULL || key->creator == NULL)
         return KMS_FAIL(NO_MEMORY);
+    KMS_TRY(kms_tags_set(call, key, request->tags, request->n_tags));
     KMS_TRY(kms_begin_rsa(call, key->spec));
     KMS_TRY(kms_new_version(call, key, 1));
     *ret_key = KMS_GIVE(key);

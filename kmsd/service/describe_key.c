@@ -26,16 +26,14 @@ _Static_assert((int)KMS__V1__KEY_STATE__KEY_STATE_UNAVAILABLE == (int)KMS_STATE_
 _Static_assert((int)KMS__V1__KEY_ORIGIN__KEY_ORIGIN_EXTERNAL == (int)KMS_ORIGIN_EXTERNAL, "origins");
 _Static_assert((int)KMS__V1__VERSION_CAUSE__VERSION_CAUSE_IMPORT == (int)KMS_CAUSE_IMPORT, "causes");
 
-/* The newest ones when there are very many. */
-static bool add_versions(struct kms_call *call, const struct kms_key *key, Kms__V1__KeyMetadata *meta)
+Kms__V1__KeyVersion **kms_describe_versions(struct kms_call *call, const struct kms_key *key, uint32_t first,
+                                            uint32_t count)
 {
-    uint32_t shown = key->version_count < VERSIONS_SHOWN ? key->version_count : VERSIONS_SHOWN;
-    Kms__V1__KeyVersion *versions = kms_call_alloc(call, shown * sizeof *versions);
-    meta->versions = kms_call_alloc(call, shown * sizeof *meta->versions);
-    if (versions == NULL || meta->versions == NULL) return false;
-    meta->n_versions = shown;
-    for (uint32_t i = 0; i < shown; i++) {
-        const struct kms_key_version *from = &key->versions[key->version_count - shown + i];
+    Kms__V1__KeyVersion *versions = kms_call_alloc(call, (count + 1) * sizeof *versions);
+    Kms__V1__KeyVersion **list = kms_call_alloc(call, (count + 1) * sizeof(Kms__V1__KeyVersion *));
+    if (versions == NULL || list == NULL) return NULL;
+    for (uint32_t i = 0; i < count; i++) {
+        const struct kms_key_version *from = &key->versions[first - 1 + i];
         kms__v1__key_version__init(&versions[i]);
         versions[i].version = from->version;
         versions[i].creation_time_us = from->created_us;
@@ -43,9 +41,18 @@ static bool add_versions(struct kms_call *call, const struct kms_key *key, Kms__
         versions[i].cause = (Kms__V1__VersionCause)from->cause;
         versions[i].retirement_time_us = from->retired_us;
         versions[i].expiration_time_us = from->expires_us;
-        meta->versions[i] = &versions[i];
+        list[i] = &versions[i];
     }
-    return true;
+    return list;
+}
+
+/* The newest ones when there are very many. */
+static bool add_versions(struct kms_call *call, const struct kms_key *key, Kms__V1__KeyMetadata *meta)
+{
+    uint32_t shown = key->version_count < VERSIONS_SHOWN ? key->version_count : VERSIONS_SHOWN;
+    meta->n_versions = shown;
+    meta->versions = kms_describe_versions(call, key, key->version_count - shown + 1, shown);
+    return meta->versions != NULL;
 }
 
 _Static_assert((int)KMS__V1__KEY_SPEC__KEY_SPEC_HMAC_512 == (int)KMS_SPEC_HMAC_512, "specs");

@@ -112,16 +112,26 @@ void kms_dispatch_act(struct kms_call *call)
     call->err = call->method->act(call);
 }
 
+/* Small budgets go in small blocks, so that what a crash loses stays a small part of them. */
+static unsigned block_log2_of(const struct kms_core *core, struct kms_budget *budget)
+{
+    unsigned block_log2 = atomic_load(&budget->block_log2);
+    while (block_log2 > 0 && UINT64_C(1) << block_log2 > core->key_budget / KMS_BUDGET_LOW) block_log2--;
+    return block_log2;
+}
+
 kms_err kms_budget_reserve(const struct kms_core *core, const struct kms_key *key, uint32_t version,
                            struct kms_why *why)
 {
     struct kms_budget *budget = key->versions[version - 1].budget;
-    unsigned block_log2 = atomic_load(&budget->block_log2);
-    uint64_t granted;
+    unsigned block_log2 = block_log2_of(core, budget);
+    uint64_t granted, rest;
     KMS_TRY(kms_keystore_reserve(
-        core->store, &(struct kms_reservation){&key->id, version, UINT64_C(1) << block_log2, KMS_KEY_BUDGET},
+        core->store,
+        &(struct kms_reservation){&key->id, version, UINT64_C(1) << block_log2, core->key_budget, &rest},
         &granted, why));
-    if (block_log2 < KMS_BUDGET_BLOCK_LOG2_MAX) atomic_store(&budget->block_log2, block_log2 + 1);
+    if (rest < core->key_budget / KMS_BUDGET_LOW) atomic_store(&budget->low, true);
+    atomic_store(&budget->block_log2, block_log2 + (block_log2 < KMS_BUDGET_BLOCK_LOG2_MAX));
     long long left = atomic_load(&budget->left);
     /* What went below zero was refused, not spent: start from zero. */
     while (!atomic_compare_exchange_weak(&budget->left, &left, (left > 0 ? left : 0) + (long long)granted))

@@ -9,9 +9,41 @@
 #include "kmsd/service/page.h"
 #include "kmsd/service/seal.h"
 
+static bool has_tag(const struct kms_key *key, const char *name, const char *value)
+{
+    for (size_t i = 0; i < key->tag_count; i++)
+        if (strcmp(key->tags[i].key, name) == 0)
+            return value[0] == '\0' || strcmp(key->tags[i].value, value) == 0;
+    return false;
+}
+
+static bool has_alias(struct kms_page *page, const struct kms_key *key, const char *prefix)
+{
+    enum { ALIASES = 100 };
+    struct kms_alias aliases[ALIASES]; /* of an admin thread's stack: 30 KiB */
+    size_t count = kms_keyring_aliases_of(page->call->core->keys, &key->id, aliases, ALIASES);
+    for (size_t i = 0; i < count && i < ALIASES; i++)
+        if (strncmp(aliases[i].name, prefix, strlen(prefix)) == 0) return true;
+    return false;
+}
+
+/* Not by the row, which has the policy too: what the keyring knows is enough. */
+static bool wanted(struct kms_page *page, const char *id_text)
+{
+    const Kms__V1__ListKeysRequest *filter = page->only;
+    if (filter->tag_key[0] == '\0' && filter->alias_prefix[0] == '\0') return true;
+    struct kms_id id;
+    if (!kms_id_parse(kms_bytes_text(id_text), &id)) return false;
+    KMS_OWN_KEY key = kms_keyring_find(page->call->core->keys, &id);
+    if (key == NULL) return false;
+    if (filter->tag_key[0] != '\0' && !has_tag(key, filter->tag_key, filter->tag_value)) return false;
+    return filter->alias_prefix[0] == '\0' || has_alias(page, key, filter->alias_prefix);
+}
+
 static kms_err visit_key(void *user, const struct kms_row *row)
 {
     struct kms_page *page = user;
+    if (!wanted(page, row->id)) return KMS_OK;
     if (page->count == page->limit) return kms_page_full(page);
     Kms__V1__KeyListEntry *entry = kms_call_alloc(page->call, sizeof *entry);
     char *arn = kms_call_alloc(page->call, KMS_ARN_BYTES);
@@ -30,6 +62,8 @@ kms_err kms_list_keys_gather(struct kms_call *call)
     const Kms__V1__ListKeysRequest *request = (const void *)call->request;
     struct kms_id id;
     KMS_TRY(kms_access_service(call, KMS_ACT_LIST_KEYS));
+    if (request->tag_value[0] != '\0' && request->tag_key[0] == '\0')
+        return kms_call_fail(call, KMS_FAIL(INVALID_ARGUMENT), "tag_value without tag_key");
     if (request->marker[0] != '\0' && !kms_id_parse(kms_bytes_text(request->marker), &id))
         return KMS_FAIL(INVALID_MARKER);
     return KMS_OK;
@@ -42,6 +76,7 @@ kms_err kms_list_keys_act(struct kms_call *call)
     struct kms_page page;
     if (reply == NULL) return KMS_FAIL(NO_MEMORY);
     KMS_TRY(kms_page_begin(call, request->limit, &page));
+    page.only = request;
     KMS_TRY(kms_page_scan(&page, KMS_TABLE_KEY, request->marker, visit_key));
     reply->keys = (Kms__V1__KeyListEntry **)page.items;
     reply->n_keys = page.count;

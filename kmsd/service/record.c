@@ -32,7 +32,7 @@ static void add_access(const struct kms_call *call, const struct kms_access *acc
     struct kms_question *question = &space->questions[at];
     struct kms_audit_pair *pairs = space->pairs[at];
     size_t count = access->context_count < KMS_CONTEXT_PAIRS ? access->context_count : KMS_CONTEXT_PAIRS;
-    bool decided = call->stage >= KMS_STAGE_DECIDE;
+    bool decided = call->stage >= KMS_STAGE_DECIDE && !call->by_service;
     for (size_t i = 0; i < count; i++)
         pairs[i] = (struct kms_audit_pair){access->context[i].name, access->context[i].value};
     kms_question_of(call, access, question);
@@ -79,7 +79,7 @@ const struct kms_audit_event *kms_record_of(const struct kms_call *call, struct 
         .peer = call->peer,
         .service = call->method->service->name,
         .operation = call->method->rpc,
-        .class = class_names[kms_action_class_of(call->method->action)],
+        .class = call->by_service ? "service" : class_names[kms_action_class_of(call->method->action)],
         .outcome = call->err,
         .detail = call->why.text[0] != '\0' ? call->why.text : NULL,
         .stage = stage_names[call->stage],

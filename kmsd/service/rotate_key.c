@@ -7,6 +7,7 @@
 #include "kmsd/service/change.h"
 #include "kmsd/service/methods.h"
 #include "kmsd/service/new_version.h"
+#include "kmsd/service/rotation.h"
 #include "kmsd/service/seal.h"
 
 kms_err kms_new_version(struct kms_call *call, struct kms_key *key, uint32_t version)
@@ -20,7 +21,7 @@ kms_err kms_new_version(struct kms_call *call, struct kms_key *key, uint32_t ver
     struct kms_wrapped parsed;
     KMS_TRY(kms_wrapped_get(kms_bytes_of(wrapped, job.output_len), &parsed));
     to->created_us = kms_now_us();
-    to->cause = version == 1 ? KMS_CAUSE_CREATION : KMS_CAUSE_ON_DEMAND;
+    to->cause = KMS_CAUSE_CREATION; /* the caller knows better */
     to->root_id = parsed.root_id;
     return kms_key_set_wrapped(to, kms_bytes_of(wrapped, job.output_len));
 }
@@ -41,22 +42,14 @@ static kms_err rotate(struct kms_call *call, const char *token, uint32_t *ret_ve
         return kms_call_fail(call, KMS_FAIL(CONFLICT), "client_request_token was used with another key");
     *ret_version = made.version;
     if (made.found) return KMS_OK;
-    if (old->spec != KMS_SPEC_AES_256)
-        return kms_call_fail(call, KMS_FAIL(UNSUPPORTED), "key %s is %s: only symmetric keys rotate",
-                             old->id_text, kms_spec_of(old->spec)->name);
-    if (old->version_count == KMS_KEY_VERSIONS)
-        return kms_call_fail(call, KMS_FAIL(LIMIT_EXCEEDED), "a key has at most %d versions",
-                             KMS_KEY_VERSIONS);
+    KMS_TRY(kms_rotation_check(call, old));
     KMS_OWN_KEY key = NULL;
-    KMS_TRY(kms_key_copy(old, 1, &key));
-    KMS_TRY(kms_new_version(call, key, key->version_count));
     KMS_OWN_CHANGES changes = {.count = 0};
+    KMS_TRY(kms_rotate_copy(call, KMS_CAUSE_ON_DEMAND, &key));
     made = (struct kms_made){.key_id = key->id, .version = key->version_count};
-    KMS_TRY(kms_change_key(&changes, key));
-    KMS_TRY(kms_change_version(&changes, key, key->version_count));
     KMS_TRY(kms_change_token(&changes, call, token, &made));
     *ret_version = key->version_count;
-    return kms_change_apply_key(&changes, call, key);
+    return kms_rotate_apply(call, &changes, key);
 }
 
 kms_err kms_rotate_key_act(struct kms_call *call)

@@ -51,7 +51,7 @@ static void a_budget_is_counted_across_restarts(void)
         struct kms_why why = {""};
         granted = 0;
         kms_err err = kms_keystore_reserve(
-            store, &(struct kms_reservation){&key, cases[i].version, cases[i].want, cases[i].budget},
+            store, &(struct kms_reservation){&key, cases[i].version, cases[i].want, cases[i].budget, NULL},
             &granted, &why);
         enum kms_code want = cases[i].granted > 0 ? KMS_E_OK : KMS_E_KEY_BUDGET_EXHAUSTED;
         CU_ASSERT(kms_code_is(err, want, __FILE__, (int)i));
@@ -61,9 +61,10 @@ static void a_budget_is_counted_across_restarts(void)
         store = store_at(&place);
     }
     KMS_ASSERT_OK(
-        kms_keystore_reserve(store, &(struct kms_reservation){&other, 1, 100, 100}, &granted, NULL));
-    KMS_ASSERT_CODE(kms_keystore_reserve(store, &(struct kms_reservation){&other, 1, 0, 100}, &granted, NULL),
-                    INVALID_ARGUMENT);
+        kms_keystore_reserve(store, &(struct kms_reservation){&other, 1, 100, 100, NULL}, &granted, NULL));
+    KMS_ASSERT_CODE(
+        kms_keystore_reserve(store, &(struct kms_reservation){&other, 1, 0, 100, NULL}, &granted, NULL),
+        INVALID_ARGUMENT);
     KMS_ASSERT_OK(kms_keystore_verify(store, &after, NULL));
     CU_ASSERT(marks_equal(&before, &after)); /* the audit log's mark moves with apply alone */
     kms_keystore_close(store);
@@ -80,10 +81,12 @@ static void a_budget_goes_with_its_version(void)
     kms_id_text(&key, id);
     snprintf(id + strlen(id), 10, "/%08x", 0x1au);
     KMS_ASSERT_OK(put(store, KMS_TABLE_KEY_VERSION, id, 0, "wrapped"));
-    KMS_ASSERT_OK(kms_keystore_reserve(store, &(struct kms_reservation){&key, 0x1a, 10, 10}, &granted, NULL));
+    KMS_ASSERT_OK(
+        kms_keystore_reserve(store, &(struct kms_reservation){&key, 0x1a, 10, 10, NULL}, &granted, NULL));
     KMS_ASSERT_OK(erase(store, KMS_TABLE_KEY_VERSION, id, 1));
     KMS_ASSERT_OK(kms_keystore_verify(store, &mark, NULL));
-    KMS_ASSERT_OK(kms_keystore_reserve(store, &(struct kms_reservation){&key, 0x1a, 10, 10}, &granted, NULL));
+    KMS_ASSERT_OK(
+        kms_keystore_reserve(store, &(struct kms_reservation){&key, 0x1a, 10, 10, NULL}, &granted, NULL));
     CU_ASSERT_EQUAL(granted, 10);
 }
 
@@ -101,8 +104,8 @@ static void two_processes_do_not_overwrite_each_other(void)
     KMS_ASSERT_CODE(put(two, KMS_TABLE_KEY, "a", 0, "by two"), CONFLICT);
     KMS_ASSERT_OK(put(two, KMS_TABLE_KEY, "a", 1, "by two"));
     KMS_ASSERT_CODE(put(one, KMS_TABLE_KEY, "a", 1, "by one"), CONFLICT);
-    KMS_ASSERT_OK(kms_keystore_reserve(one, &(struct kms_reservation){&key, 1, 6, 10}, &granted, NULL));
-    KMS_ASSERT_OK(kms_keystore_reserve(two, &(struct kms_reservation){&key, 1, 6, 10}, &granted, NULL));
+    KMS_ASSERT_OK(kms_keystore_reserve(one, &(struct kms_reservation){&key, 1, 6, 10, NULL}, &granted, NULL));
+    KMS_ASSERT_OK(kms_keystore_reserve(two, &(struct kms_reservation){&key, 1, 6, 10, NULL}, &granted, NULL));
     CU_ASSERT_EQUAL(granted, 4);
     KMS_ASSERT_OK(kms_keystore_verify(one, &mark, NULL));
     kms_keystore_mark(two, &seen);
@@ -137,7 +140,7 @@ static _Noreturn void change_until_killed(const struct place *place, int report,
         }
         if (kms_failed(kms_id_new(&a.request)) ||
             kms_failed(kms_keystore_apply(store, &a.request, changes, 3, &mark, NULL)) ||
-            kms_failed(kms_keystore_reserve(store, &(struct kms_reservation){&key, 1, 1, UINT32_MAX},
+            kms_failed(kms_keystore_reserve(store, &(struct kms_reservation){&key, 1, 1, UINT32_MAX, NULL},
                                             &granted, NULL)))
             _exit(3);
         a.revision = mark.revision;
@@ -223,9 +226,9 @@ static void what_was_acknowledged_survives_kill_9(void)
         CU_ASSERT_EQUAL(rows, 3 * mark.revision);
         CU_ASSERT(mark.revision <= acknowledged + round + 1);
         /* what was reserved stays reserved */
-        KMS_ASSERT_CODE(
-            kms_keystore_reserve(store, &(struct kms_reservation){&key, 1, 1, acknowledged}, &granted, NULL),
-            KEY_BUDGET_EXHAUSTED);
+        KMS_ASSERT_CODE(kms_keystore_reserve(store, &(struct kms_reservation){&key, 1, 1, acknowledged, NULL},
+                                             &granted, NULL),
+                        KEY_BUDGET_EXHAUSTED);
     }
 }
 

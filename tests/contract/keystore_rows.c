@@ -205,7 +205,7 @@ static void nothing_works_before_unlock(void)
     KMS_ASSERT_CODE(kms_keystore_get(store, KMS_TABLE_KEY, "a", &number, &body, NULL), KEYSTORE_UNAVAILABLE);
     KMS_ASSERT_CODE(kms_keystore_scan(store, KMS_TABLE_KEY, "", NULL, NULL, NULL), KEYSTORE_UNAVAILABLE);
     KMS_ASSERT_CODE(kms_keystore_committed(store, &id, &committed, NULL), KEYSTORE_UNAVAILABLE);
-    KMS_ASSERT_CODE(kms_keystore_reserve(store, &(struct kms_reservation){&id, 1, 1, 1}, &number, NULL),
+    KMS_ASSERT_CODE(kms_keystore_reserve(store, &(struct kms_reservation){&id, 1, 1, 1, NULL}, &number, NULL),
                     KEYSTORE_UNAVAILABLE);
 }
 

@@ -134,7 +134,8 @@ static void a_load_hands_over_everything(void)
     uint64_t granted;
     fill(store, KMS_TABLE_TOKEN);
     fill(store, KMS_TABLE_KEY);
-    KMS_ASSERT_OK(kms_keystore_reserve(store, &(struct kms_reservation){&key, 1, 5, 10}, &granted, NULL));
+    KMS_ASSERT_OK(
+        kms_keystore_reserve(store, &(struct kms_reservation){&key, 1, 5, 10, NULL}, &granted, NULL));
     struct seen s = {0};
     KMS_ASSERT_OK(kms_keystore_load(store, note, &s, &mark, NULL));
     CU_ASSERT_EQUAL(s.count, 2 * ROWS); /* neither requests nor budgets */
@@ -169,8 +170,8 @@ static void *write_and_read(void *user)
         struct seen s = {0};
         snprintf(id, sizeof id, "w%u-%03u", w->number, i);
         w->failures += kms_failed(put(w->store, KMS_TABLE_KEY, id, 0, id));
-        w->failures += kms_failed(
-            kms_keystore_reserve(w->store, &(struct kms_reservation){&key, 1, 3, 1000}, &granted, NULL));
+        w->failures += kms_failed(kms_keystore_reserve(
+            w->store, &(struct kms_reservation){&key, 1, 3, 1000, NULL}, &granted, NULL));
         w->failures += kms_failed(kms_keystore_scan(w->store, KMS_TABLE_KEY, "", note, &s, NULL));
         w->failures += s.count <= i || s.out_of_order || s.wrong_body;
         w->granted += granted;
@@ -196,7 +197,8 @@ static void threads_take_turns(void)
         granted += workers[i].granted;
     }
     CU_ASSERT_EQUAL(granted, WRITERS * CHANGES * 3);
-    KMS_ASSERT_OK(kms_keystore_reserve(store, &(struct kms_reservation){&key, 1, 1000, 1000}, &rest, NULL));
+    KMS_ASSERT_OK(
+        kms_keystore_reserve(store, &(struct kms_reservation){&key, 1, 1000, 1000, NULL}, &rest, NULL));
     CU_ASSERT_EQUAL(granted + rest, 1000);
     KMS_ASSERT_OK(kms_keystore_verify(store, &mark, NULL));
     CU_ASSERT_EQUAL(mark.revision, WRITERS * CHANGES);

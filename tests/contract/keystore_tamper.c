@@ -17,10 +17,12 @@ static struct place with_history(struct kms_store_mark *ret_mark)
     KMS_ASSERT_OK(put(store, KMS_TABLE_KEY, "b", 0, "other"));
     KMS_ASSERT_OK(put(store, KMS_TABLE_ALIAS, "alias/x", 0, "a"));
     KMS_ASSERT_OK(put(store, KMS_TABLE_ALIAS, "alias/y", 0, "b"));
-    KMS_ASSERT_OK(kms_keystore_reserve(store, &(struct kms_reservation){&key, 1, 100, 1000}, &granted, NULL));
+    KMS_ASSERT_OK(
+        kms_keystore_reserve(store, &(struct kms_reservation){&key, 1, 100, 1000, NULL}, &granted, NULL));
     under_test->edit(place.path, "CREATE TABLE kept_row AS SELECT * FROM sealed_row;"
                                  "CREATE TABLE kept_value AS SELECT * FROM named_value;");
-    KMS_ASSERT_OK(kms_keystore_reserve(store, &(struct kms_reservation){&key, 1, 100, 1000}, &granted, NULL));
+    KMS_ASSERT_OK(
+        kms_keystore_reserve(store, &(struct kms_reservation){&key, 1, 100, 1000, NULL}, &granted, NULL));
     KMS_ASSERT_OK(erase(store, KMS_TABLE_ALIAS, "alias/y", 1));
     KMS_ASSERT_OK(kms_keystore_apply(store, &request, &last, 1, ret_mark, NULL));
     return place;
@@ -158,8 +160,9 @@ static void a_database_that_goes_back_while_in_use_is_refused(void)
     KMS_ASSERT_CODE(kms_keystore_verify(store, &mark, &why), ROLLBACK_DETECTED);
     CU_ASSERT_PTR_NOT_NULL(strstr(why.text, "went back"));
     KMS_ASSERT_CODE(put(store, KMS_TABLE_KEY, "c", 0, "x"), ROLLBACK_DETECTED);
-    KMS_ASSERT_CODE(kms_keystore_reserve(store, &(struct kms_reservation){&key, 1, 1, 1000}, &granted, NULL),
-                    ROLLBACK_DETECTED);
+    KMS_ASSERT_CODE(
+        kms_keystore_reserve(store, &(struct kms_reservation){&key, 1, 1, 1000, NULL}, &granted, NULL),
+        ROLLBACK_DETECTED);
 }
 
 static void another_store_key_opens_nothing(void)

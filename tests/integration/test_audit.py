@@ -13,9 +13,7 @@ import pytest
 
 from harness import ADMIN, APP, BIN, OTHER, ROOT, Failure, Service, key_policy
 from load import correlated
-
-PLAINTEXT = b"plaintext-" + uuid.uuid4().hex.encode()
-CONTEXT = {"tenant": 'Müller & Co "x"\n', "purpose": "test"}
+from methods import CONTEXT, PLAINTEXT, Methods
 
 
 def fields():
@@ -38,69 +36,6 @@ def check_names(record):
     for attempt in record.get("segment", {}).get("open_attempts", ()):
         assert set(attempt) <= FIELDS["open_attempts"]
     assert set(record.get("segment", ())) <= FIELDS["segment"]
-
-
-class Methods:
-    """One successful request of each method, in an order in which each can succeed."""
-
-    def __init__(self, service):
-        self.service = service
-        self.key, self.other = service.new_key(), service.new_key()
-        self.alias = "alias/audit-" + uuid.uuid4().hex[:8]
-        with service.client(APP) as app:
-            self.blob = app.Encrypt(
-                key_id=self.key, plaintext=PLAINTEXT, encryption_context=CONTEXT
-            ).ciphertext_blob
-
-    def rows(self):
-        """(method, fields, actions that the record names, class)"""
-        key, named = {"key_id": self.key}, {"key_id": self.key, "encryption_context": CONTEXT}
-        return [
-            ("Encrypt", dict(named, plaintext=PLAINTEXT), ["Encrypt"], "usage"),
-            ("Decrypt", {"ciphertext_blob": self.blob, "encryption_context": CONTEXT}, ["Decrypt"], "usage"),
-            (
-                "ReEncrypt",
-                {
-                    "ciphertext_blob": self.blob,
-                    "source_encryption_context": CONTEXT,
-                    "destination_key_id": self.other,
-                },
-                ["ReEncryptFrom", "ReEncryptTo"],
-                "usage",
-            ),
-            ("GenerateDataKey", dict(named, key_spec=2), ["GenerateDataKey"], "usage"),
-            (
-                "GenerateDataKeyWithoutPlaintext",
-                dict(named, key_spec=2),
-                ["GenerateDataKeyWithoutPlaintext"],
-                "usage",
-            ),
-            ("GenerateRandom", {"number_of_bytes": 32}, ["GenerateRandom"], "read"),  # of no key
-            ("CreateKey", {"policy": key_policy()}, ["CreateKey"], "admin"),
-            ("DescribeKey", key, ["DescribeKey"], "read"),
-            ("ListKeys", {}, ["ListKeys"], "read"),
-            ("DisableKey", key, ["DisableKey"], "admin"),
-            ("EnableKey", key, ["EnableKey"], "admin"),
-            ("RotateKeyOnDemand", key, ["RotateKeyOnDemand"], "admin"),
-            ("CreateAlias", {"alias_name": self.alias, "target_key_id": self.key}, ["CreateAlias"], "admin"),
-            (
-                "UpdateAlias",
-                {"alias_name": self.alias, "target_key_id": self.other},
-                ["UpdateAlias", "UpdateAlias"],
-                "admin",
-            ),
-            ("ListAliases", {}, ["ListAliases"], "read"),
-            ("DeleteAlias", {"alias_name": self.alias}, ["DeleteAlias"], "admin"),
-            ("PutKeyPolicy", dict(key, policy=key_policy()), ["PutKeyPolicy"], "admin"),
-            ("GetKeyPolicy", key, ["GetKeyPolicy"], "read"),
-            (
-                "SimulatePolicy",
-                dict(key, requests=[{"principal": APP, "action": "Decrypt"}]),
-                ["SimulatePolicy"],
-                "read",
-            ),
-            ("GetStatus", {}, ["GetStatus"], "read"),
-        ]
 
 
 @pytest.fixture(scope="module")

@@ -29,7 +29,7 @@ static kms_err use_everything(const char *path)
     KMS_TRY(kms_keystore_load(store, ignore_row, NULL, &mark, NULL));
     KMS_TRY(kms_id_new(&request));
     KMS_TRY(kms_keystore_apply(store, &request, &change, 1, &mark, NULL));
-    KMS_TRY(kms_keystore_reserve(store, &(struct kms_reservation){&request, 1, 1, 1}, &number, NULL));
+    KMS_TRY(kms_keystore_reserve(store, &(struct kms_reservation){&request, 1, 1, 1, NULL}, &number, NULL));
     KMS_TRY(kms_keystore_get(store, KMS_TABLE_KEY, "a", &number, &body, NULL));
     return kms_keystore_scan(store, KMS_TABLE_KEY, "", ignore_row, NULL, NULL);
 }

@@ -150,11 +150,12 @@ static void a_lock_of_another_process_is_named(void)
     sqlite3 *other = NULL;
     CU_ASSERT_EQUAL_FATAL(sqlite3_open(path, &other), SQLITE_OK);
     CU_ASSERT_EQUAL_FATAL(sqlite3_exec(other, "BEGIN IMMEDIATE", NULL, NULL, NULL), SQLITE_OK);
-    KMS_ASSERT_CODE(kms_keystore_reserve(store, &(struct kms_reservation){&id, 1, 1, 1}, &granted, &why),
-                    KEYSTORE_UNAVAILABLE);
+    KMS_ASSERT_CODE(
+        kms_keystore_reserve(store, &(struct kms_reservation){&id, 1, 1, 1, NULL}, &granted, &why),
+        KEYSTORE_UNAVAILABLE);
     CU_ASSERT_PTR_NOT_NULL(strstr(why.text, "locked by another process"));
     sqlite3_close(other);
-    KMS_ASSERT_OK(kms_keystore_reserve(store, &(struct kms_reservation){&id, 1, 1, 1}, &granted, &why));
+    KMS_ASSERT_OK(kms_keystore_reserve(store, &(struct kms_reservation){&id, 1, 1, 1, NULL}, &granted, &why));
     close(ends[0]);
     close(ends[1]);
 }

@@ -17,7 +17,7 @@ static bool of_the_service(enum kms_action action)
 static void every_state_answers_every_action(void)
 {
     for (enum kms_action action = 0; action < KMS_ACT_COUNT; action++) {
-        for (enum kms_key_state state = KMS_STATE_ENABLED; state < KMS_STATE_COUNT; state++) {
+        for (enum kms_key_state state = KMS_STATE_ENABLED; state <= KMS_STATE_UNAVAILABLE; state++) {
             kms_err err = kms_state_answer(state, action);
             bool named = !kms_failed(err) || kms_is(err, KMS_E_KEY_DISABLED) ||
                          kms_is(err, KMS_E_INVALID_KEY_STATE) || kms_is(err, KMS_E_KEY_UNAVAILABLE);

@@ -336,8 +336,8 @@ static void nothing_to_reserve(void)
     begin(&world, NULL);
     script.spends = true;
     KMS_ASSERT_OK_FATAL(kms_keystore_reserve(
-        world.core.store, &(struct kms_reservation){&key->id, 1, KMS_KEY_BUDGET, KMS_KEY_BUDGET}, &granted,
-        NULL));
+        world.core.store, &(struct kms_reservation){&key->id, 1, KMS_KEY_BUDGET, KMS_KEY_BUDGET, NULL},
+        &granted, NULL));
     world_call(&world, &call, &crypto);
     CU_ASSERT_EQUAL(kms_dispatch_begin(&call), KMS_NEXT_ADMIN);
     CU_ASSERT_EQUAL(kms_dispatch_reserve(&call), KMS_NEXT_FINISH);

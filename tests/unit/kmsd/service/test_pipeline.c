@@ -231,8 +231,8 @@ static void without_budget(void)
 
     uint64_t granted;
     KMS_ASSERT_OK(kms_keystore_reserve(
-        rig.world.core.store, &(struct kms_reservation){&rig.key->id, 1, KMS_KEY_BUDGET, KMS_KEY_BUDGET},
-        &granted, NULL));
+        rig.world.core.store,
+        &(struct kms_reservation){&rig.key->id, 1, KMS_KEY_BUDGET, KMS_KEY_BUDGET, NULL}, &granted, NULL));
     atomic_store(&budget->left, 0);
     t = start(2, &usage, "app");
     answers_wait(&rig.answers, 1);

@@ -31,6 +31,7 @@ void world_open(struct world *world, const struct kms_authn_options *options)
     KMS_ASSERT_OK_FATAL(kms_arn_prefix_make("aws", "us-east-1", "000000000000", &world->core.arn, NULL));
     pthread_mutex_init(&world->core.service_policy_lock, NULL);
     world->core.instance = "test";
+    world->core.key_budget = KMS_KEY_BUDGET;
     open_store(world);
 }
 

@@ -1,0 +1,35 @@
+/* What is due. */
+#include "kmsd/jobs/jobs.h"
+#include "kmsd/keys/state.h"
+#include "kmsd/service/deletion.h"
+#include "kmsd/service/rotation.h"
+
+struct finding {
+    uint64_t now_us;
+    bool doubted;
+    struct kms_due *due;
+    size_t cap, count;
+};
+
+static void note(struct finding *f, enum kms_internal what, const struct kms_key *key)
+{
+    if (f->count < f->cap) f->due[f->count++] = (struct kms_due){.what = what, .key_id = key->id};
+}
+
+static void visit(void *user, const struct kms_key *key)
+{
+    struct finding *f = user;
+    if (atomic_load(&kms_key_current(key)->budget->low) && key->state == KMS_STATE_ENABLED)
+        note(f, KMS_INTERNAL_ROTATE_FOR_BUDGET, key);
+    if (f->doubted) return;
+    if (kms_grants_due(key->grants, f->now_us)) note(f, KMS_INTERNAL_EXPIRE_GRANTS, key);
+    if (kms_deletion_due(key, f->now_us)) note(f, KMS_INTERNAL_DELETE_KEY, key);
+    if (kms_rotation_due(key, f->now_us)) note(f, KMS_INTERNAL_ROTATE_SCHEDULED, key);
+}
+
+size_t kms_due_find(kms_keyring *keys, uint64_t now_us, bool doubted, struct kms_due *due, size_t cap)
+{
+    struct finding f = {.now_us = now_us, .doubted = doubted, .due = due, .cap = cap};
+    kms_keyring_each(keys, visit, &f);
+    return f.count;
+}

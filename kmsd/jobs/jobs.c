@@ -1,0 +1,141 @@
+/* The scheduler's thread. */
+#include "kmsd/jobs/jobs.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <time.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "kmsd/jobs/step.h"
+
+enum { DUE_AT_ONCE = 256 };
+
+struct kms_jobs {
+    struct kms_jobs_options options;
+    kms_pipeline *pipeline;
+    struct kms_core *core;
+    struct kms_step step;
+    pthread_t thread;
+    bool started;
+    pthread_mutex_t lock;
+    pthread_cond_t wake;
+    bool stopping;
+    struct kms_due due[DUE_AT_ONCE];
+};
+
+static const char *const names[KMS_INTERNAL_COUNT] = {
+    [KMS_INTERNAL_ROTATE_SCHEDULED] = "rotate",
+    [KMS_INTERNAL_ROTATE_FOR_BUDGET] = "rotate-for-budget",
+    [KMS_INTERNAL_DELETE_KEY] = "delete",
+    [KMS_INTERNAL_EXPIRE_GRANTS] = "expire-grants",
+};
+
+static bool stopping(kms_jobs *jobs)
+{
+    pthread_mutex_lock(&jobs->lock);
+    bool is = jobs->stopping;
+    pthread_mutex_unlock(&jobs->lock);
+    return is;
+}
+
+static void run(kms_jobs *jobs, const struct kms_due *due)
+{
+    struct kms_why why = {{0}};
+    char key[KMS_ID_TEXT];
+    kms_id_text(&due->key_id, key);
+    kms_err err = kms_internal_run(jobs->pipeline, jobs->core, due->what, &due->key_id, &why);
+    if (kms_failed(err))
+        kms_log(KMS_LOG_WARN, "jobs", "job=%s key=%s err=%s tried again at the next look: %s",
+                names[due->what], key, kms_err_reason(err), why.text);
+    else
+        kms_log(KMS_LOG_INFO, "jobs", "job=%s key=%s", names[due->what], key);
+}
+
+static void look_at_clock(kms_jobs *jobs, uint64_t wall_us, uint64_t monotonic_us)
+{
+    int64_t moved_us = kms_step_look(&jobs->step, wall_us, monotonic_us);
+    if (moved_us > 0)
+        kms_log(KMS_LOG_WARN, "clock", "moved_forward_s=%lld nothing is deleted or rotated for %u s",
+                (long long)(moved_us / 1000000), jobs->options.clock_hold_ms / 1000);
+    if (moved_us < 0)
+        kms_log(KMS_LOG_WARN, "clock", "moved_back_s=%lld nothing is deleted or rotated earlier for it",
+                (long long)(-moved_us / 1000000));
+    if (!kms_step_doubted(&jobs->step, monotonic_us)) kms_core_seen_us(jobs->core, wall_us);
+}
+
+void kms_jobs_look(kms_jobs *jobs)
+{
+    uint64_t wall_us = jobs->options.wall_us(), monotonic_us = jobs->options.monotonic_us();
+    look_at_clock(jobs, wall_us, monotonic_us);
+    size_t count = kms_due_find(jobs->core->keys, wall_us, kms_step_doubted(&jobs->step, monotonic_us),
+                                jobs->due, DUE_AT_ONCE);
+    for (size_t i = 0; i < count && !stopping(jobs); i++) run(jobs, &jobs->due[i]);
+}
+
+/* False: it is time to stop. */
+static bool wait_a_while(kms_jobs *jobs)
+{
+    struct timespec until;
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    uint64_t ns = (uint64_t)until.tv_nsec + jobs->options.interval_ms * UINT64_C(1000000);
+    until.tv_sec += (time_t)(ns / 1000000000);
+    until.tv_nsec = (long)(ns % 1000000000);
+    pthread_mutex_lock(&jobs->lock);
+    int rc = 0;
+    while (!jobs->stopping && rc == 0) rc = pthread_cond_timedwait(&jobs->wake, &jobs->lock, &until);
+    bool go_on = !jobs->stopping;
+    pthread_mutex_unlock(&jobs->lock);
+    return go_on;
+}
+
+static void *jobs_main(void *self)
+{
+    kms_jobs *jobs = self;
+    prctl(PR_SET_NAME, "jobs");
+    do kms_jobs_look(jobs);
+    while (wait_a_while(jobs));
+    return NULL;
+}
+
+kms_err kms_jobs_new(const struct kms_jobs_options *options, kms_pipeline *pipeline, struct kms_core *core,
+                     kms_jobs **ret_jobs)
+{
+    kms_jobs *jobs = calloc(1, sizeof *jobs);
+    if (jobs == NULL) return KMS_FAIL(NO_MEMORY);
+    jobs->options = *options;
+    if (options->wall_us == NULL) jobs->options.wall_us = kms_now_us;
+    if (options->monotonic_us == NULL) jobs->options.monotonic_us = kms_monotonic_us;
+    jobs->step.tolerance_us = options->clock_tolerance_ms * UINT64_C(1000);
+    jobs->step.hold_us = options->clock_hold_ms * UINT64_C(1000);
+    jobs->pipeline = pipeline;
+    jobs->core = core;
+    pthread_condattr_t monotonic;
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(&jobs->wake, &monotonic);
+    pthread_condattr_destroy(&monotonic);
+    pthread_mutex_init(&jobs->lock, NULL);
+    *ret_jobs = jobs;
+    return KMS_OK;
+}
+
+kms_err kms_jobs_start(kms_jobs *jobs)
+{
+    jobs->started = pthread_create(&jobs->thread, NULL, jobs_main, jobs) == 0;
+    return jobs->started ? KMS_OK : KMS_FAIL(NO_MEMORY);
+}
+
+void kms_jobs_free(kms_jobs *jobs)
+{
+    if (jobs == NULL) return;
+    pthread_mutex_lock(&jobs->lock);
+    jobs->stopping = true;
+    pthread_cond_signal(&jobs->wake);
+    pthread_mutex_unlock(&jobs->lock);
+    if (jobs->started) pthread_join(jobs->thread, NULL);
+    pthread_cond_destroy(&jobs->wake);
+    pthread_mutex_destroy(&jobs->lock);
+    free(jobs);
+}

@@ -1,0 +1,26 @@
+/*
+ * What the service does by itself: the same parcel and the same two records, attempt and outcome, as an
+ * admin call, but nobody asked and policy is not. Runs on the caller's thread, which must not be rpc's or the
+ * finish thread.
+ */
+#ifndef KMS_SERVICE_INTERNAL_H
+#define KMS_SERVICE_INTERNAL_H
+
+#include "kmsd/service/core.h"
+#include "kmsd/service/pipeline.h"
+
+/* Rows of the table in internal.c. */
+enum kms_internal {
+    KMS_INTERNAL_ROTATE_SCHEDULED,
+    KMS_INTERNAL_ROTATE_FOR_BUDGET,
+    KMS_INTERNAL_DELETE_KEY,
+    KMS_INTERNAL_EXPIRE_GRANTS,
+    KMS_INTERNAL_COUNT
+};
+
+/* key_id: the key that it is about, NULL for none. The error is that of the act; AUDIT_UNAVAILABLE: nothing
+ * was done. */
+KMS_MUST_USE kms_err kms_internal_run(kms_pipeline *pipeline, struct kms_core *core, enum kms_internal what,
+                                      const struct kms_id *key_id, struct kms_why *why);
+
+#endif

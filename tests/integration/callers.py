@@ -1,0 +1,74 @@
+"""Who calls in the tests, and what they may."""
+import json
+
+ADMIN, APP, OTHER, OFFICER = (f"spiffe://example.org/{name}" for name in ("admin", "app", "other", "officer"))
+
+SERVICE_POLICY = {
+    "Statement": [
+        {
+            "Sid": "Administrators",
+            "Effect": "Allow",
+            "Principal": {"AWS": [ADMIN, "spiffe://example.org/admin2"]},
+            "Action": ["kms:CreateKey", "kms:ListKeys", "kms:ListAliases", "kms:GetStatus"],
+            "Resource": "*",
+        },
+        {
+            "Sid": "Random",
+            "Effect": "Allow",
+            "Principal": {"AWS": [APP, OTHER]},
+            "Action": "kms:GenerateRandom",
+            "Resource": "*",
+        },
+        {
+            "Sid": "Officer",
+            "Effect": "Allow",
+            "Principal": {"AWS": OFFICER},
+            "Action": ["kms:GetStatus", "kms:SimulatePolicy"],
+            "Resource": "*",
+        },
+    ]
+}
+
+ADMIN_ACTIONS = [
+    "kms:Create*",
+    "kms:Update*",
+    "kms:Delete*",
+    "kms:Put*",
+    "kms:Enable*",
+    "kms:Disable*",
+    "kms:RotateKeyOnDemand",
+    "kms:RetireKeyVersion",
+    "kms:ScheduleKeyDeletion",
+    "kms:CancelKeyDeletion",
+    "kms:TagResource",
+    "kms:UntagResource",
+    "kms:Describe*",
+    "kms:Get*",
+    "kms:List*",
+    "kms:SimulatePolicy",
+]
+USE_ACTIONS = """kms:Encrypt kms:Decrypt kms:ReEncrypt* kms:GenerateDataKey* kms:Sign kms:Verify kms:*Mac kms:GetPublicKey
+kms:DescribeKey""".split()
+
+
+def key_policy(admins=(ADMIN,), users=(APP,)):
+    statements = [
+        {
+            "Sid": "Admin",
+            "Effect": "Allow",
+            "Principal": {"AWS": list(admins)},
+            "Action": ADMIN_ACTIONS,
+            "Resource": "*",
+        }
+    ]
+    if users:
+        statements.append(
+            {
+                "Sid": "Use",
+                "Effect": "Allow",
+                "Principal": {"AWS": list(users)},
+                "Action": USE_ACTIONS,
+                "Resource": "*",
+            }
+        )
+    return json.dumps({"Version": "2012-10-17", "Statement": statements})

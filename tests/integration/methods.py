@@ -1,0 +1,101 @@
+"""One successful request of each method of kmsd, in an order in which each can succeed."""
+import uuid
+
+from harness import ADMIN, APP, key_policy
+
+ECDSA_SHA_256 = 7
+PLAINTEXT = b"plaintext-" + uuid.uuid4().hex.encode()
+CONTEXT = {"tenant": 'Müller & Co "x"\n', "purpose": "test"}
+
+
+class Methods:
+    """One successful request of each method, in an order in which each can succeed."""
+
+    def __init__(self, service):
+        self.service = service
+        self.key, self.other, self.doomed = service.new_key(), service.new_key(), service.new_key()
+        self.alias = "alias/audit-" + uuid.uuid4().hex[:8]
+        with service.client(ADMIN) as admin:
+            admin.RotateKeyOnDemand(key_id=self.doomed)
+        self.signer = service.new_key(key_spec=5)  # ECC_NIST_P256, and HMAC_256 below
+        self.signed = {"key_id": self.signer, "message": b"m", "message_type": 1, "signing_algorithm": ECDSA_SHA_256}
+        self.authenticated = {"key_id": service.new_key(key_spec=9), "message": b"m", "mac_algorithm": 1}
+        with service.client(APP) as app:
+            self.signature = app.Sign(**self.signed).signature
+            self.mac = app.GenerateMac(**self.authenticated).mac
+            self.blob = app.Encrypt(
+                key_id=self.key, plaintext=PLAINTEXT, encryption_context=CONTEXT
+            ).ciphertext_blob
+
+    def rows(self):
+        """(method, fields, actions that the record names, class)"""
+        key, named = {"key_id": self.key}, {"key_id": self.key, "encryption_context": CONTEXT}
+        return [
+            ("Encrypt", dict(named, plaintext=PLAINTEXT), ["Encrypt"], "usage"),
+            ("Decrypt", {"ciphertext_blob": self.blob, "encryption_context": CONTEXT}, ["Decrypt"], "usage"),
+            (
+                "ReEncrypt",
+                {
+                    "ciphertext_blob": self.blob,
+                    "source_encryption_context": CONTEXT,
+                    "destination_key_id": self.other,
+                },
+                ["ReEncryptFrom", "ReEncryptTo"],
+                "usage",
+            ),
+            ("GenerateDataKey", dict(named, key_spec=2), ["GenerateDataKey"], "usage"),
+            (
+                "GenerateDataKeyWithoutPlaintext",
+                dict(named, key_spec=2),
+                ["GenerateDataKeyWithoutPlaintext"],
+                "usage",
+            ),
+            ("Sign", dict(self.signed), ["Sign"], "usage"),
+            ("Verify", dict(self.signed, signature=self.signature), ["Verify"], "usage"),
+            ("GenerateMac", dict(self.authenticated), ["GenerateMac"], "usage"),
+            ("VerifyMac", dict(self.authenticated, mac=self.mac), ["VerifyMac"], "usage"),
+            ("GetPublicKey", {"key_id": self.signer}, ["GetPublicKey"], "read"),
+            ("GenerateDataKeyPair", dict(named, key_pair_spec=5), ["GenerateDataKeyPair"], "usage"),
+            (
+                "GenerateDataKeyPairWithoutPlaintext",
+                dict(named, key_pair_spec=5),
+                ["GenerateDataKeyPairWithoutPlaintext"],
+                "usage",
+            ),
+            ("GenerateRandom", {"number_of_bytes": 32}, ["GenerateRandom"], "read"),  # of no key
+            ("CreateKey", {"policy": key_policy()}, ["CreateKey"], "admin"),
+            ("DescribeKey", key, ["DescribeKey"], "read"),
+            ("ListKeys", {}, ["ListKeys"], "read"),
+            ("DisableKey", key, ["DisableKey"], "admin"),
+            ("EnableKey", key, ["EnableKey"], "admin"),
+            ("RotateKeyOnDemand", key, ["RotateKeyOnDemand"], "admin"),
+            ("CreateAlias", {"alias_name": self.alias, "target_key_id": self.key}, ["CreateAlias"], "admin"),
+            (
+                "UpdateAlias",
+                {"alias_name": self.alias, "target_key_id": self.other},
+                ["UpdateAlias", "UpdateAlias"],
+                "admin",
+            ),
+            ("ListAliases", {}, ["ListAliases"], "read"),
+            ("DeleteAlias", {"alias_name": self.alias}, ["DeleteAlias"], "admin"),
+            ("EnableKeyRotation", key, ["EnableKeyRotation"], "admin"),
+            ("GetKeyRotationStatus", key, ["GetKeyRotationStatus"], "read"),
+            ("ListKeyRotations", key, ["ListKeyRotations"], "read"),
+            ("DisableKeyRotation", key, ["DisableKeyRotation"], "admin"),
+            ("RetireKeyVersion", {"key_id": self.doomed, "version": 1, "force": True}, ["RetireKeyVersion"], "admin"),
+            ("UpdateKeyDescription", dict(key, description="new"), ["UpdateKeyDescription"], "admin"),
+            ("TagResource", dict(key, tags=[{"tag_key": "team", "tag_value": "web"}]), ["TagResource"], "admin"),
+            ("ListResourceTags", key, ["ListResourceTags"], "read"),
+            ("UntagResource", dict(key, tag_keys=["team"]), ["UntagResource"], "admin"),
+            ("ScheduleKeyDeletion", {"key_id": self.doomed}, ["ScheduleKeyDeletion"], "admin"),
+            ("CancelKeyDeletion", {"key_id": self.doomed}, ["CancelKeyDeletion"], "admin"),
+            ("PutKeyPolicy", dict(key, policy=key_policy()), ["PutKeyPolicy"], "admin"),
+            ("GetKeyPolicy", key, ["GetKeyPolicy"], "read"),
+            (
+                "SimulatePolicy",
+                dict(key, requests=[{"principal": APP, "action": "Decrypt"}]),
+                ["SimulatePolicy"],
+                "read",
+            ),
+            ("GetStatus", {}, ["GetStatus"], "read"),
+        ]
