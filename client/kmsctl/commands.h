@@ -19,6 +19,8 @@ bool ctl_policy_get(struct ctl *ctl);
 bool ctl_policy_put(struct ctl *ctl);
 bool ctl_policy_check_file(struct ctl *ctl);
 bool ctl_policy_test(struct ctl *ctl);
+bool ctl_policy_lint(struct ctl *ctl);
+bool ctl_policy_diff(struct ctl *ctl);
 bool ctl_policy_replay(struct ctl *ctl);
 bool ctl_encrypt(struct ctl *ctl);
 bool ctl_decrypt(struct ctl *ctl);

@@ -9,12 +9,14 @@ from harness import BIN
 ENVIRONMENT = dict(os.environ, ASAN_OPTIONS="detect_leaks=0", KMSCTL_CONFIG="")
 
 
-def kmsctl(*arguments, status=0, environment=ENVIRONMENT, **options):
+def kmsctl(*arguments, status=0, environment=ENVIRONMENT, whole=False, **options):
     """Standard output, parsed when -o json is asked for; standard error when it fails (2 or more)."""
     done = subprocess.run(
         [BIN / "kmsctl", *arguments], capture_output=True, text=True, timeout=120, env=environment, **options
     )
     assert done.returncode == status, (arguments, done.stdout, done.stderr)
+    if whole:
+        return done
     if status > 1:
         return done.stderr
     return json.loads(done.stdout) if "json" in arguments else done.stdout

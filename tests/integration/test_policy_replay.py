@@ -1,11 +1,15 @@
 """kmsctl policy replay: the decisions of a log made again, under the policies that were and under others."""
 import datetime
+import hashlib
 import json
+import os
+import re
 import shutil
+import subprocess
 
 import pytest
 
-from harness import ADMIN, APP, OTHER, SERVICE_POLICY, Failure, Service, key_policy
+from harness import ADMIN, APP, BIN, OTHER, SERVICE_POLICY, Failure, Service, key_policy
 from policies import document, kmsctl, statement
 
 
@@ -41,11 +45,38 @@ def conditional_policy(flip):
     )
 
 
+SIGNS = document(
+    json.loads(key_policy(users=()))["Statement"][0],
+    statement(
+        "Sign",
+        APP,
+        ["kms:Sign", "kms:Verify"],
+        Condition={"StringEquals": {"kms:SigningAlgorithm": "ECDSA_SHA_256", "kms:MessageType": "RAW"}},
+    ),
+    deny("OtherSpecs", "*", "kms:Sign", StringNotEquals={"kms:KeySpec": "ECC_NIST_P256"}),
+)
+MACS = document(
+    json.loads(key_policy(users=()))["Statement"][0],
+    statement("Mac", APP, "kms:*Mac", Condition={"StringEquals": {"kms:MacAlgorithm": "HMAC_SHA_256"}}),
+    deny("OtherUse", "*", "kms:GenerateMac", StringNotEquals={"kms:KeyUsage": "GENERATE_VERIFY_MAC"}),
+)
+
+
+def signatures(client, signer, mac):
+    """Signatures and MACs by inputs that only these operations have."""
+    digest = hashlib.sha256(b"x").digest()
+    for kind, message in ((1, b"x"), (2, digest)):  # RAW, DIGEST
+        attempt(client.Sign, key_id=signer, message=message, message_type=kind, signing_algorithm=7)
+    attempt(client.GenerateMac, key_id=mac, message=b"x", mac_algorithm=1)
+    attempt(client.GenerateMac, key_id=signer, message=b"x", mac_algorithm=1)
+    attempt(client.GetPublicKey, key_id=signer)
+
+
 def attempt(call, **fields):
     try:
         return call(**fields)
     except Failure as error:
-        assert error.reason in ("ACCESS_DENIED", "NOT_FOUND", "CONFLICT", "MALFORMED_POLICY"), error
+        assert error.reason in ("ACCESS_DENIED", "NOT_FOUND", "CONFLICT", "MALFORMED_POLICY", "INVALID_KEY_USAGE"), error
         return None
 
 
@@ -84,14 +115,18 @@ def past(tmp_path_factory):
             meta = admin.CreateKey(policy=policy, alias_name=f"alias/past-{len(policies)}").key_metadata
             policies[meta.key_id] = policy
         first = list(policies)[0]
+        signer = admin.CreateKey(policy=SIGNS, key_spec=5, key_usage=2).key_metadata.key_id
+        mac = admin.CreateKey(policy=MACS, key_spec=9, key_usage=3).key_metadata.key_id
+        policies.update({signer: SIGNS, mac: MACS})
         admin.CreateAlias(alias_name="alias/forbidden-fruit", target_key_id=first)
         admin.EnableKey(key_id=first)
-    names = [*policies, "alias/forbidden-fruit", "alias/past-1"]
+    names = [*list(policies)[:3], "alias/forbidden-fruit", "alias/past-1"]
     with service.client(APP) as app, service.client(OTHER) as other, service.client(ADMIN) as admin:
         blob = app.Encrypt(key_id=first, plaintext=b"x").ciphertext_blob
         with service.client(None, unix=service.dir / "kmsd.sock") as local:
             for client in (app, other, admin, local):
                 traffic(client, names, "00000000-0000-4000-8000-00000000dead", blob)
+                signatures(client, signer, mac)
         while datetime.datetime.now(datetime.timezone.utc) < now + datetime.timedelta(seconds=3.3):
             attempt(app.DescribeKey, key_id=first)
     service.stop()
@@ -119,13 +154,15 @@ def test_own_policies_change_nothing(past, tmp_path):
     service, policies, first = past
     for key, policy in policies.items():
         report = replay(service, tmp_path, policy, "--key", key)
-        assert report["decisions"] == len(decisions(service, key)) > 40
+        assert report["decisions"] == len(decisions(service, key)) > 3
         assert report["changed"] == report["same_by_another_statement"] == report["shortened_records"] == 0
     report = replay(service, tmp_path, SERVICE_POLICY, "--service")
     assert report["decisions"] > 10 and report["changed"] == report["same_by_another_statement"] == 0
     # the traffic was as mixed as it was meant to be
     seen = {access.get("statement") for _, access in decisions(service, first)}
     assert seen == {None, "Admin", "Use", "NoAlias", "Elsewhere", "Socket", "Home", "NoBypass", "NoPairs"}
+    for key, statements in ((list(policies)[3], {None, "Sign", "Admin"}), (list(policies)[4], {None, "Mac"})):
+        assert {access.get("statement") for _, access in decisions(service, key)} == statements
     described = [
         access["decision"]
         for principal, access in decisions(service, first)
@@ -136,7 +173,7 @@ def test_own_policies_change_nothing(past, tmp_path):
 
 def test_a_dropped_user_shows_that_users_calls(past, tmp_path):
     service, policies, _ = past
-    key = [k for k, policy in policies.items() if json.loads(policy)["Statement"][1]["Principal"]["AWS"] == [APP, OTHER]][0]
+    key = list(policies)[1]
     report = replay(service, tmp_path, key_policy(users=(OTHER,)), "--key", key, status=1)
     lost = [access for principal, access in decisions(service, key) if principal == APP and access["decision"] == "allow"]
     assert {c["principal"] for c in report["changes"]} == {APP}
@@ -189,3 +226,33 @@ def test_replay_of_a_damaged_log_says_where(past, tmp_path):
     candidate.write_text(policies[first])
     said = kmsctl("policy", "replay", candidate, "--dir", copy, status=6)
     assert path.name + ":" in said and "is not known here" in said
+
+
+def longer(source, target, count):
+    """The records of a log over and over in one file, numbered on: replay looks at no hashes."""
+    target.mkdir()
+    files = sorted(source.glob("*.jsonl"))
+    lines = [line for path in files for line in path.read_bytes().split(b"\0", 1)[0].splitlines()]
+    calls = [line for line in lines if b'"segment"' not in line]
+    with open(target / files[0].name, "wb") as out:
+        out.write(lines[0] + b"\n")
+        for number in range(2, count):
+            line = calls[number % len(calls)]
+            out.write(re.sub(rb'"seq":\d+', b'"seq":%d' % number, line, count=1) + b"\n")
+
+
+def test_memory_does_not_grow_with_the_log(past, tmp_path):
+    service, policies, _ = past
+    candidate = tmp_path / "candidate.json"
+    candidate.write_text(document(statement("Nobody", "nobody", "kms:*")))
+    environment = dict(os.environ, ASAN_OPTIONS="detect_leaks=0:quarantine_size_mb=1")
+    most = []
+    for count in (1000, 20000):
+        longer(service.dir / "audit", tmp_path / str(count), count)
+        command = [BIN / "kmsctl", "policy", "replay", candidate, "--dir", tmp_path / str(count)]
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, env=environment)
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        assert process.returncode == 1
+        most.append(usage.ru_maxrss)
+    assert most[1] - most[0] < 4096, most  # KiB; the longer log has 15 MiB more

@@ -33,7 +33,7 @@ ROOMS = {
 }
 # Single headers that a room may reach besides.
 ALSO = {("client/kmsctl", "kmsd/audit/reader.h")} | {
-    ("client/kmsctl", f"kmsd/policy/{name}.h") for name in ("policy", "explain", "input", "lint", "replay")
+    ("client/kmsctl", f"kmsd/policy/{name}.h") for name in ("policy", "diff", "explain", "input", "lint", "replay")
 }
 
 # include that begins so: the only folders (or files) it may stand in
