@@ -79,7 +79,10 @@ static const char *const patterns[] = {"a",
 
 const char *generate_principal(void)
 {
-    return chance(10) ? "stranger" : PICK(principals);
+    static const char *const unnamed[] = {"stranger", "arn:aws:iam::1:user/other",
+                                          "arn:aws:sts::2:assumed-role/a/b", "arn:aws:iam::1:root",
+                                          "111122223333"};
+    return chance(20) ? PICK(unnamed) : PICK(principals);
 }
 
 /* What goes together: operators, keys, values. */

@@ -272,7 +272,10 @@ static void principal_values(const char *key, struct kms_bytes principal, struct
     if (account[0] == '\0') return;
     if (strcasecmp(key, "kms:CallerAccount") == 0) add(values, kms_bytes_text(account));
     if (strcasecmp(key, "aws:username") == 0 && user) add(values, kms_bytes_text(slash + 1));
-    if (strcasecmp(key, "aws:PrincipalType") == 0) add(values, kms_bytes_text(user ? "User" : "AssumedRole"));
+    if (strcasecmp(key, "aws:PrincipalType") == 0)
+        add(values, kms_bytes_text(user                            ? "User"
+                                   : strstr(text, ":root") != NULL ? "Account"
+                                                                   : "AssumedRole"));
 }
 
 static void actual_values(const char *key, const struct kms_access_request *r, struct values *values)

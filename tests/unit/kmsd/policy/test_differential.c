@@ -103,7 +103,13 @@ static bool ever_allowed(json_t *document, const char *principal, enum kms_actio
 
 static void separated_documents(void)
 {
-    static const char *const everybody[] = {"p", "q", "arn:aws:iam::1:role/app", "arn:aws:iam::1:role/admin",
+    static const char *const everybody[] = {"p",
+                                            "q",
+                                            "arn:aws:iam::1:role/app",
+                                            "arn:aws:iam::1:role/admin",
+                                            "arn:aws:iam::2:user/x/a",
+                                            "arn:aws:iam::1:root",
+                                            "arn:aws:iam::1:user/other",
                                             "stranger"};
     size_t separated = 0, refused = 0;
     for (unsigned seed = 0; seed < DOCUMENTS; seed++) {
