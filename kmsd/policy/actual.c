@@ -173,6 +173,22 @@ static bool next_of(const struct kms_pair *pairs, size_t pair_count, const struc
     return text(at < pair_count ? pairs[at].name : items[at - pair_count], ret_actual);
 }
 
+/* What a simulation says of a key that no request has here. */
+static bool next_foreign(enum kms_condition_key key, struct kms_bytes name,
+                         const struct kms_operation_inputs *inputs, size_t *cursor,
+                         struct kms_actual *ret_actual)
+{
+    if (kms_condition_key_rows[key].about != KMS_ABOUT_NOTHING) return false;
+    for (size_t i = *cursor; i < inputs->foreign_count; i++) {
+        struct kms_bytes its_name;
+        if (kms_condition_key_called(inputs->foreign[i].name, &its_name) != key) continue;
+        if (!kms_folded_equal(its_name, name)) continue;
+        *cursor = i + 1;
+        return text(inputs->foreign[i].value, ret_actual);
+    }
+    return false;
+}
+
 bool kms_actual_next(enum kms_condition_key key, struct kms_bytes name,
                      const struct kms_access_request *request, size_t *cursor, struct kms_actual *ret_actual)
 {
@@ -192,7 +208,8 @@ bool kms_actual_next(enum kms_condition_key key, struct kms_bytes name,
     case KMS_CONDITION_ON_GRANT_OPERATIONS:
         return next_of(NULL, 0, inputs->grant_operations, inputs->grant_operation_count, cursor, ret_actual);
     default:
-        return (*cursor)++ == 0 && single_value(key, request, ret_actual);
+        return next_foreign(key, name, inputs, cursor, ret_actual) ||
+               ((*cursor)++ == 0 && single_value(key, request, ret_actual));
     }
 }
 

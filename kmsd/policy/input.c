@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "kmsd/policy/compiled.h"
 #include "kmsd/policy/complain.h"
 #include "kmsd/policy/match.h"
 #include "kmsd/policy/value.h"
@@ -356,6 +357,12 @@ static bool keyed(const struct row *row, struct kms_pair *input)
     return true;
 }
 
+/* Keys that no request has here can be simulated all the same. */
+static const struct row foreign = {.kind = KIND_PAIRS,
+                                   .of_operation = true,
+                                   .at = offsetof(struct kms_operation_inputs, foreign),
+                                   .also = offsetof(struct kms_operation_inputs, foreign_count)};
+
 kms_err kms_input_set(struct kms_access_request *request, struct kms_pair input, struct kms_pool *pool,
                       struct kms_why *why)
 {
@@ -375,6 +382,10 @@ kms_err kms_input_set(struct kms_access_request *request, struct kms_pair input,
                         wanted[row->kind] != NULL ? wanted[row->kind] : "a value");
         return err;
     }
+    struct kms_bytes rest;
+    enum kms_condition_key key = kms_condition_key_called(given.name, &rest);
+    if (key < KMS_CONDITION_KEY_COUNT && kms_condition_key_rows[key].about == KMS_ABOUT_NOTHING)
+        return store(&foreign, request, given, pool);
     kms_why_set(why, "no request has '%s'%s", kms_show(given.name).text,
                 kms_similar(given.name, keys, KMS_INPUT_COUNT).text);
     return KMS_FAIL(INVALID_ARGUMENT);

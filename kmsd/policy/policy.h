@@ -49,6 +49,9 @@ struct kms_operation_inputs {
     size_t request_tag_count;
     const struct kms_bytes *removed_tag_keys; /* of UntagResource */
     size_t removed_tag_key_count;
+    const struct kms_pair
+        *foreign; /* condition keys that no request has here, in simulations: kms:ViaService */
+    size_t foreign_count;
 };
 
 /* Everything a document can be asked about one access. All borrowed. Absent values are {NULL, 0}. */

@@ -193,6 +193,13 @@ static void set_by_name(void)
     CU_ASSERT_EQUAL(request.now_us, 2000000);
     CU_ASSERT(request.reencrypt_on_same_key_known && !request.reencrypt_on_same_key);
     CU_ASSERT(request.secure_transport);
+    KMS_ASSERT_OK(
+        set(&request, "KMS:viaservice", "s3.amazonaws.com", &why)); /* nobody has it: in simulations only */
+    KMS_ASSERT_OK(set(&request, "aws:PrincipalTag/team", "a", &why));
+    CU_ASSERT_EQUAL(request.inputs->foreign_count, 2);
+    KMS_ASSERT_CODE(set(&request, "aws:UserAgent", "x", &why), INVALID_ARGUMENT);
+    KMS_ASSERT_CODE(set(&request, "aws:PrincipalArn", "x", &why),
+                    INVALID_ARGUMENT); /* the principal itself */
     KMS_ASSERT_CODE(set(&request, "aws:CurrentTime", "noon", &why), INVALID_ARGUMENT);
     CU_ASSERT(says(&why, "aws:CurrentTime: 'noon' is not a time"));
     KMS_ASSERT_CODE(set(&request, "aws:SecureTransport", "maybe", &why), INVALID_ARGUMENT);
