@@ -60,6 +60,12 @@ kms_err kms_ciphertext_parse(struct kms_bytes blob, struct kms_ciphertext_header
     return KMS_OK;
 }
 
+bool kms_ciphertext_is_text(struct kms_bytes text)
+{
+    const size_t prefix = strlen(KMS_CIPHERTEXT_TEXT_PREFIX);
+    return text.len >= prefix && memcmp(text.ptr, KMS_CIPHERTEXT_TEXT_PREFIX, prefix) == 0;
+}
+
 kms_err kms_ciphertext_to_text(struct kms_bytes blob, kms_buf *text)
 {
     const size_t prefix = strlen(KMS_CIPHERTEXT_TEXT_PREFIX);
@@ -75,7 +81,7 @@ kms_err kms_ciphertext_to_text(struct kms_bytes blob, kms_buf *text)
 kms_err kms_ciphertext_from_text(struct kms_bytes text, kms_buf *blob, struct kms_why *why)
 {
     const size_t prefix = strlen(KMS_CIPHERTEXT_TEXT_PREFIX);
-    if (text.len < prefix || memcmp(text.ptr, KMS_CIPHERTEXT_TEXT_PREFIX, prefix) != 0)
+    if (!kms_ciphertext_is_text(text))
         return invalid(why, "text does not begin with " KMS_CIPHERTEXT_TEXT_PREFIX);
     struct kms_bytes coded = kms_bytes_of(text.ptr + prefix, text.len - prefix);
     if (coded.len > kms_base64_len(KMS_CIPHERTEXT_BYTES))

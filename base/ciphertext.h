@@ -36,6 +36,8 @@ KMS_MUST_USE kms_err kms_ciphertext_parse(struct kms_bytes blob, struct kms_ciph
 
 /* The text form for files and environments: this prefix, then standard base64 with padding. */
 #define KMS_CIPHERTEXT_TEXT_PREFIX "kms:v1:"
+/* It begins with the prefix, and so claims to be the text form of a ciphertext. */
+bool kms_ciphertext_is_text(struct kms_bytes text);
 /* Appends the text form of blob to text. Errors: NO_MEMORY. */
 KMS_MUST_USE kms_err kms_ciphertext_to_text(struct kms_bytes blob, kms_buf *text);
 /* Appends the bytes of a text form to blob, which stays as it was on failure. INVALID_CIPHERTEXT: no prefix,

@@ -52,7 +52,7 @@ static kms_err judge(kms_env_report *report, const struct kms_env_inspect_option
                      struct kms_env_finding finding, struct kms_bytes value)
 {
     if (!kms_env_names_have(options->only, finding.name)) return KMS_OK;
-    if (kms_env_is_ciphertext(value))
+    if (kms_ciphertext_is_text(value))
         KMS_TRY(judge_ciphertext(&finding, value));
     else
         judge_plain(&finding, value, options->strict);

@@ -9,12 +9,6 @@
 
 static char nested[] = "KMS_ENV=1"; /* tells the child that it was started by kms-env */
 
-bool kms_env_is_ciphertext(struct kms_bytes value)
-{
-    const size_t len = strlen(KMS_CIPHERTEXT_TEXT_PREFIX);
-    return value.len >= len && memcmp(value.ptr, KMS_CIPHERTEXT_TEXT_PREFIX, len) == 0;
-}
-
 bool kms_env_names_have(struct kms_env_names names, struct kms_bytes name)
 {
     for (size_t i = 0; i < names.count; i++)
@@ -77,7 +71,7 @@ static kms_err inherit(kms_env_plan *plan)
         bool setting = kms_env_name_is_setting(variable.name) && !options->keep_settings;
         if (setting || kms_bytes_equal(variable.name, kms_bytes_text("KMS_ENV"))) continue;
         variable.ciphertext =
-            kms_env_is_ciphertext(variable.value) && kms_env_names_have(options->only, variable.name);
+            kms_ciphertext_is_text(variable.value) && kms_env_names_have(options->only, variable.name);
         if (options->pristine && !variable.ciphertext) continue;
         variable.app = kms_env_app(options->app, NULL, options->fallback_app);
         KMS_TRY(add(plan, variable));
@@ -116,7 +110,7 @@ static kms_err take_entry(kms_env_plan *plan, const struct kms_env_input *input,
         .app = kms_env_app(plan->options->app, input->document, plan->options->fallback_app),
         .file = input->path,
         .line = entry->line,
-        .ciphertext = kms_env_is_ciphertext(entry->value)};
+        .ciphertext = kms_ciphertext_is_text(entry->value)};
     const struct kms_env_variable *old = find(plan, entry->name);
     if (old != NULL && old->file == NULL && plan->options->no_overwrite) return KMS_OK;
     if (old != NULL) {

@@ -88,8 +88,6 @@ KMS_MUST_USE kms_err kms_env_plan_environment(kms_env_plan *plan, char *const **
 /* The application of a file's values: app (a flag) wins over what the file notes, which wins over fallback.
  * document may be NULL; the result is borrowed. */
 struct kms_bytes kms_env_app(const char *app, const kms_dotenv *document, const char *fallback);
-/* The value begins with kms:v1: */
-bool kms_env_is_ciphertext(struct kms_bytes value);
 bool kms_env_names_have(struct kms_env_names names, struct kms_bytes name);
 
 #endif

@@ -36,7 +36,7 @@ static kms_err choose(char *to, size_t size, const char *flag, struct kms_bytes 
 static bool has_ciphertext(const kms_dotenv *document)
 {
     for (size_t i = 0; i < kms_dotenv_count(document); i++)
-        if (kms_env_is_ciphertext(kms_dotenv_entry(document, i)->value)) return true;
+        if (kms_ciphertext_is_text(kms_dotenv_entry(document, i)->value)) return true;
     return false;
 }
 
@@ -110,7 +110,7 @@ static kms_err seal_entry(const struct sealing *s, const struct kms_dotenv_entry
                           kms_env_sealed *sealed, struct kms_why *why)
 {
     if (!entry->assigned || !kms_env_names_have(s->options->only, entry->name)) return KMS_OK;
-    if (kms_env_is_ciphertext(entry->value)) {
+    if (kms_ciphertext_is_text(entry->value)) {
         sealed->already++;
         return check_ciphertext(entry, why);
     }

@@ -20,9 +20,7 @@ static kms_err read_ciphertext(const struct ctl *ctl, kms_buf *out, struct kms_w
 {
     KMS_OWN_BUF input = {0};
     KMS_TRY(ctl_read_text(ctl->in, CIPHERTEXT_INPUT_BYTES, &input, why));
-    size_t prefix = strlen(KMS_CIPHERTEXT_TEXT_PREFIX);
-    if (input.len < prefix || memcmp(input.data, KMS_CIPHERTEXT_TEXT_PREFIX, prefix) != 0)
-        return kms_buf_append(out, input.data, input.len);
+    if (!kms_ciphertext_is_text(kms_buf_view(&input))) return kms_buf_append(out, input.data, input.len);
     while (input.len > 0 && strchr(" \t\r\n", input.data[input.len - 1]) != NULL) input.len--;
     return kms_ciphertext_from_text(kms_buf_view(&input), out, why);
 }
