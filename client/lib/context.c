@@ -53,6 +53,14 @@ void *kms_context_map_entries(kms_context_map *map)
     return map->pointers;
 }
 
+kms_err kms_context_refused(size_t index, struct kms_why *why)
+{
+    kms_why_set(why,
+                "value %zu: an entry of the encryption context has no name or no value, or memory ran out",
+                index + 1);
+    return KMS_FAIL(INVALID_ARGUMENT);
+}
+
 void kms_context_map_drop(kms_context_map **map)
 {
     if (*map == NULL) return;

@@ -46,38 +46,6 @@ bool kms_client_encrypt(kms_client *client, const struct kms_encrypt_request *re
     return true;
 }
 
-bool kms_client_re_encrypt(kms_client *client, const struct kms_re_encrypt_request *request,
-                           const struct kms_call_options *options, struct kms_re_encrypt_result **ret_result,
-                           struct kms_error *error)
-{
-    KMS_OWN(kms_context_map) source = NULL;
-    KMS_OWN(kms_context_map) destination = NULL;
-    if (!kms_context_map_new(&request->source_context,
-                             &kms__v1__re_encrypt_request__source_encryption_context_entry__descriptor,
-                             &source) ||
-        !kms_context_map_new(&request->destination_context,
-                             &kms__v1__re_encrypt_request__destination_encryption_context_entry__descriptor,
-                             &destination))
-        return bad_context(error);
-    Kms__V1__ReEncryptRequest message;
-    kms__v1__re_encrypt_request__init(&message);
-    message.ciphertext_blob = kms_borrow_bytes(request->ciphertext.data, request->ciphertext.len);
-    message.n_source_encryption_context = request->source_context.count;
-    message.source_encryption_context = kms_context_map_entries(source);
-    message.source_key_id = kms_borrow_text(request->source_key_id);
-    message.destination_key_id = kms_borrow_text(request->destination_key_id);
-    message.n_destination_encryption_context = request->destination_context.count;
-    message.destination_encryption_context = kms_context_map_entries(destination);
-    message.optional_ciphertext_crc32c_case =
-        KMS__V1__RE_ENCRYPT_REQUEST__OPTIONAL_CIPHERTEXT_CRC32C_CIPHERTEXT_CRC32C;
-    message.ciphertext_crc32c = crc32c(request->ciphertext);
-    struct kms_unary call = {.rpc = KMS_RPC_RE_ENCRYPT, .request = &message.base};
-    void *result = NULL;
-    if (!kms_unary_one(client, options, &call, &result, error)) return false;
-    *ret_result = result;
-    return true;
-}
-
 bool kms_client_generate_data_key(kms_client *client, const struct kms_data_key_request *request,
                                   const struct kms_call_options *options,
                                   struct kms_data_key_result **ret_result, struct kms_error *error)

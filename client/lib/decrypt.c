@@ -53,11 +53,7 @@ static kms_err decrypt_run_fill(decrypt_run *run, const struct kms_decrypt_item 
     run->calls = calloc(run->count, sizeof *run->calls);
     if (run->messages == NULL || run->maps == NULL || run->calls == NULL) return KMS_FAIL(NO_MEMORY);
     for (size_t i = 0; i < run->count; i++) {
-        if (add_call(run, i, &items[i].request)) continue;
-        kms_why_set(
-            why, "value %zu: an entry of the encryption context has no name or no value, or memory ran out",
-            i + 1);
-        return KMS_FAIL(INVALID_ARGUMENT);
+        if (!add_call(run, i, &items[i].request)) return kms_context_refused(i, why);
     }
     return KMS_OK;
 }
@@ -90,8 +86,6 @@ bool kms_client_decrypt_many(kms_client *client, struct kms_decrypt_item *items,
     kms_error_clear(error);
     for (size_t i = 0; i < count; i++) items[i].result = NULL;
     if (count == 0) return true;
-    if (in_flight == 0) in_flight = KMS_IN_FLIGHT;
-    if (in_flight > KMS_IN_FLIGHT_MAX) in_flight = KMS_IN_FLIGHT_MAX;
     if (decrypt_items(client, items, count, in_flight, options)) return true;
     size_t first = 0;
     while (first + 1 < count && items[first].error.code == 0) first++;

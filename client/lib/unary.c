@@ -128,6 +128,8 @@ bool kms_unary_run(kms_client *client, const struct kms_call_options *options, s
     for (size_t i = 0; i < count; i++) calls[i].result = NULL;
     for (size_t i = 0; i < count; i++) kms_error_local(&calls[i].error, KMS_FAIL(NO_MEMORY), NULL);
     struct run run = {.attempts_max = client->attempts, .calls = calls, .count = count};
+    if (in_flight == 0) in_flight = KMS_IN_FLIGHT;
+    if (in_flight > KMS_IN_FLIGHT_MAX) in_flight = KMS_IN_FLIGHT_MAX;
     run.slot_count = count < in_flight ? count : in_flight;
     run.slots = calloc(run.slot_count > 0 ? run.slot_count : 1, sizeof *run.slots);
     if (run.slots == NULL) return false;

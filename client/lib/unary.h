@@ -21,8 +21,8 @@ struct kms_unary {
 
 enum { KMS_IN_FLIGHT = 64, KMS_IN_FLIGHT_MAX = 256 };
 
-/* True when all succeeded. in_flight: 1 to KMS_IN_FLIGHT_MAX. Every call has its result or its error
- * afterwards. */
+/* True when all succeeded. in_flight: at most KMS_IN_FLIGHT_MAX, 0 means KMS_IN_FLIGHT. Every call has its
+ * result or its error afterwards. */
 KMS_MUST_USE bool kms_unary_run(kms_client *client, const struct kms_call_options *options,
                                 struct kms_unary *calls, size_t count, uint32_t in_flight);
 

@@ -60,6 +60,10 @@ KMS_CHECK bool kms_client_decrypt_many(kms_client *client, struct kms_decrypt_it
 KMS_CHECK bool kms_client_re_encrypt(kms_client *client, const struct kms_re_encrypt_request *request,
                                      const struct kms_call_options *options,
                                      struct kms_re_encrypt_result **ret_result, struct kms_error *error);
+/* As kms_client_decrypt_many. */
+KMS_CHECK bool kms_client_re_encrypt_many(kms_client *client, struct kms_re_encrypt_item *items, size_t count,
+                                          uint32_t in_flight, const struct kms_call_options *options,
+                                          struct kms_error *error);
 KMS_CHECK bool kms_client_generate_data_key(kms_client *client, const struct kms_data_key_request *request,
                                             const struct kms_call_options *options,
                                             struct kms_data_key_result **ret_result, struct kms_error *error);

@@ -93,6 +93,13 @@ struct kms_re_encrypt_result {
     uint32_t source_key_version, key_version;
 };
 
+/* One value of kms_client_re_encrypt_many. */
+struct kms_re_encrypt_item {
+    struct kms_re_encrypt_request request;
+    struct kms_re_encrypt_result *result; /* out: yours to free; NULL when this value failed */
+    struct kms_error error;               /* out: code 0 when this value succeeded */
+};
+
 struct kms_data_key_request {
     const char *key_id;
     enum kms_data_key_spec spec; /* exactly one of spec and number_of_bytes */
