@@ -29,8 +29,9 @@ typedef struct kms_env_output kms_env_output;
 
 /*
  * path "-" is standard output, which takes what is put at once. Otherwise a new file beside path, mode 0600.
- * With replaced, a file that was read from path: its mode and owner are kept, a symbolic link is followed,
- * and CONFLICT is the answer of the commit when it changed since. Errors: IO, NO_MEMORY.
+ * With replaced, a file that was read from path (its status is what counts): its mode, owner, access control
+ * list and user attributes are kept, a symbolic link is followed, and CONFLICT is the answer of the commit
+ * when it changed since. Errors: IO, NO_MEMORY.
  */
 KMS_MUST_USE kms_err kms_env_output_open(const char *path, const kms_env_file *replaced,
                                          kms_env_output **ret_output, struct kms_why *why);
@@ -40,5 +41,10 @@ KMS_MUST_USE kms_err kms_env_output_put(void *output,
 KMS_MUST_USE kms_err kms_env_output_commit(kms_env_output *output, struct kms_why *why);
 void kms_env_output_free(kms_env_output *output);
 void kms_env_output_drop(kms_env_output **output);
+
+/* The name (without folder) of what is being written: ".NAME.kms-tmp-XXXXXX". */
+bool kms_env_temporary_name(const char *name);
+/* Removes what a program that was killed left there; what a living one is writing stays. True: removed. */
+bool kms_env_temporary_remove(const char *path);
 
 #endif
