@@ -93,6 +93,18 @@ kms_err kms_dotenv_parse(struct kms_bytes text, enum kms_dotenv_dialect dialect,
     return KMS_OK;
 }
 
+bool kms_dotenv_dialect_named(const char *name, enum kms_dotenv_dialect *ret_dialect)
+{
+    static const char *const names[] = {
+        [KMS_DOTENV_COMPOSE] = "dotenv", [KMS_DOTENV_DOCKER] = "docker", [KMS_DOTENV_SYSTEMD] = "systemd"};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        if (strcmp(name, names[i]) != 0) continue;
+        *ret_dialect = (enum kms_dotenv_dialect)i;
+        return true;
+    }
+    return false;
+}
+
 void kms_dotenv_free(kms_dotenv *document)
 {
     if (document == NULL) return;

@@ -27,6 +27,9 @@ enum kms_dotenv_dialect {
     KMS_DOTENV_SYSTEMD, /* shell-like quotes, a backslash escapes and continues lines, no inline comments */
 };
 
+/* "dotenv", "docker", "systemd", as options name them; false: none of these. */
+bool kms_dotenv_dialect_named(const char *name, enum kms_dotenv_dialect *ret_dialect);
+
 struct kms_dotenv_entry {
     struct kms_bytes name;   /* in the text */
     struct kms_bytes value;  /* decoded; in locked memory of the document */

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "client/kms-env/bind.h"
 #include "client/kms-env/guard.h"
 
 static kms_err add(kms_env_report *report, struct kms_env_finding finding, struct kms_bytes value)
@@ -62,7 +63,8 @@ static kms_err judge(kms_env_report *report, const struct kms_env_inspect_option
 static kms_err judge_document(kms_env_report *report, const struct kms_env_inspect_options *options,
                               const struct kms_env_input *input)
 {
-    struct kms_bytes app = kms_env_app(options->app, input->document, options->fallback_app);
+    struct kms_bytes app =
+        kms_env_app(options->app, kms_dotenv_header(input->document)->app, options->fallback_app);
     for (size_t i = 0; i < kms_dotenv_count(input->document); i++) {
         const struct kms_dotenv_entry *entry = kms_dotenv_entry(input->document, i);
         struct kms_env_finding finding = {
@@ -79,8 +81,9 @@ kms_err kms_env_inspect(char *const *environment, const struct kms_env_input *in
     for (; environment != NULL && *environment != NULL; environment++) {
         const char *equals = strchr(*environment, '=');
         if (equals == NULL) continue;
-        struct kms_env_finding finding = {.name = kms_bytes_of(*environment, (size_t)(equals - *environment)),
-                                          .app = kms_env_app(options->app, NULL, options->fallback_app)};
+        struct kms_env_finding finding = {
+            .name = kms_bytes_of(*environment, (size_t)(equals - *environment)),
+            .app = kms_env_app(options->app, kms_bytes_of(NULL, 0), options->fallback_app)};
         KMS_TRY(judge(report, options, finding, kms_bytes_text(equals + 1)));
     }
     return KMS_OK;

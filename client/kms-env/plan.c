@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/ciphertext.h"
+#include "client/kms-env/bind.h"
 #include "client/kms-env/guard.h"
 
 static char nested[] = "KMS_ENV=1"; /* tells the child that it was started by kms-env */
@@ -14,13 +15,6 @@ bool kms_env_names_have(struct kms_env_names names, struct kms_bytes name)
     for (size_t i = 0; i < names.count; i++)
         if (kms_bytes_equal(names.names[i], name)) return true;
     return names.count == 0;
-}
-
-struct kms_bytes kms_env_app(const char *app, const kms_dotenv *document, const char *fallback)
-{
-    if (app != NULL) return kms_bytes_text(app);
-    if (document != NULL && kms_dotenv_header(document)->app.len > 0) return kms_dotenv_header(document)->app;
-    return kms_bytes_text(fallback);
 }
 
 static kms_err add(kms_env_plan *plan, struct kms_env_variable variable)
@@ -73,7 +67,7 @@ static kms_err inherit(kms_env_plan *plan)
         variable.ciphertext =
             kms_ciphertext_is_text(variable.value) && kms_env_names_have(options->only, variable.name);
         if (options->pristine && !variable.ciphertext) continue;
-        variable.app = kms_env_app(options->app, NULL, options->fallback_app);
+        variable.app = kms_env_app(options->app, kms_bytes_of(NULL, 0), options->fallback_app);
         KMS_TRY(add(plan, variable));
     }
     return KMS_OK;
@@ -104,13 +98,14 @@ static kms_err take_entry(kms_env_plan *plan, const struct kms_env_input *input,
 {
     if (!kms_env_names_have(plan->options->only, entry->name)) return KMS_OK;
     if (!entry->assigned) return keep_inherited(plan, entry->name);
-    struct kms_env_variable variable = {
-        .name = entry->name,
-        .value = entry->value,
-        .app = kms_env_app(plan->options->app, input->document, plan->options->fallback_app),
-        .file = input->path,
-        .line = entry->line,
-        .ciphertext = kms_ciphertext_is_text(entry->value)};
+    struct kms_env_variable variable = {.name = entry->name,
+                                        .value = entry->value,
+                                        .app = kms_env_app(plan->options->app,
+                                                           kms_dotenv_header(input->document)->app,
+                                                           plan->options->fallback_app),
+                                        .file = input->path,
+                                        .line = entry->line,
+                                        .ciphertext = kms_ciphertext_is_text(entry->value)};
     const struct kms_env_variable *old = find(plan, entry->name);
     if (old != NULL && old->file == NULL && plan->options->no_overwrite) return KMS_OK;
     if (old != NULL) {

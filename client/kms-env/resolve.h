@@ -14,9 +14,6 @@ enum {
         128 * 1024, /* longest NAME=value with its NUL: Linux, MAX_ARG_STRLEN (execve(2)) */
 };
 
-/* The application that values belong to when neither flag, file nor KMS_ENV_APP names one. */
-#define KMS_ENV_DEFAULT_APP "default"
-
 struct kms_env_names {
     const struct kms_bytes *names; /* borrowed */
     size_t count;                  /* 0: all */
@@ -85,9 +82,6 @@ KMS_MUST_USE kms_err kms_env_plan_resolve(kms_env_plan *plan, const char *key,
 /* For execve, NULL-terminated: borrowed from the plan; KMS_ENV=1 is its last string. NO_MEMORY. */
 KMS_MUST_USE kms_err kms_env_plan_environment(kms_env_plan *plan, char *const **ret_environment);
 
-/* The application of a file's values: app (a flag) wins over what the file notes, which wins over fallback.
- * document may be NULL; the result is borrowed. */
-struct kms_bytes kms_env_app(const char *app, const kms_dotenv *document, const char *fallback);
 bool kms_env_names_have(struct kms_env_names names, struct kms_bytes name);
 
 #endif

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "client/kms-env/bind.h"
 #include "client/kms-env/connection.h"
 
 /* One connection carries all of them; beyond this many at a time the service gains nothing. */
@@ -51,25 +52,14 @@ void kms_env_service_drop(kms_env_service **service)
     kms_env_service_close(*service);
 }
 
-struct pairs {
-    struct kms_context_entry entries[2];
-};
-
-static struct kms_context bind(struct pairs *pairs, const char *app, const char *name)
-{
-    pairs->entries[0] = (struct kms_context_entry){"kms-env:app", app};
-    pairs->entries[1] = (struct kms_context_entry){"kms-env:name", name};
-    return (struct kms_context){.entries = pairs->entries, .count = 2};
-}
-
 static kms_err encrypt(void *self, const struct kms_env_binding *to, struct kms_bytes plaintext,
                        kms_buf *blob, struct kms_why *why)
 {
     kms_env_service *service = self;
-    struct pairs pairs;
+    struct kms_env_pairs pairs;
     struct kms_encrypt_request request = {.key_id = to->key,
                                           .plaintext = {plaintext.ptr, plaintext.len},
-                                          .context = bind(&pairs, to->app, to->name)};
+                                          .context = kms_env_bind(&pairs, to->app, to->name)};
     struct kms_encrypt_result *result;
     struct kms_error error;
     if (!kms_client_encrypt(service->client, &request, NULL, &result, &error)) return of_error(&error, why);
@@ -115,13 +105,13 @@ static void finish(struct kms_decrypt_item *item, struct kms_env_job *job)
 static kms_err decrypt_all(kms_env_service *service, struct kms_env_job *jobs, size_t count)
 {
     struct kms_decrypt_item *items = calloc(count, sizeof *items);
-    struct pairs *pairs = calloc(count, sizeof *pairs);
+    struct kms_env_pairs *pairs = calloc(count, sizeof *pairs);
     kms_err err = items != NULL && pairs != NULL ? KMS_OK : KMS_FAIL(NO_MEMORY);
     if (!kms_failed(err)) {
         for (size_t i = 0; i < count; i++)
             items[i].request =
                 (struct kms_decrypt_request){.ciphertext = {jobs[i].ciphertext.ptr, jobs[i].ciphertext.len},
-                                             .context = bind(&pairs[i], jobs[i].app, jobs[i].name),
+                                             .context = kms_env_bind(&pairs[i], jobs[i].app, jobs[i].name),
                                              .key_id = jobs[i].key};
         bool all = kms_client_decrypt_many(service->client, items, count, IN_FLIGHT, NULL, NULL);
         (void)all; /* each item says it for itself */

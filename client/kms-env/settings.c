@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "client/kms-env/bind.h"
+
 enum {
     OPT_ENDPOINT = 256,
     OPT_CA,
@@ -24,8 +26,7 @@ static const char *from_environment(const char *name)
 
 void kms_env_arguments_from_environment(struct kms_env_arguments *arguments)
 {
-    const char *app = from_environment("KMS_ENV_APP");
-    arguments->fallback_app = app != NULL ? app : KMS_ENV_DEFAULT_APP;
+    arguments->fallback_app = kms_env_fallback_app();
     arguments->settings = (struct kms_env_settings){
         .endpoint = from_environment("KMS_ENDPOINT"),
         .ca_file = from_environment("KMS_CA"),
@@ -101,14 +102,8 @@ static void take_only(struct kms_env_arguments *arguments, const char *list, con
 static void take_dialect(struct kms_env_arguments *arguments, const char *name,
                          const struct argp_state *state)
 {
-    static const char *const names[] = {
-        [KMS_DOTENV_COMPOSE] = "dotenv", [KMS_DOTENV_DOCKER] = "docker", [KMS_DOTENV_SYSTEMD] = "systemd"};
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
-        if (strcmp(name, names[i]) != 0) continue;
-        arguments->dialect = (enum kms_dotenv_dialect)i;
-        return;
-    }
-    argp_error(state, "--dialect is dotenv, docker or systemd");
+    if (!kms_dotenv_dialect_named(name, &arguments->dialect))
+        argp_error(state, "--dialect is dotenv, docker or systemd");
 }
 
 static error_t parse_values(int key, char *arg, struct argp_state *state)

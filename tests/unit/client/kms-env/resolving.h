@@ -2,6 +2,7 @@
 #ifndef KMS_TESTS_KMS_ENV_RESOLVING_H
 #define KMS_TESTS_KMS_ENV_RESOLVING_H
 
+#include "client/kms-env/bind.h"
 #include "tests/unit/client/kms-env/fake_service.h"
 
 enum { MOST = 16 };

@@ -105,21 +105,7 @@ static void bad_names_are_all_told(void)
     }
 }
 
-static void the_flag_wins_over_the_file(void)
-{
-    static const char header[] = "#kms-env app=shop key=alias/x\nA=1\n";
-    KMS_OWN(kms_dotenv) with = NULL;
-    KMS_OWN(kms_dotenv) without = NULL;
-    KMS_ASSERT_OK_FATAL(kms_dotenv_parse(kms_bytes_text(header), KMS_DOTENV_COMPOSE, &with, NULL));
-    KMS_ASSERT_OK_FATAL(kms_dotenv_parse(kms_bytes_text("A=1"), KMS_DOTENV_COMPOSE, &without, NULL));
-    CU_ASSERT(kms_bytes_equal(kms_env_app("flag", with, "env"), kms_bytes_text("flag")));
-    CU_ASSERT(kms_bytes_equal(kms_env_app(NULL, with, "env"), kms_bytes_text("shop")));
-    CU_ASSERT(kms_bytes_equal(kms_env_app(NULL, without, "env"), kms_bytes_text("env")));
-    CU_ASSERT(kms_bytes_equal(kms_env_app(NULL, NULL, "env"), kms_bytes_text("env")));
-}
-
 KMS_TEST_MAIN("client/kms-env/plan",
               {"the environment is what was asked for", the_environment_is_what_was_asked_for},
               {"--only leaves other ciphertext alone", only_leaves_other_ciphertext_alone},
-              {"bad names are all told", bad_names_are_all_told},
-              {"the flag wins over the file", the_flag_wins_over_the_file})
+              {"bad names are all told", bad_names_are_all_told})

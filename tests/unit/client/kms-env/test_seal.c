@@ -1,6 +1,7 @@
 /* What becomes ciphertext, what stays, and what is refused before anything is written. */
 #include "client/kms-env/seal.h"
 
+#include "client/kms-env/bind.h"
 #include "tests/unit/client/kms-env/fake_service.h"
 
 static kms_err put(void *self, struct kms_bytes piece)
