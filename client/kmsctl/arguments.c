@@ -123,13 +123,24 @@ static void take_argument(struct ctl *ctl, const char *arg, const struct argp_st
     ctl->arguments[state->arg_num] = arg;
 }
 
+static bool takes_any_number(const struct ctl_command *command)
+{
+    size_t len = strlen(command->arguments);
+    return !command->hidden && len > 3 && strcmp(command->arguments + len - 3, "...") == 0;
+}
+
 static error_t parse_command(int key, char *arg, struct argp_state *state)
 {
     struct ctl *ctl = state->input;
     enum ctl_option option;
     switch (key) {
     case ARGP_KEY_ARG:
+        if (takes_any_number(ctl->command)) return ARGP_ERR_UNKNOWN; /* they come at once, as ARGP_KEY_ARGS */
         take_argument(ctl, arg, state);
+        return 0;
+    case ARGP_KEY_ARGS:
+        ctl->rest = (struct ctl_rest){.items = state->argv + state->next,
+                                      .count = (size_t)(state->argc - state->next)};
         return 0;
     case ARGP_KEY_END:
         if (state->arg_num < count_words(ctl->command->arguments, true))

@@ -25,6 +25,7 @@ bool ctl_policy_replay(struct ctl *ctl);
 bool ctl_encrypt(struct ctl *ctl);
 bool ctl_decrypt(struct ctl *ctl);
 bool ctl_re_encrypt(struct ctl *ctl);
+bool ctl_reencrypt(struct ctl *ctl);
 bool ctl_data_key(struct ctl *ctl);
 bool ctl_data_key_pair(struct ctl *ctl);
 bool ctl_random(struct ctl *ctl);

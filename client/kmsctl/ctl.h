@@ -36,6 +36,12 @@ struct ctl_texts {
     size_t count;
 };
 
+/* The arguments of a command that takes any number of them ("PATH..."); NULL behind the last. */
+struct ctl_rest {
+    char *const *items;
+    size_t count;
+};
+
 struct ctl;
 
 /* One row of the table: `kmsctl GROUP VERB`, or `kmsctl VERB` when group is NULL. */
@@ -63,6 +69,10 @@ struct ctl {
     const struct ctl_command *command;
     const char *arguments[CTL_ARGUMENTS_MAX]; /* NULL: not given */
     struct ctl_texts words;                   /* of `completion words` */
+    struct ctl_rest rest;                     /* of `reencrypt` */
+    const char *app, *dialect;
+    uint32_t max_bytes; /* 0: not given */
+    bool all, dry_run, no_context;
 
     struct kmsctl_contexts contexts;      /* read when first needed */
     const struct kmsctl_context *context; /* NULL: none */

@@ -35,6 +35,7 @@ ROOMS = {
 ALSO = {("client/kmsctl", "kmsd/audit/reader.h")} | {
     ("client/kmsctl", f"kmsd/policy/{name}.h") for name in ("policy", "diff", "explain", "input", "lint", "replay")
 }
+ALSO |= {("client/kmsctl", f"client/kms-env/{name}.h") for name in ("bind", "dotenv", "file")}
 
 # include that begins so: the only folders (or files) it may stand in
 ONLY_HERE = {
@@ -43,7 +44,7 @@ ONLY_HERE = {
     "<libpq-fe.h>": ["keystore/postgres/"],
     "<p11-kit/": ["hsm/pkcs11/"],
     "<seccomp.h>": ["hsm/worker/"],
-    "<yaml.h>": ["base/conf"],
+    "<yaml.h>": ["base/conf", "client/kmsctl/tree/"],
     "<syslog.h>": [],
 }
 

@@ -57,6 +57,12 @@ static void arguments(void)
     CU_ASSERT_STRING_EQUAL(ctl.arguments[1], "-");
     ctl = parse("kmsctl context show");
     CU_ASSERT_PTR_NULL(ctl.arguments[0]);
+    ctl = parse("kmsctl reencrypt a --all b c --max-bytes 7");
+    CU_ASSERT_EQUAL_FATAL(ctl.rest.count, 3);
+    CU_ASSERT_STRING_EQUAL(ctl.rest.items[0], "a");
+    CU_ASSERT_STRING_EQUAL(ctl.rest.items[2], "c");
+    CU_ASSERT_PTR_NULL(ctl.rest.items[3]);
+    CU_ASSERT(ctl.all && ctl.max_bytes == 7);
     ctl = parse("kmsctl completion words -- key --x");
     CU_ASSERT_EQUAL(ctl.words.count, 2);
     CU_ASSERT_STRING_EQUAL(ctl.words.items[1], "--x");

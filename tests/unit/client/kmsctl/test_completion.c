@@ -10,7 +10,9 @@ static void candidates(void)
         const char *want;
     } rows[] = {
         {{"st"}, "status\n"},
-        {{"re"}, "re-encrypt\n"},
+        {{"re"}, "re-encrypt\nreencrypt\n"},
+        {{"reencrypt", "--dialect", ""}, "dotenv\ndocker\nsystemd\n"},
+        {{"reencrypt", ""}, ""},
         {{"comp"}, "completion\n"},
         {{"audit", ""}, "tail\nverify\n"},
         {{"key", "d"}, "describe\ndisable\n"},
