@@ -46,8 +46,7 @@ static json_t *summary(struct kms_bytes line)
 
 static bool print_line(struct ctl *ctl, const struct kms_audit_line *line)
 {
-    bool as_json = ctl->output != NULL && strcmp(ctl->output, "json") == 0;
-    json_t *text = as_json ? NULL : summary(line->text);
+    json_t *text = ctl_wants_json(ctl) ? NULL : summary(line->text);
     if (text != NULL) {
         ctl_table(text, stdout);
     } else { /* as it is in the file: JSON escapes control characters */

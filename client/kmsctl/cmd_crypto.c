@@ -10,11 +10,6 @@
 /* kms:v1: and base64, a newline behind it. */
 enum { CIPHERTEXT_INPUT_BYTES = 7 + (KMS_CIPHERTEXT_BYTES + 2) / 3 * 4 + 2 };
 
-static bool wants_json(const struct ctl *ctl)
-{
-    return ctl->output != NULL && strcmp(ctl->output, "json") == 0;
-}
-
 /* A ciphertext, binary or in its text form. */
 static kms_err read_ciphertext(const struct ctl *ctl, kms_buf *out, struct kms_why *why)
 {
@@ -43,10 +38,10 @@ static enum kms_encryption_algorithm algorithm_of(const struct ctl *ctl)
 /* What an RSA key encrypted has no text form of ours. */
 static bool print_rsa(struct ctl *ctl, const struct kms_encrypt_result *result)
 {
-    if (!wants_json(ctl) && !ctl->base64)
+    if (!ctl_wants_json(ctl) && !ctl->base64)
         return ctl_write(ctl, kms_bytes_of(result->ciphertext.data, result->ciphertext.len));
     json_t *text = ctl_json_base64(result->ciphertext.data, result->ciphertext.len);
-    if (!wants_json(ctl)) return ctl_print(ctl, text);
+    if (!ctl_wants_json(ctl)) return ctl_print(ctl, text);
     return ctl_print(ctl, json_pack("{s:o, s:I, s:o}", "key_arn", ctl_json_text(result->key_arn),
                                     "key_version", (json_int_t)result->key_version, "ciphertext_blob", text));
 }
@@ -54,7 +49,7 @@ static bool print_rsa(struct ctl *ctl, const struct kms_encrypt_result *result)
 static bool print_encrypted(struct ctl *ctl, const struct kms_encrypt_result *result)
 {
     if (algorithm_of(ctl) == KMS_ENCRYPTION_RSAES_OAEP_SHA_256) return print_rsa(ctl, result);
-    if (!wants_json(ctl)) return write_ciphertext(ctl, &result->ciphertext);
+    if (!ctl_wants_json(ctl)) return write_ciphertext(ctl, &result->ciphertext);
     return ctl_print(ctl, json_pack("{s:o, s:I, s:o}", "key_arn", ctl_json_text(result->key_arn),
                                     "key_version", (json_int_t)result->key_version, "ciphertext_blob",
                                     ctl_json_ciphertext(&result->ciphertext)));
@@ -97,8 +92,8 @@ static bool write_base64(struct ctl *ctl, const kms_plaintext *plaintext)
 static bool print_decrypted(struct ctl *ctl, const struct kms_decrypt_result *result)
 {
     const kms_plaintext *plaintext = result->plaintext;
-    if (!wants_json(ctl) && ctl->base64) return write_base64(ctl, plaintext);
-    if (!wants_json(ctl))
+    if (!ctl_wants_json(ctl) && ctl->base64) return write_base64(ctl, plaintext);
+    if (!ctl_wants_json(ctl))
         return ctl_write(ctl, kms_bytes_of(kms_plaintext_data(plaintext), kms_plaintext_len(plaintext)));
     if (!ctl_output_secret(ctl)) return false;
     return ctl_print(ctl,
@@ -130,7 +125,7 @@ bool ctl_decrypt(struct ctl *ctl)
 
 static bool print_re_encrypted(struct ctl *ctl, const struct kms_re_encrypt_result *result)
 {
-    if (!wants_json(ctl)) return write_ciphertext(ctl, &result->ciphertext);
+    if (!ctl_wants_json(ctl)) return write_ciphertext(ctl, &result->ciphertext);
     return ctl_print(
         ctl, json_pack("{s:o, s:I, s:o, s:I, s:o}", "source_key_arn", ctl_json_text(result->source_key_arn),
                        "source_key_version", (json_int_t)result->source_key_version, "key_arn",

@@ -82,7 +82,7 @@ bool ctl_data_key_pair(struct ctl *ctl)
 
 static bool print_random(struct ctl *ctl, const kms_plaintext *random)
 {
-    bool as_json = ctl->output != NULL && strcmp(ctl->output, "json") == 0;
+    bool as_json = ctl_wants_json(ctl);
     if (!ctl->base64 && !as_json)
         return ctl_write(ctl, kms_bytes_of(kms_plaintext_data(random), kms_plaintext_len(random)));
     if (!ctl_output_secret(ctl)) return false;

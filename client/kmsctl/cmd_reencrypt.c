@@ -253,8 +253,8 @@ bool ctl_reencrypt(struct ctl *ctl)
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
     kms_err err = take_all(&run);
-    const bool json = ctl->output != NULL && strcmp(ctl->output, "json") == 0;
-    bool printed = ctl_print(ctl, ctl_outcome_describe(&run.outcome, ctl->dry_run, ctl->dry_run || json));
+    const bool with_changes = ctl->dry_run || ctl_wants_json(ctl);
+    bool printed = ctl_print(ctl, ctl_outcome_describe(&run.outcome, ctl->dry_run, with_changes));
     if (kms_failed(err)) return ctl_fail(ctl, err, NULL);
     return printed && judge(ctl, &run);
 }

@@ -9,11 +9,6 @@
 
 enum { MESSAGE_BYTES = 4096, PROOF_BYTES = 6144 }; /* AWS's limits */
 
-static bool wants_json(const struct ctl *ctl)
-{
-    return ctl->output != NULL && strcmp(ctl->output, "json") == 0;
-}
-
 /* Key, message and, where there is one, the signature or MAC to verify, as a request in JSON. NULL:
  * ctl->error. */
 static json_t *request_of(struct ctl *ctl, const char *algorithm, const char *proof)
@@ -55,7 +50,7 @@ static bool make(struct ctl *ctl, const char *method, const char *algorithm, con
 {
     json_t *request = request_of(ctl, algorithm, NULL), *reply;
     if (request == NULL || !ctl_call(ctl, method, request, &reply)) return false;
-    if (wants_json(ctl)) return ctl_print(ctl, reply);
+    if (ctl_wants_json(ctl)) return ctl_print(ctl, reply);
     bool ok = write_member(ctl, reply, member, ctl->base64);
     json_decref(reply);
     return ok;
@@ -87,7 +82,7 @@ bool ctl_public_key(struct ctl *ctl)
 {
     json_t *request = json_pack("{s:s}", "key_id", ctl->arguments[0]), *reply;
     if (!ctl_call(ctl, "CryptoService/GetPublicKey", request, &reply)) return false;
-    if (wants_json(ctl)) return ctl_print(ctl, reply);
+    if (ctl_wants_json(ctl)) return ctl_print(ctl, reply);
     const char *pem = json_string_value(json_object_get(reply, "public_key_pem"));
     bool ok = ctl->der      ? write_member(ctl, reply, "public_key", false)
               : pem != NULL ? ctl_write(ctl, kms_bytes_text(pem))

@@ -15,11 +15,15 @@
 
 enum { PATH_BYTES = 4096, STDOUT_BYTES = 8192 };
 
+bool ctl_wants_json(const struct ctl *ctl)
+{
+    return ctl->output != NULL && strcmp(ctl->output, "json") == 0;
+}
+
 bool ctl_print(struct ctl *ctl, json_t *value)
 {
     if (value == NULL) return ctl_fail(ctl, KMS_FAIL(NO_MEMORY), NULL);
-    bool as_json = ctl->output != NULL && strcmp(ctl->output, "json") == 0;
-    if (as_json) {
+    if (ctl_wants_json(ctl)) {
         json_dumpf(value, stdout, JSON_INDENT(2));
         fputc('\n', stdout);
     } else {

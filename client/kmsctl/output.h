@@ -12,6 +12,8 @@
 
 #include "client/kmsctl/ctl.h"
 
+/* -o json was given. */
+bool ctl_wants_json(const struct ctl *ctl);
 /* Prints value and takes the reference; NULL: memory ran out. False: ctl->error says why. */
 bool ctl_print(struct ctl *ctl, json_t *value);
 /* The table alone. For ctl_print and its test. */
