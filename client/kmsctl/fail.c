@@ -13,6 +13,7 @@ static const struct row {
 } rows[] = {
     {"ACCESS_DENIED", CTL_DENIED,
      "policy decides: ask an administrator of the key, or for the service policy who runs kmsd"},
+    {"PERMISSION_DENIED", CTL_DENIED, NULL},
     {"UNAUTHENTICATED", CTL_DENIED,
      "check the certificate (cert, key) of the context: `kmsctl context show`"},
     {"NOT_FOUND", CTL_NOT_FOUND, "kmsctl key list, alias list and context list show what there is"},
@@ -33,6 +34,7 @@ static const struct row {
     {"CHECKSUM_MISMATCH", CTL_INTEGRITY,
      "data changed on the way: repeat the command; if it happens again, check the machine"},
     {"CORRUPT", CTL_INTEGRITY, "keep the files as they are and tell your security officer"},
+    {"DATA_LOSS", CTL_INTEGRITY, NULL},
     {"CONFIG_INVALID", CTL_USAGE, "kmsctl(1) describes the file of contexts and the options"},
     {"IO", CTL_FAILED, NULL},
     {"LIMIT_EXCEEDED", CTL_UNAVAILABLE, "wait a little and repeat the command"},
@@ -58,11 +60,7 @@ static const struct row *find(const struct kms_error *error)
 enum ctl_exit ctl_exit_of(const struct kms_error *error)
 {
     const struct row *row = find(error);
-    if (row != NULL) return row->status;
-    const char *code = kms_error_code_name(error->code);
-    if (strcmp(code, "PERMISSION_DENIED") == 0) return CTL_DENIED;
-    if (strcmp(code, "DATA_LOSS") == 0) return CTL_INTEGRITY;
-    return CTL_FAILED;
+    return row != NULL ? row->status : CTL_FAILED;
 }
 
 const char *ctl_hint_of(const struct kms_error *error)
