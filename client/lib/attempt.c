@@ -12,10 +12,10 @@
 /* What a decoded reply may take of locked memory. */
 enum { REPLY_BYTES = 4 * 1024 * 1024 };
 
-static gpr_timespec grpc_deadline(uint64_t deadline_us)
+gpr_timespec kms_attempt_time(uint64_t due_us)
 {
     uint64_t now_us = kms_monotonic_us();
-    int64_t left_us = deadline_us > now_us ? (int64_t)(deadline_us - now_us) : 0;
+    int64_t left_us = due_us > now_us ? (int64_t)(due_us - now_us) : 0;
     return gpr_time_add(gpr_now(GPR_CLOCK_MONOTONIC), gpr_time_from_micros(left_us, GPR_TIMESPAN));
 }
 
@@ -37,7 +37,7 @@ kms_err kms_attempt_start(struct kms_attempt *attempt, const struct kms_lane *la
     grpc_metadata_array_init(&attempt->trailing);
     attempt->call = grpc_channel_create_call(lane->channel, NULL, GRPC_PROPAGATE_DEFAULTS, lane->queue,
                                              grpc_slice_from_static_string(rpc->path), NULL,
-                                             grpc_deadline(lane->deadline_us), NULL);
+                                             kms_attempt_time(lane->deadline_us), NULL);
     attempt->request = kms_message_pack(request);
     grpc_op ops[6] = {
         {.op = GRPC_OP_SEND_INITIAL_METADATA},

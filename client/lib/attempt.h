@@ -25,6 +25,8 @@ struct kms_lane {
     uint64_t deadline_us; /* of every call on it, by kms_monotonic_us */
 };
 
+/* due_us, of kms_monotonic_us, as gRPC wants it. */
+gpr_timespec kms_attempt_time(uint64_t due_us);
 /* Sends request; the queue gives attempt as its tag when it has ended, at the latest at the deadline.
  * INTERNAL: could not be started; there is nothing to finish then. */
 KMS_MUST_USE kms_err kms_attempt_start(struct kms_attempt *attempt, const struct kms_lane *lane,

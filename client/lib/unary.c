@@ -84,13 +84,10 @@ static bool wait_for_retry(struct run *run, struct slot *slot)
     return true;
 }
 
+/* UINT64_MAX: no attempt waits, and those that run end by their deadlines. */
 static gpr_timespec until(uint64_t due_us)
 {
-    if (due_us == UINT64_MAX)
-        return gpr_inf_future(GPR_CLOCK_MONOTONIC); /* attempts end by their deadlines */
-    uint64_t now_us = kms_monotonic_us();
-    int64_t left_us = due_us > now_us ? (int64_t)(due_us - now_us) : 0;
-    return gpr_time_add(gpr_now(GPR_CLOCK_MONOTONIC), gpr_time_from_micros(left_us, GPR_TIMESPAN));
+    return due_us == UINT64_MAX ? gpr_inf_future(GPR_CLOCK_MONOTONIC) : kms_attempt_time(due_us);
 }
 
 static void run_all(struct run *run)
