@@ -58,13 +58,33 @@ static kms_err not_found(const struct kmsctl_contexts *contexts, const char *nam
 kms_err kmsctl_contexts_find(const struct kmsctl_contexts *contexts, const char *name,
                              const struct kmsctl_context **ret_context, struct kms_why *why)
 {
-    if (name == NULL) name = contexts->current_context != NULL ? contexts->current_context : "";
+    const char *current = contexts->current_context;
+    if (name == NULL && (current == NULL || current[0] == '\0')) {
+        *ret_context = NULL;
+        return KMS_OK;
+    }
+    if (name == NULL) name = current;
     for (size_t i = 0; i < contexts->contexts_count; i++) {
         if (strcmp(contexts->contexts[i].name, name) != 0) continue;
         *ret_context = &contexts->contexts[i];
         return KMS_OK;
     }
     return not_found(contexts, name, why);
+}
+
+static void fill(const char **option, const char *from_context)
+{
+    if (*option == NULL && from_context != NULL && from_context[0] != '\0') *option = from_context;
+}
+
+void kmsctl_context_fill(const struct kmsctl_context *context, struct kms_client_options *options)
+{
+    if (context == NULL) return;
+    fill(&options->endpoint, context->endpoint);
+    fill(&options->ca_file, context->ca);
+    fill(&options->cert_file, context->cert);
+    fill(&options->key_file, context->key);
+    fill(&options->server_name, context->server_name);
 }
 
 /* text with its line current_context replaced, or with one in front: comments and order stay. */

@@ -6,6 +6,8 @@
 #ifndef KMS_CLIENT_CONTEXTS_H
 #define KMS_CLIENT_CONTEXTS_H
 
+#include <kms/client.h>
+
 #include "base/bytes.h"
 
 #define KMS_CONF_DEF "client/lib/contexts.def"
@@ -17,10 +19,13 @@ KMS_MUST_USE kms_err kmsctl_contexts_load(const char *path, struct kmsctl_contex
                                           struct kms_why *why);
 void kmsctl_contexts_free(struct kmsctl_contexts *contexts); /* zeroed is fine */
 
-/* The context of that name, borrowed; name NULL: the current one. NOT_FOUND: why names those that there are.
- */
+/* The context of that name, borrowed; name NULL: the current one, or NULL when none is. NOT_FOUND: why names
+ * those that there are. */
 KMS_MUST_USE kms_err kmsctl_contexts_find(const struct kmsctl_contexts *contexts, const char *name,
                                           const struct kmsctl_context **ret_context, struct kms_why *why);
+
+/* Gives options what they leave open and the context has; both borrow from it. context may be NULL. */
+void kmsctl_context_fill(const struct kmsctl_context *context, struct kms_client_options *options);
 
 /* Makes name the current context: rewrites that one line of the file, all or nothing. NOT_FOUND, IO,
  * CONFIG_INVALID. */

@@ -39,6 +39,32 @@ static void read_and_find(void)
     kmsctl_contexts_free(&contexts);
 }
 
+static void no_context_is_chosen(void)
+{
+    static const char text[] = "contexts: [{name: a, endpoint: 'h:1'}]\n";
+    struct kmsctl_contexts contexts;
+    const struct kmsctl_context *context = NULL;
+    KMS_ASSERT_OK_FATAL(kmsctl_contexts_load(write_file(text), &contexts, NULL));
+    KMS_ASSERT_OK(kmsctl_contexts_find(&contexts, "a", &context, NULL));
+    KMS_ASSERT_OK(kmsctl_contexts_find(&contexts, NULL, &context, NULL));
+    CU_ASSERT_PTR_NULL(context);
+    KMS_ASSERT_CODE(kmsctl_contexts_find(&contexts, "", &context, NULL), NOT_FOUND);
+    kmsctl_contexts_free(&contexts);
+}
+
+static void what_is_given_wins(void)
+{
+    char endpoint[] = "theirs:1", ca[] = "ca.pem", empty[] = "";
+    const struct kmsctl_context context = {.endpoint = endpoint, .ca = ca, .cert = empty};
+    struct kms_client_options options = {.endpoint = "mine:1"};
+    kmsctl_context_fill(&context, &options);
+    CU_ASSERT_STRING_EQUAL(options.endpoint, "mine:1");
+    CU_ASSERT_STRING_EQUAL(options.ca_file, "ca.pem");
+    CU_ASSERT(options.cert_file == NULL && options.server_name == NULL);
+    kmsctl_context_fill(NULL, &options);
+    CU_ASSERT_STRING_EQUAL(options.endpoint, "mine:1");
+}
+
 static void where_the_file_is(void)
 {
     struct kmsctl_contexts contexts;
@@ -95,5 +121,6 @@ static void mode_stays(void)
 }
 
 KMS_TEST_MAIN("client/lib/contexts", {"read and find", read_and_find},
+              {"no context is chosen", no_context_is_chosen}, {"what is given wins", what_is_given_wins},
               {"where the file is", where_the_file_is}, {"use changes one line", use_changes_one_line},
               {"its mode stays", mode_stays})
