@@ -1,5 +1,4 @@
 /* Reading: single rows, tables page by page, and the whole store with its sums. */
-#include <stdlib.h>
 #include <string.h>
 
 #include "keystore/front.h"

@@ -1,5 +1,4 @@
 /* kmsctl sign, verify, mac, verify-mac, public-key. */
-#include <string.h>
 
 #include "base/text.h"
 #include "client/kmsctl/call.h"

@@ -1,6 +1,5 @@
 /* Which slot holds the token: by label and serial, never by slot id, which SoftHSM changes at
  * initialisation. */
-#include <stdlib.h>
 #include <string.h>
 
 #include "hsm/pkcs11/cryptoki.h"

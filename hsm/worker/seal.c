@@ -1,5 +1,4 @@
 /* Keys encrypted as data under root-seal. */
-#include "base/secret.h"
 #include "hsm/worker/worker.h"
 
 enum { AAD_BYTES = 1 + KMS_HSM_AAD_BYTES };

@@ -1,5 +1,4 @@
 /* The border to SQLite's error codes. */
-#include <errno.h>
 #include <string.h>
 
 #include "keystore/sqlite/sqlite.h"

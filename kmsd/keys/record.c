@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/text.h"
 #include "hsm/spec.h"
 #include "keystore/record.pb-c.h"
 #include "kmsd/keys/state.h"

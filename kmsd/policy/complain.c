@@ -2,7 +2,6 @@
 #include "kmsd/policy/complain.h"
 
 #include <stdio.h>
-#include <string.h>
 
 enum { SHORT_BYTES = 48, NAME_MOST_BYTES = 63 };
 
