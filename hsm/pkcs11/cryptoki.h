@@ -45,6 +45,8 @@ bool kms_start_again(CK_RV rv, unsigned *tries);
 
 /* slot.c: TOKEN_NOT_FOUND. */
 KMS_MUST_USE kms_err kms_slot_find(kms_token *token, const struct kms_p11_uri *uri, struct kms_why *why);
+/* A text of CK_TOKEN_INFO without the blanks that pad it; text has room for len + 1 bytes. */
+void kms_take_padded(const CK_UTF8CHAR *padded, size_t len, char *text);
 /* login.c */
 KMS_MUST_USE kms_err kms_login(kms_token *token, const char *pin_path, const struct kms_pin_mark *refused,
                                struct kms_pin_mark *ret_refused, struct kms_why *why);

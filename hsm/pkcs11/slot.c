@@ -12,7 +12,7 @@ static bool same_padded(const CK_UTF8CHAR *padded, size_t len, const char *text)
     return text[0] == '\0' || (strlen(text) == len && strncmp((const char *)padded, text, len) == 0);
 }
 
-static void take_padded(const CK_UTF8CHAR *padded, size_t len, char *text)
+void kms_take_padded(const CK_UTF8CHAR *padded, size_t len, char *text)
 {
     while (len > 0 && padded[len - 1] == ' ') len--;
     kms_copy(text, padded, len);
@@ -44,8 +44,8 @@ kms_err kms_slot_find(kms_token *token, const struct kms_p11_uri *uri, struct km
             continue;
         found++;
         token->slot = slots[i];
-        take_padded(info.label, sizeof info.label, token->label);
-        take_padded(info.serialNumber, sizeof info.serialNumber, token->serial);
+        kms_take_padded(info.label, sizeof info.label, token->label);
+        kms_take_padded(info.serialNumber, sizeof info.serialNumber, token->serial);
     }
     if (rv == CKR_OK && found == 1) return KMS_OK;
     if (rv != CKR_OK)

@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "hsm/pkcs11/cryptoki.h"
+
 static const struct {
     const char *name;
     bool query, required;
@@ -65,21 +67,14 @@ static bool copy_text(const char *from, char *to, size_t cap)
     return true;
 }
 
-/* CK_TOKEN_INFO pads with blanks. */
-static void copy_padded(const CK_UTF8CHAR *from, size_t len, char *to)
-{
-    while (len > 0 && from[len - 1] == ' ') len--;
-    kms_copy(to, from, len);
-    to[len] = '\0';
-}
-
 static kms_err take(P11KitUri *parsed, struct kms_p11_uri *ret_uri, struct kms_why *why)
 {
     struct kms_p11_uri uri = {0};
     const CK_TOKEN_INFO *token = p11_kit_uri_get_token_info(parsed);
     const char *pin = p11_kit_uri_get_pin_source(parsed);
-    if (token->label[0] != 0) copy_padded(token->label, sizeof token->label, uri.token);
-    if (token->serialNumber[0] != 0) copy_padded(token->serialNumber, sizeof token->serialNumber, uri.serial);
+    if (token->label[0] != 0) kms_take_padded(token->label, sizeof token->label, uri.token);
+    if (token->serialNumber[0] != 0)
+        kms_take_padded(token->serialNumber, sizeof token->serialNumber, uri.serial);
     if (uri.token[0] == '\0' && uri.serial[0] == '\0') return refuse(why, "empty", "token", strlen("token"));
     if (!copy_text(p11_kit_uri_get_module_path(parsed), uri.module_path, sizeof uri.module_path) ||
         uri.module_path[0] != '/')
