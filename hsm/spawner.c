@@ -47,15 +47,13 @@ void kms_spawner_stop(kms_spawner *spawner)
     free(spawner);
 }
 
-static kms_err send_request(kms_spawner *s, struct kms_bytes request, const int *fds, size_t fd_count)
+static kms_err send_request(kms_spawner *s, uint8_t *request, size_t len, const int *fds, size_t fd_count)
 {
     union {
         struct cmsghdr header;
         char bytes[CMSG_SPACE(sizeof(int) * KMS_SPAWN_FDS)];
     } control = {0};
-    uint8_t copy[KMS_SPAWN_BYTES];
-    kms_copy(copy, request.ptr, request.len);
-    struct iovec part = {copy, request.len};
+    struct iovec part = {request, len};
     struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
     if (fd_count > 0) {
         message.msg_control = control.bytes;
@@ -88,7 +86,7 @@ kms_err kms_spawner_worker(kms_spawner *spawner, const struct kms_worker_start *
     }
     if (w.overflow) return KMS_FAIL(LIMIT_EXCEEDED);
     const int fds[KMS_SPAWN_FDS] = {start->socket, start->page};
-    KMS_TRY(send_request(spawner, kms_bytes_of(memory, (size_t)(w.at - memory)), fds, KMS_SPAWN_FDS));
+    KMS_TRY(send_request(spawner, memory, (size_t)(w.at - memory), fds, KMS_SPAWN_FDS));
     *ret_id = id;
     return KMS_OK;
 }
@@ -99,8 +97,7 @@ void kms_spawner_kill(kms_spawner *spawner, uint32_t id)
     struct kms_writer w = kms_writer_over(memory, sizeof memory);
     kms_put_u8(&w, KMS_SPAWN_KILL);
     kms_put_u32(&w, id);
-    kms_ignore(
-        send_request(spawner, kms_bytes_of(memory, (size_t)(w.at - memory)), NULL, 0)); /* gone: so is it */
+    kms_ignore(send_request(spawner, memory, (size_t)(w.at - memory), NULL, 0)); /* gone: so is it */
 }
 
 int kms_spawner_fd(const kms_spawner *spawner)
