@@ -7,14 +7,13 @@
 #include <strings.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "base/secret.h"
 
 enum { DEADLINE_MS = 2000, KEYGEN_DEADLINE_MS = 15000, QUARANTINE_MS = 60000, START_TIMEOUT_MS = 10000 };
-enum { CACHED_KEYS = 1024, BACKOFF_FIRST_MS = 50 };
+enum { CACHED_KEYS = 1024 };
 
 static unsigned workers_wanted(unsigned configured)
 {
@@ -53,7 +52,7 @@ static bool make_workers(kms_hsm *hsm)
         struct kms_pool_worker *w = &hsm->workers[i];
         pthread_mutex_init(&w->lock, NULL);
         w->fd = -1;
-        w->backoff_ms = BACKOFF_FIRST_MS;
+        w->backoff_ms = KMS_POOL_BACKOFF_FIRST_MS;
         if (i >= hsm->worker_count) w->restart_at_us = UINT64_MAX;
         for (unsigned s = 0; s < KMS_POOL_SLOTS; s++) w->slots[s].next_free = (uint16_t)(s + 1);
     }
@@ -107,11 +106,8 @@ void kms_hsm_close(kms_hsm *hsm)
     if (hsm == NULL) return;
     for (unsigned i = 0; hsm->workers != NULL && i < hsm->place_count; i++) {
         struct kms_pool_worker *w = &hsm->workers[i];
-        if (w->fd >= 0) {
-            kms_spawner_kill(hsm->spawner, w->spawn_id);
-            close(w->fd);
-            munmap(w->page, KMS_WORKER_PAGE_BYTES);
-        }
+        if (w->fd >= 0) kms_spawner_kill(hsm->spawner, w->spawn_id);
+        kms_pool_close_worker(w);
         pthread_mutex_destroy(&w->lock);
     }
     for (unsigned i = 0; hsm->lanes != NULL && i < hsm->lane_count + 2; i++)

@@ -23,6 +23,7 @@ enum {
     KMS_POOL_QUARANTINED = 64,
     KMS_POOL_FORGOTTEN = 256,
     KMS_POOL_WORKERS_MAX = 64,
+    KMS_POOL_BACKOFF_FIRST_MS = 50, /* until a worker is started again; doubles */
 };
 
 struct kms_job_list {
@@ -119,6 +120,7 @@ void kms_pool_release(struct kms_pool_worker *w, unsigned slot); /* under the wo
 bool kms_pool_give(kms_hsm *hsm, struct kms_pool_worker *w, struct kms_hsm_job *job);
 
 /* pool_worker.c: life and death. Polling thread. */
+void kms_pool_close_worker(struct kms_pool_worker *w); /* the daemon's ends of it */
 void kms_pool_start_worker(kms_hsm *hsm, struct kms_pool_worker *w);
 void kms_pool_hello(kms_hsm *hsm, struct kms_pool_worker *w, const struct kms_result *result);
 void kms_pool_worker_died(kms_hsm *hsm, struct kms_pool_worker *w, const char *how);

@@ -11,7 +11,7 @@
 #include "base/clock.h"
 #include "hsm/pool.h"
 
-enum { BACKOFF_FIRST_MS = 50, BACKOFF_START_FAILED_MS = 5000, BACKOFF_DIED_MS = 400, LIVED_WELL_MS = 5000 };
+enum { BACKOFF_START_FAILED_MS = 5000, BACKOFF_DIED_MS = 400, LIVED_WELL_MS = 5000 };
 
 unsigned kms_pool_healthy(kms_hsm *hsm)
 {
@@ -39,7 +39,7 @@ static void back_off(struct kms_pool_worker *w, uint32_t most_ms)
     w->backoff_ms = w->backoff_ms * 2 < most_ms ? w->backoff_ms * 2 : most_ms;
 }
 
-static void close_worker(struct kms_pool_worker *w)
+void kms_pool_close_worker(struct kms_pool_worker *w)
 {
     if (w->fd >= 0) close(w->fd); /* leaves the epoll set by that */
     w->fd = -1;
@@ -55,7 +55,7 @@ static void start_failed(kms_hsm *hsm, struct kms_pool_worker *w, kms_err err)
     kms_copy(hsm->status.trouble, hsm->start_why.text, sizeof hsm->status.trouble);
     pthread_mutex_unlock(&hsm->lock);
     pthread_mutex_lock(&w->lock);
-    close_worker(w);
+    kms_pool_close_worker(w);
     pthread_mutex_unlock(&w->lock);
     set_state(hsm, w, KMS_WORKER_DOWN);
     back_off(w, BACKOFF_START_FAILED_MS);
@@ -131,7 +131,7 @@ static void start_again(kms_hsm *hsm, struct kms_pool_worker *w)
 {
     kms_spawner_kill(hsm->spawner, w->spawn_id);
     pthread_mutex_lock(&w->lock);
-    close_worker(w);
+    kms_pool_close_worker(w);
     pthread_mutex_unlock(&w->lock);
     set_state(hsm, w, KMS_WORKER_DOWN);
     w->restart_at_us = 0;
@@ -234,9 +234,9 @@ void kms_pool_worker_died(kms_hsm *hsm, struct kms_pool_worker *w, const char *h
         kms_pool_release(w, i);
         kms_list_put(&left, job);
     }
-    close_worker(w);
+    kms_pool_close_worker(w);
     pthread_mutex_unlock(&w->lock);
-    if (kms_monotonic_us() - w->since_us > LIVED_WELL_MS * 1000ULL) w->backoff_ms = BACKOFF_FIRST_MS;
+    if (kms_monotonic_us() - w->since_us > LIVED_WELL_MS * 1000ULL) w->backoff_ms = KMS_POOL_BACKOFF_FIRST_MS;
     set_state(hsm, w, KMS_WORKER_DOWN);
     pthread_mutex_lock(&hsm->lock);
     hsm->status.workers_replaced++;
