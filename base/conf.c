@@ -154,15 +154,21 @@ static kms_err load_list(struct frame *f, const struct kms_conf_row *row, const 
     return strings ? load_strings(f, row, node, items) : load_items(f, row, node, items);
 }
 
-static kms_err load_value(struct frame *f, const struct kms_conf_row *row, const yaml_node_t *node)
+static kms_err set_value(struct frame *f, const struct kms_conf_row *row, const yaml_node_t *node,
+                         struct kms_bytes text)
 {
-    if (row->kind == KMS_CONF_LIST || row->kind == KMS_CONF_STRINGS) return load_list(f, row, node);
-    if (node->type != YAML_SCALAR_NODE) return refuse_value(f, node, row, "not a single value");
-    if (is_null(node)) return refuse_value(f, node, row, "no value");
-    struct kms_conf_input input = {text_of(node), f->file->folder};
+    struct kms_conf_input input = {text, f->file->folder};
     const char *cause = "";
     kms_err err = kms_conf_value_set(row, &input, f->values, &cause);
     return kms_is(err, KMS_E_CONFIG_INVALID) ? refuse_value(f, node, row, cause) : err;
+}
+
+static kms_err load_value(struct frame *f, const struct kms_conf_row *row, const yaml_node_t *node)
+{
+    if (kms_conf_is_list(row)) return load_list(f, row, node);
+    if (node->type != YAML_SCALAR_NODE) return refuse_value(f, node, row, "not a single value");
+    if (is_null(node)) return refuse_value(f, node, row, "no value");
+    return set_value(f, row, node, text_of(node));
 }
 
 /* The full name of a key of the mapping called prefix ("" or "hsm."). */
@@ -208,14 +214,9 @@ static kms_err load_defaults(struct frame *f, const yaml_node_t *node)
 {
     for (size_t i = 0; i < f->section->count; i++) {
         const struct kms_conf_row *row = &f->section->rows[i];
-        if (f->seen[i] || row->kind == KMS_CONF_LIST || row->kind == KMS_CONF_STRINGS) continue;
+        if (f->seen[i] || kms_conf_is_list(row)) continue;
         if (row->default_text == NULL) return refuse_value(f, node, row, "missing");
-        struct kms_conf_input input = {kms_bytes_text(row->default_text), f->file->folder};
-        const char *cause = "";
-        kms_err err = kms_conf_value_set(row, &input, f->values, &cause);
-        if (kms_is(err, KMS_E_CONFIG_INVALID))
-            return refuse_value(f, node, row, cause); /* the table is wrong */
-        KMS_TRY(err);
+        KMS_TRY(set_value(f, row, node, kms_bytes_text(row->default_text)));
     }
     return KMS_OK;
 }

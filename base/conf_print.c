@@ -4,11 +4,6 @@
 #include "base/conf.h"
 #include "base/conf_value.h"
 
-static bool is_list(const struct kms_conf_row *row)
-{
-    return row->kind == KMS_CONF_LIST || row->kind == KMS_CONF_STRINGS;
-}
-
 static const char *own_name(const struct kms_conf_row *row)
 {
     const char *dot = strchr(row->name, '.');
@@ -29,7 +24,8 @@ static kms_err print_help(const struct kms_conf_row *row, const char *indent, km
 {
     KMS_TRY(kms_buf_print(out, "%s# %s; ", indent, row->help));
     KMS_TRY(kms_conf_range_print(row, out));
-    return kms_buf_print(out, "%s\n", row->default_text == NULL && !is_list(row) ? "; must be given" : "");
+    return kms_buf_print(out, "%s\n",
+                         row->default_text == NULL && !kms_conf_is_list(row) ? "; must be given" : "");
 }
 
 static kms_err print_default(const struct kms_conf_row *row, kms_buf *out)
@@ -110,7 +106,7 @@ static kms_err print_section(const struct kms_conf_section *section, const char 
         KMS_TRY(print_group(section, i, "", out));
         const char *mine = own_name(row) != row->name ? grouped : indent;
         KMS_TRY(kms_buf_print(out, "%s%s:", item && i == 0 ? "" : mine, own_name(row)));
-        if (is_list(row)) {
+        if (kms_conf_is_list(row)) {
             KMS_TRY(print_list(row, values, mine, out));
             continue;
         }

@@ -5,6 +5,11 @@
 
 #include "base/conf.h"
 
+static inline bool kms_conf_is_list(const struct kms_conf_row *row)
+{
+    return row->kind == KMS_CONF_LIST || row->kind == KMS_CONF_STRINGS;
+}
+
 /* What is written for one option, and the folder that relative paths start from. */
 struct kms_conf_input {
     struct kms_bytes text;
