@@ -50,6 +50,34 @@ static void buffers_are_wiped(void)
     grpc_slice_unref(slice);
 }
 
+/* What a buffer holds when it is given back; linked in by -Wl,--wrap. */
+static bool gave_back_marker;
+void __real_grpc_byte_buffer_destroy(grpc_byte_buffer *buffer);
+void __wrap_grpc_byte_buffer_destroy(grpc_byte_buffer *buffer);
+void __wrap_grpc_byte_buffer_destroy(grpc_byte_buffer *buffer)
+{
+    grpc_byte_buffer_reader reader;
+    CU_ASSERT_TRUE_FATAL(grpc_byte_buffer_reader_init(&reader, buffer));
+    for (grpc_slice *slice = NULL; grpc_byte_buffer_reader_peek(&reader, &slice);)
+        gave_back_marker = gave_back_marker || slice_has(*slice, "marker");
+    grpc_byte_buffer_reader_destroy(&reader);
+    __real_grpc_byte_buffer_destroy(buffer);
+}
+
+/* A short slice lies in the buffer itself, where a copy of it would be wiped in vain. */
+static void short_buffers_are_wiped_too(void)
+{
+    grpc_slice slice = grpc_slice_from_copied_string("marker");
+    CU_ASSERT_PTR_NULL_FATAL(slice.refcount); /* short: it has no memory of its own */
+    grpc_byte_buffer *seen = grpc_raw_byte_buffer_create(&slice, 1);
+    gave_back_marker = false;
+    grpc_byte_buffer_destroy(seen); /* as it would be without us */
+    CU_ASSERT_TRUE(gave_back_marker);
+    gave_back_marker = false;
+    kms_buffer_destroy(grpc_raw_byte_buffer_create(&slice, 1));
+    CU_ASSERT_FALSE(gave_back_marker);
+}
+
 static void bad_and_oversized(void)
 {
     grpc_slice junk = grpc_slice_from_copied_string("\xff\xff\xff\xff");
@@ -70,4 +98,5 @@ static void bad_and_oversized(void)
 }
 
 KMS_TEST_MAIN("client/lib/message", {"round trip", round_trip}, {"buffers are wiped", buffers_are_wiped},
+              {"short buffers are wiped, too", short_buffers_are_wiped_too},
               {"bad and oversized messages", bad_and_oversized})
