@@ -33,7 +33,6 @@ static bool keep_on(void)
 struct run {
     const struct ctl *ctl;
     struct ctl_rewrite rewrite;
-    enum kms_dotenv_dialect dialect;
     struct ctl_version to, only; /* key version 0: not asked for */
     ctl_versions versions;
     ctl_outcome outcome;
@@ -122,7 +121,7 @@ static bool choose(struct run *run, struct ctl_job *job)
 {
     size_t failed = 0, selected = 0;
     struct kms_why why = {0};
-    kms_err err = ctl_find(job->format, run->dialect, &job->values, &why);
+    kms_err err = ctl_find(job->format, run->rewrite.dialect, &job->values, &why);
     if (!kms_failed(err)) job->selected = calloc(job->values.count + 1, sizeof *job->selected);
     if (!kms_failed(err) && job->selected == NULL) err = KMS_FAIL(NO_MEMORY);
     if (kms_failed(err)) {
@@ -217,7 +216,8 @@ static bool read_options(struct ctl *ctl, struct run *run)
             ctl, "the name of an application (--app, KMS_ENV_APP) has 1 to %d of A-Z a-z 0-9 . _ / -",
             KMS_DOTENV_APP_BYTES);
     if (ctl->dialect != NULL)
-        (void)kms_dotenv_dialect_named(ctl->dialect, &run->dialect); /* the command line takes no other */
+        (void)kms_dotenv_dialect_named(ctl->dialect,
+                                       &run->rewrite.dialect); /* the command line takes no other */
     run->rewrite.client = ctl_client(ctl);
     return run->rewrite.client != NULL && find_key(run, ctl, ctl->key, &run->only) &&
            (ctl->all || find_key(run, ctl, ctl->to, &run->to));

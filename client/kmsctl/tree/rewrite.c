@@ -170,16 +170,44 @@ static void ask(const struct ctl_rewrite *rewrite, load *l)
     }
 }
 
-/* kms-env reads no longer file, and would not start what it starts today. */
-static kms_err check_len(const struct ctl_job *job, const kms_buf *texts, struct kms_why *why)
+static bool same_value(const struct ctl_value *old, const kms_buf *text, const struct ctl_value *new)
 {
-    size_t len = job->source.len;
-    for (size_t i = 0; i < job->values.count; i++)
-        if (texts[i].len > 0) len = len + texts[i].len - job->values.items[i].len;
-    if (job->format != CTL_FORMAT_ENV || len < KMS_DOTENV_BYTES) return KMS_OK;
-    kms_why_set(why, "it would have %zu bytes, and kms-env reads less than %d: split it", len,
-                KMS_DOTENV_BYTES);
-    return KMS_FAIL(LIMIT_EXCEEDED);
+    KMS_OWN_BUF want = {0};
+    kms_err err = text->len > 0 ? kms_ciphertext_from_text(kms_buf_view(text), &want, NULL)
+                                : kms_buf_append(&want, old->blob.data, old->blob.len);
+    return !kms_failed(err) && new->wrong == NULL &&strcmp(old->name, new->name) == 0 &&
+           kms_bytes_equal(kms_buf_view(&want), kms_buf_view(&new->blob));
+}
+
+/* What will be written is read first, by the same reader: the same values in the same order, but for the new
+ * texts. LIMIT_EXCEEDED: kms-env reads no file that long, and would not start what it starts today. */
+static kms_err check_new(const struct ctl_job *job, enum kms_dotenv_dialect dialect, const kms_buf *texts,
+                         const ctl_source *new, struct kms_why *why)
+{
+    KMS_OWN_VALUES values = ctl_values_of(ctl_source_text(new));
+    if (job->format == CTL_FORMAT_ENV && new->len >= KMS_DOTENV_BYTES) {
+        kms_why_set(why, "it would have %zu bytes, and kms-env reads less than %d: split it", new->len,
+                    KMS_DOTENV_BYTES);
+        return KMS_FAIL(LIMIT_EXCEEDED);
+    }
+    kms_err err = ctl_find(job->format, dialect, &values, why);
+    if (kms_is(err, KMS_E_NO_MEMORY)) return err;
+    bool same = !kms_failed(err) && values.count == job->values.count;
+    for (size_t i = 0; same && i < values.count; i++)
+        same = same_value(&job->values.items[i], &texts[i], &values.items[i]);
+    if (same) return KMS_OK;
+    kms_why_set(why, "with the new values it would not read as before: move them by hand");
+    return KMS_FAIL(UNSUPPORTED);
+}
+
+/* texts borrow from the parcels. */
+static kms_err replace(const struct ctl_rewrite *rewrite, const struct ctl_job *job, const kms_buf *texts,
+                       struct kms_why *why)
+{
+    KMS_OWN_SOURCE new = {0};
+    KMS_TRY(ctl_source_with(&job->source, &job->values, texts, &new));
+    KMS_TRY(check_new(job, rewrite->dialect, texts, &new, why));
+    return ctl_source_replace(job->path, &new, why);
 }
 
 /* parcels: those of job. */
@@ -187,11 +215,10 @@ static kms_err write_job(const struct ctl_rewrite *rewrite, const struct ctl_job
                          const struct parcel *parcels, size_t count)
 {
     struct kms_why why = {0};
-    kms_buf *texts = calloc(job->values.count + 1, sizeof *texts); /* they borrow from the parcels */
+    kms_buf *texts = calloc(job->values.count + 1, sizeof *texts);
     if (texts == NULL) return KMS_FAIL(NO_MEMORY);
     for (size_t i = 0; i < count; i++) texts[parcels[i].index] = parcels[i].text;
-    kms_err err = check_len(job, texts, &why);
-    if (!kms_failed(err)) err = ctl_source_replace(job->path, &job->source, &job->values, texts, &why);
+    kms_err err = replace(rewrite, job, texts, &why);
     free(texts);
     ctl_outcome *outcome = rewrite->outcome;
     if (kms_failed(err)) {

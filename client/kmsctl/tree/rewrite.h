@@ -15,6 +15,7 @@ struct ctl_rewrite {
     const char *to;  /* key of the new ciphertext; NULL: that of the old one */
     const char *app; /* --app; NULL: the file says */
     const char *fallback_app;
+    enum kms_dotenv_dialect dialect;
     const struct kms_context *context; /* of values in JSON and YAML; NULL: bound as kms-env binds them */
     ctl_outcome *outcome;
 };

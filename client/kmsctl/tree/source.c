@@ -84,27 +84,38 @@ kms_err ctl_source_check(const char *path, const ctl_source *source, struct kms_
     return KMS_FAIL(IO);
 }
 
-static kms_err put_all(kms_env_output *output, struct kms_bytes text, const ctl_values *values,
-                       const kms_buf *texts)
+static void put(ctl_source *to, struct kms_bytes piece)
 {
+    kms_copy(to->memory + to->len, piece.ptr, piece.len);
+    to->len += piece.len;
+}
+
+kms_err ctl_source_with(const ctl_source *source, const ctl_values *values, const kms_buf *texts,
+                        ctl_source *ret_source)
+{
+    ctl_source made = {.cap = source->len + 1, .status = source->status, .skip = source->skip};
     size_t at = 0;
+    for (size_t i = 0; i < values->count; i++) made.cap += texts[i].len;
+    made.memory = malloc(made.cap);
+    if (made.memory == NULL) return KMS_FAIL(NO_MEMORY);
     for (size_t i = 0; i < values->count; i++) {
         const struct ctl_value *value = &values->items[i];
         if (texts[i].len == 0) continue;
-        KMS_TRY(kms_env_output_put(output, kms_bytes_of(text.ptr + at, value->at - at)));
-        KMS_TRY(kms_env_output_put(output, kms_buf_view(&texts[i])));
+        put(&made, kms_bytes_of(source->memory + at, value->at - at));
+        put(&made, kms_buf_view(&texts[i]));
         at = value->at + value->len;
     }
-    return kms_env_output_put(output, kms_bytes_of(text.ptr + at, text.len - at));
+    put(&made, kms_bytes_of(source->memory + at, source->len - at));
+    *ret_source = made;
+    return KMS_OK;
 }
 
-kms_err ctl_source_replace(const char *path, const ctl_source *source, const ctl_values *values,
-                           const kms_buf *texts, struct kms_why *why)
+kms_err ctl_source_replace(const char *path, const ctl_source *source, struct kms_why *why)
 {
     KMS_OWN(kms_env_output) output = NULL;
     const kms_env_file replaced = {.status = source->status};
     KMS_TRY(kms_env_output_open(path, &replaced, &output, why));
-    kms_err err = put_all(output, ctl_source_text(source), values, texts);
+    kms_err err = kms_env_output_put(output, ctl_source_text(source));
     if (kms_failed(err)) kms_why_set(why, "%s", strerror(errno));
     KMS_TRY(err);
     return kms_env_output_commit(output, why);

@@ -24,9 +24,13 @@ void ctl_source_free(ctl_source *source); /* the struct itself is the caller's *
 /* Whether it could be replaced now. IO, or INVALID_ARGUMENT for a file with several names: why says what. */
 KMS_MUST_USE kms_err ctl_source_check(const char *path, const ctl_source *source, struct kms_why *why);
 
-/* Replaces the file in one step; texts[i] stands where values->items[i] was, an empty one leaves it. IO,
- * CONFLICT (changed since it was read), NO_MEMORY. */
-KMS_MUST_USE kms_err ctl_source_replace(const char *path, const ctl_source *source, const ctl_values *values,
-                                        const kms_buf *texts, struct kms_why *why);
+/* The file as it is to be: texts[i] stands where values->items[i] was, an empty one leaves it. values are
+ * those of source. NO_MEMORY. */
+KMS_MUST_USE kms_err ctl_source_with(const ctl_source *source, const ctl_values *values, const kms_buf *texts,
+                                     ctl_source *ret_source);
+
+/* Replaces the file in one step, by what ctl_source_with made of what was read. IO, CONFLICT (changed since
+ * it was read), NO_MEMORY. */
+KMS_MUST_USE kms_err ctl_source_replace(const char *path, const ctl_source *source, struct kms_why *why);
 
 #endif

@@ -44,16 +44,19 @@ static bool find_place(const struct kms_bytes text, const struct ctl_found *foun
 {
     const struct kms_bytes source = found->source;
     const size_t prefix = strlen(KMS_CIPHERTEXT_TEXT_PREFIX);
-    const uint8_t *from =
-        source.len > 0 ? memmem(source.ptr, source.len, KMS_CIPHERTEXT_TEXT_PREFIX, prefix) : NULL;
-    if (from == NULL) return false;
-    const size_t left = (size_t)(source.ptr + source.len - from);
-    const uint8_t quote = source.ptr[source.len - 1];
-    value->at = (size_t)(from - text.ptr);
+    if (source.len == 0) return false;
+    const uint8_t *end = source.ptr + source.len - 1, quote = *end;
+    const uint8_t *from = memmem(source.ptr, source.len, found->value.ptr, found->value.len);
     value->len = found->value.len;
-    if (left >= found->value.len && memcmp(from, found->value.ptr, found->value.len) == 0) return true;
-    value->len = left - 1;
-    return (quote == '"' || quote == '\'') && memchr(source.ptr, quote, source.len - left) != NULL;
+    if (from == NULL) {
+        const uint8_t *open = memchr(source.ptr, quote, source.len - 1);
+        if (open == NULL || (quote != '"' && quote != '\'')) return false;
+        from = memmem(open, (size_t)(end - open), KMS_CIPHERTEXT_TEXT_PREFIX, prefix);
+        if (from == NULL) return false;
+        value->len = (size_t)(end - from);
+    }
+    value->at = (size_t)(from - text.ptr);
+    return true;
 }
 
 static kms_err decode(struct kms_bytes text, struct ctl_value *value, struct kms_why *why)

@@ -56,7 +56,7 @@ static void in_env_files(void)
         {DOTENV, "A=kms:v1:AAAA\nB=KMS:v1:x\nC=kms:v2:AAAA\n", "A=<1:A!>\nB=KMS:v1:x\nC=kms:v2:AAAA\n"},
         {DOTENV, "A=1\nA=2\n", "INVALID_ARGUMENT: line 2: A is set a second time, first on line 1"},
         {KMS_DOTENV_DOCKER, "A={V}\r\nB=\"{V}\"\nC={V} # c\n", "A=<1:A>\r\nB=\"{V}\"\nC=<3:C!>\n"},
-        {KMS_DOTENV_SYSTEMD, "A=\"{V}\"\nB=kms:v1:\\\n{V}\n; {V}\n", "A=\"<1:A>\"\nB=<2:B!>=\n; {V}\n"},
+        {KMS_DOTENV_SYSTEMD, "A=\"{V}\"\nB=kms:v1:\\\n{V}\n; {V}\n", "A=\"<1:A>\"\nB=<2:B!>8=\n; {V}\n"},
     };
     check(CTL_FORMAT_ENV, rows, KMS_COUNT(rows));
 }

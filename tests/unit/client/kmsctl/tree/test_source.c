@@ -94,7 +94,9 @@ static kms_err replace(const char *path, const char *meanwhile, struct kms_why *
     if (meanwhile != NULL) make(path, kms_bytes_text(meanwhile));
     static uint8_t a[] = "new-a", c[] = "new-c";
     const kms_buf texts[3] = {{.data = a, .len = 5}, {0}, {.data = c, .len = 5}};
-    return ctl_source_replace(path, &source, &values, texts, why);
+    KMS_OWN_SOURCE new = {0};
+    KMS_TRY(ctl_source_with(&source, &values, texts, &new));
+    return ctl_source_replace(path, &new, why);
 }
 
 static void only_values_change(void)
