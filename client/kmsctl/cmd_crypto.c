@@ -71,7 +71,8 @@ bool ctl_encrypt(struct ctl *ctl)
         .encryption_algorithm = algorithm_of(ctl)};
     kms_client *client = ctl_client(ctl);
     struct kms_encrypt_result *result;
-    if (client == NULL || !kms_client_encrypt(client, &request, NULL, &result, &ctl->error)) return false;
+    struct kms_call_options options = ctl_call_options(ctl);
+    if (client == NULL || !kms_client_encrypt(client, &request, &options, &result, &ctl->error)) return false;
     bool ok = print_encrypted(ctl, result);
     kms_encrypt_result_free(result);
     return ok;
@@ -117,7 +118,8 @@ bool ctl_decrypt(struct ctl *ctl)
                                           .encryption_algorithm = algorithm_of(ctl)};
     kms_client *client = ctl_client(ctl);
     struct kms_decrypt_result *result;
-    if (client == NULL || !kms_client_decrypt(client, &request, NULL, &result, &ctl->error)) return false;
+    struct kms_call_options options = ctl_call_options(ctl);
+    if (client == NULL || !kms_client_decrypt(client, &request, &options, &result, &ctl->error)) return false;
     bool ok = print_decrypted(ctl, result);
     kms_decrypt_result_free(result);
     return ok;
@@ -152,7 +154,9 @@ bool ctl_re_encrypt(struct ctl *ctl)
         .destination_key_id = ctl->to};
     kms_client *client = ctl_client(ctl);
     struct kms_re_encrypt_result *result;
-    if (client == NULL || !kms_client_re_encrypt(client, &request, NULL, &result, &ctl->error)) return false;
+    struct kms_call_options options = ctl_call_options(ctl);
+    if (client == NULL || !kms_client_re_encrypt(client, &request, &options, &result, &ctl->error))
+        return false;
     bool ok = print_re_encrypted(ctl, result);
     kms_re_encrypt_result_free(result);
     return ok;

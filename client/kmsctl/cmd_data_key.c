@@ -31,11 +31,12 @@ bool ctl_data_key(struct ctl *ctl)
                                            .context = ctl_context_of(&pairs)};
     kms_client *client = ctl_client(ctl);
     if (client == NULL || !ctl_output_secret(ctl)) return false;
+    struct kms_call_options options = ctl_call_options(ctl);
     struct kms_data_key_result *result;
     bool ok =
         ctl->without_plaintext
-            ? kms_client_generate_data_key_without_plaintext(client, &request, NULL, &result, &ctl->error)
-            : kms_client_generate_data_key(client, &request, NULL, &result, &ctl->error);
+            ? kms_client_generate_data_key_without_plaintext(client, &request, &options, &result, &ctl->error)
+            : kms_client_generate_data_key(client, &request, &options, &result, &ctl->error);
     if (!ok) return false;
     ok = ctl_print(ctl, ctl_describe_data_key(result));
     kms_data_key_result_free(result);

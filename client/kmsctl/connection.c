@@ -36,6 +36,12 @@ kms_client *ctl_client(struct ctl *ctl)
     return kms_client_open(&options, &ctl->client, &ctl->error) ? ctl->client : NULL;
 }
 
+struct kms_call_options ctl_call_options(const struct ctl *ctl)
+{
+    return (struct kms_call_options){.grant_tokens = ctl->grant_tokens.items,
+                                     .grant_token_count = ctl->grant_tokens.count};
+}
+
 void ctl_close(struct ctl *ctl)
 {
     kms_client_close(ctl->client);

@@ -66,6 +66,8 @@ struct ctl {
     bool service;
     uint32_t bytes, limit, lines; /* 0: not given */
     bool bypass, base64, show, without_plaintext, follow, digest, der;
+    const char *grantee, *retiring, *name, *expires; /* grant */
+    struct ctl_texts subset, operations, grant_tokens;
     const struct ctl_command *command;
     const char *arguments[CTL_ARGUMENTS_MAX]; /* NULL: not given */
     struct ctl_texts words;                   /* of `completion words` */
@@ -102,6 +104,9 @@ kms_client *ctl_client(struct ctl *ctl);
 
 /* Where the audit log is: --dir, else the folder of the context. NULL: ctl->error says why. */
 const char *ctl_audit_dir(struct ctl *ctl);
+
+/* What goes with every use of a key: the grant tokens of the command line. */
+struct kms_call_options ctl_call_options(const struct ctl *ctl);
 
 /* Parses the command line. On --help, --version and mistakes it ends the program (exit status 2
  * for the last). */

@@ -17,6 +17,8 @@ json_t *kms_json_of(const ProtobufCMessage *message);
 /* The message in arena. INVALID_ARGUMENT: why names the member that is unknown, or of the wrong type. */
 KMS_MUST_USE kms_err kms_json_to(const json_t *object, const ProtobufCMessageDescriptor *type,
                                  kms_arena *arena, ProtobufCMessage **ret_message, struct kms_why *why);
+/* What one element of a repeated field takes in memory. */
+size_t kms_json_item_bytes(const ProtobufCFieldDescriptor *field);
 /* Has a field, at any depth, that carries plaintext or key material. */
 bool kms_json_secret(const ProtobufCMessageDescriptor *type);
 

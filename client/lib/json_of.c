@@ -56,7 +56,7 @@ static json_t *value_of(const ProtobufCFieldDescriptor *field, const void *at)
     }
 }
 
-static size_t size_of(const ProtobufCFieldDescriptor *field)
+size_t kms_json_item_bytes(const ProtobufCFieldDescriptor *field)
 {
     switch (field->type) {
     case PROTOBUF_C_TYPE_STRING:
@@ -98,7 +98,7 @@ static json_t *list_of(const ProtobufCFieldDescriptor *field, const char *items,
 {
     json_t *list = json_array();
     for (size_t i = 0; i < count; i++)
-        json_array_append_new(list, value_of(field, items + i * size_of(field)));
+        json_array_append_new(list, value_of(field, items + i * kms_json_item_bytes(field)));
     return list;
 }
 

@@ -93,12 +93,13 @@ static kms_err take_value(struct reading *r, const ProtobufCFieldDescriptor *fie
     }
 }
 
-/* A list of texts or messages; an object of texts for a map. */
+/* A list; an object of texts for a map. */
 static kms_err take_list(struct reading *r, const ProtobufCFieldDescriptor *field, const json_t *value,
                          ProtobufCMessage *message)
 {
     size_t count = json_is_object(value) ? json_object_size(value) : json_array_size(value), i = 0;
-    void **items = kms_arena_alloc(r->arena, (count + 1) * sizeof *items);
+    size_t each = kms_json_item_bytes(field);
+    char *items = kms_arena_alloc(r->arena, (count + 1) * each);
     if (items == NULL) return KMS_FAIL(NO_MEMORY);
     if (json_is_object(value)) {
         const char *name;
@@ -106,17 +107,18 @@ static kms_err take_list(struct reading *r, const ProtobufCFieldDescriptor *fiel
         json_object_foreach((json_t *)(uintptr_t)value, name, member)
         {
             json_t *entry = json_pack("{s:s, s:O}", "key", name, "value", member);
-            kms_err err = entry != NULL ? take_value(r, field, entry, &items[i++]) : KMS_FAIL(NO_MEMORY);
+            kms_err err =
+                entry != NULL ? take_value(r, field, entry, items + each * i++) : KMS_FAIL(NO_MEMORY);
             json_decref(entry);
             KMS_TRY(err);
         }
     } else if (json_is_array(value)) {
-        for (; i < count; i++) KMS_TRY(take_value(r, field, json_array_get(value, i), &items[i]));
+        for (; i < count; i++) KMS_TRY(take_value(r, field, json_array_get(value, i), items + each * i));
     } else {
         return wrong(r, field, "a list");
     }
     *(size_t *)(void *)((char *)message + field->quantifier_offset) = count;
-    *(void ***)(void *)((char *)message + field->offset) = items;
+    *(void **)(void *)((char *)message + field->offset) = items;
     return KMS_OK;
 }
 

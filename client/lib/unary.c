@@ -119,11 +119,32 @@ static uint32_t timeout_of(const kms_client *client, const struct kms_call_optio
     return timeout_ms < KMS_CLIENT_TIMEOUT_MAX_MS ? timeout_ms : KMS_CLIENT_TIMEOUT_MAX_MS;
 }
 
+/* The tokens of the options become those of the request. False: it takes none. */
+static bool put_grant_tokens(const struct kms_call_options *options, struct kms_unary *call)
+{
+    if (options == NULL || options->grant_token_count == 0) return true;
+    const ProtobufCFieldDescriptor *field =
+        protobuf_c_message_descriptor_get_field_by_name(call->request->descriptor, "grant_tokens");
+    if (field == NULL) return false;
+    char *request =
+        (char *)(uintptr_t)call->request; /* that of the function that calls us: not const there */
+    *(size_t *)(void *)(request + field->quantifier_offset) = options->grant_token_count;
+    *(const char *const **)(void *)(request + field->offset) = options->grant_tokens;
+    return true;
+}
+
 bool kms_unary_run(kms_client *client, const struct kms_call_options *options, struct kms_unary *calls,
                    size_t count, uint32_t in_flight)
 {
-    for (size_t i = 0; i < count; i++) calls[i].result = NULL;
-    for (size_t i = 0; i < count; i++) kms_error_local(&calls[i].error, KMS_FAIL(NO_MEMORY), NULL);
+    static const struct kms_why no_tokens = {.text = "this method takes no grant tokens"};
+    bool good = true;
+    for (size_t i = 0; i < count; i++) {
+        calls[i].result = NULL;
+        good = good && put_grant_tokens(options, &calls[i]);
+        kms_error_local(&calls[i].error, good ? KMS_FAIL(NO_MEMORY) : KMS_FAIL(INVALID_ARGUMENT),
+                        good ? NULL : &no_tokens);
+    }
+    if (!good) return false;
     struct run run = {.attempts_max = client->attempts, .calls = calls, .count = count};
     if (in_flight == 0) in_flight = KMS_IN_FLIGHT;
     if (in_flight > KMS_IN_FLIGHT_MAX) in_flight = KMS_IN_FLIGHT_MAX;

@@ -34,6 +34,10 @@ struct kms_client_options {
 /* For one call; a NULL pointer means the client's settings. */
 struct kms_call_options {
     uint32_t timeout_ms; /* 0: the client's */
+    /* Tokens of grants, at most 10, for the methods that take them (else INVALID_ARGUMENT); borrowed. Grants
+     * count without them: one that is not in force is refused (INVALID_GRANT_TOKEN). */
+    const char *const *grant_tokens;
+    size_t grant_token_count;
 };
 
 /* Reads the files and prepares the connection, which is made by the first call and remade when it breaks.

@@ -42,7 +42,7 @@ static void candidates(void)
     }
     KMS_OWN_BUF all = {0};
     KMS_ASSERT_OK(ctl_complete(&(struct ctl_texts){0}, &all));
-    CU_ASSERT_PTR_NOT_NULL(strstr((const char *)all.data, "key\nalias\npolicy\nencrypt\n"));
+    CU_ASSERT_PTR_NOT_NULL(strstr((const char *)all.data, "key\nalias\ngrant\npolicy\nencrypt\n"));
 }
 
 KMS_TEST_MAIN("client/kmsctl/completion", {"candidates", candidates})

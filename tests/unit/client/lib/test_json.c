@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "kms/v1/crypto.pb-c.h"
+#include "kms/v1/grants.pb-c.h"
 #include "kms/v1/keys.pb-c.h"
 #include "tests/harness/suite.h"
 
@@ -77,6 +78,16 @@ static void there_and_back(void)
     free(again);
 }
 
+static void lists_of_numbers(void)
+{
+    static const char text[] =
+        "{\"key_id\":\"k\",\"operations\":[\"DECRYPT\",\"GRANT_OPERATION_RE_ENCRYPT_TO\"]}";
+    char *again = NULL;
+    KMS_ASSERT_OK_FATAL(read_as(text, &kms__v1__create_grant_request__descriptor, &again, NULL));
+    CU_ASSERT_PTR_NOT_NULL(strstr(again, "\"operations\":[\"DECRYPT\",\"RE_ENCRYPT_TO\"]"));
+    free(again);
+}
+
 static void what_is_wrong_is_named(void)
 {
     static const struct {
@@ -122,5 +133,5 @@ static void secrets_are_seen(void)
 }
 
 KMS_TEST_MAIN("client/lib/json", {"a reply becomes JSON", a_reply_becomes_json},
-              {"there and back", there_and_back}, {"what is wrong is named", what_is_wrong_is_named},
-              {"secrets are seen", secrets_are_seen})
+              {"there and back", there_and_back}, {"lists of numbers", lists_of_numbers},
+              {"what is wrong is named", what_is_wrong_is_named}, {"secrets are seen", secrets_are_seen})

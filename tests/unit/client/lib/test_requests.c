@@ -160,5 +160,27 @@ static void aliases_and_policies(void)
     end();
 }
 
+/* They go with what takes them, and nowhere else. */
+static void grant_tokens(void)
+{
+    begin();
+    const char *const tokens[] = {"t1", "t2"};
+    const struct kms_call_options options = {.grant_tokens = tokens, .grant_token_count = 2};
+    struct kms_encrypt_request e = {.key_id = "k", .plaintext = blob("data")};
+    struct kms_encrypt_result *none_e;
+    CALLED(kms_client_encrypt(client, &e, &options, &none_e, NULL), "CryptoService/Encrypt");
+    Kms__V1__EncryptRequest *sent = DECODED(encrypt_request);
+    CU_ASSERT_EQUAL_FATAL(sent->n_grant_tokens, 2);
+    CU_ASSERT_STRING_EQUAL(sent->grant_tokens[1], "t2");
+    FREE(encrypt_request, sent);
+    struct kms_error error;
+    last.path[0] = '\0';
+    CU_ASSERT_FALSE(kms_client_disable_key(client, "k", &options, &error));
+    CU_ASSERT_STRING_EQUAL(error.reason, "INVALID_ARGUMENT");
+    CU_ASSERT_STRING_EQUAL(last.path, ""); /* not sent */
+    end();
+}
+
 KMS_TEST_MAIN("client/lib requests", {"crypto", crypto}, {"data keys and random", data_keys_and_random},
-              {"keys", keys}, {"aliases, policies, status", aliases_and_policies})
+              {"keys", keys}, {"aliases, policies, status", aliases_and_policies},
+              {"grant tokens", grant_tokens})
