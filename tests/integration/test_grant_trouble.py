@@ -1,6 +1,9 @@
 """Grants: repeats, limits, races, restarts."""
 import threading
+import time
 import uuid
+
+import pytest
 
 from granting import (
     DECRYPT,
@@ -10,6 +13,7 @@ from granting import (
     GET_PUBLIC_KEY,
     GRANTEE,
     SIGN,
+    SOON,
     SUBSET,
     THIRD,
     admin_policy,
@@ -17,8 +21,9 @@ from granting import (
     give,
 )
 from granting import admin, grantee, key  # noqa: F401 (fixtures)
-from harness import ADMIN, Failure, OTHER, key_policy
+from harness import ADMIN, Failure, OTHER, Service, key_policy, wait_for
 from test_keys import failure
+from test_lifecycle import FAKETIME, later
 
 # -- idempotency --
 
@@ -180,3 +185,43 @@ def test_what_a_key_cannot_do_is_not_granted(service, admin, grantee):
         assert failure(give, admin, key, operation).reason == "INVALID_KEY_USAGE"
     error = failure(give, admin, signing, SIGN, constraints={EQUALS: {"a": "1"}})
     assert error.reason == "INVALID_ARGUMENT" and "only a symmetric key" in error.message
+
+
+def test_expired_grants_are_erased_by_themselves(tmp_path):
+    own = Service(tmp_path / "home", jobs={"interval": "100ms"}).init().start()
+    key = own.new_key(policy=admin_policy())
+    with own.client(ADMIN) as admin:
+        stays = give(admin, key, ENCRYPT, expiration_time_us=SOON)
+        soon = time.time_ns() // 1000 + 1_000_000
+        gone = {give(admin, key, ENCRYPT, expiration_time_us=soon).grant_id for _ in range(3)}
+        record = wait_for(lambda: own.records(operation="ExpireGrants", kind="outcome"), 20, "the erasure")[0]
+        assert (record["outcome"], record["principal"], record["access"][0]["key_id"]) == ("OK", "kmsd", key)
+        for grant in gone:
+            assert failure(admin.RevokeGrant, key_id=key, grant_id=grant).reason == "NOT_FOUND"
+    own.kill()
+    own.start()
+    with own.client(ADMIN) as admin:
+        assert [g.grant_id for g in admin.ListGrants(key_id=key).grants] == [stays.grant_id]
+    own.stop()
+
+
+@pytest.mark.skipif(FAKETIME is None, reason="the package faketime is not installed")
+def test_grants_go_with_their_key(tmp_path):
+    own = Service(tmp_path / "home", jobs={"interval": "100ms"}).init().start()
+    key = own.new_key(policy=key_policy(admins=(ADMIN,), users=()))
+    with own.client(ADMIN) as admin:
+        made = [
+            give(admin, key, ENCRYPT, to=f"spiffe://example.org/d{i}", retiring_principal=THIRD)
+            for i in range(5)
+        ]
+        admin.PutKeyPolicy(key_id=key, policy=admin_policy(allow(ADMIN, "kms:ScheduleKeyDeletion", "Delete")))
+        admin.ScheduleKeyDeletion(key_id=key, pending_window_in_days=7)
+        assert len(admin.ListGrants(key_id=key).grants) == 5
+    later(own, 8)
+    wait_for(lambda: own.records(operation="DeleteKey", kind="outcome", outcome="OK"), 20, "the deletion")
+    for _ in range(2):
+        with own.client(THIRD) as third:
+            assert not third.ListRetirableGrants().grants
+            assert failure(third.RetireGrant, grant_token=made[0].grant_token).reason == "INVALID_GRANT_TOKEN"
+        later(own, 8)  # and it starts again
+    own.stop()

@@ -26,7 +26,16 @@ def test_made_used_listed_ended(kmsctl, key):
     assert "ACCESS_DENIED" in kmsctl(GRANTEE, "encrypt", "--key", key, input="x", status=3)
     table = kmsctl(ADMIN, "grant", "list", key).splitlines()
     assert table[0].split() == ["KEY", "ID", "GRANT", "ID", "GRANTEE", "OPERATIONS", "CONSTRAINT", "EXPIRES"]
-    assert table[1].split() == [key, made["grant_id"], GRANTEE, "Decrypt,", "Encrypt", "equals", "app=web", "-"]
+    assert table[1].split() == [
+        key,
+        made["grant_id"],
+        GRANTEE,
+        "Decrypt,",
+        "Encrypt",
+        "equals",
+        "app=web",
+        "-",
+    ]
     (listed,) = json.loads(kmsctl(ADMIN, "grant", "list", key, "--grantee", GRANTEE, "-o", "json"))
     assert listed["grant_id"] == made["grant_id"] and listed["creator"] == ADMIN
     assert listed["constraints"]["encryption_context_equals"] == {"app": "web"}
