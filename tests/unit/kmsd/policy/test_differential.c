@@ -13,7 +13,7 @@ enum { DOCUMENTS = 4000, REQUESTS = 30, REQUESTS_EACH = 5 };
 
 /* Random documents with REQUESTS_EACH random requests each: a million where that takes some ten seconds. */
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || !defined(__OPTIMIZE__)
-enum { PAIRS = 100000 };
+enum { PAIRS = 50000 };
 #else
 enum { PAIRS = 1000000 };
 #endif
