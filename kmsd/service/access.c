@@ -62,6 +62,15 @@ kms_err kms_access_own(struct kms_call *call, enum kms_action action)
     return KMS_OK;
 }
 
+struct kms_operation_inputs *kms_access_inputs(struct kms_call *call, struct kms_access *access)
+{
+    struct kms_operation_inputs *inputs = kms_call_alloc(call, sizeof *inputs);
+    if (inputs == NULL) return NULL;
+    *inputs = (struct kms_operation_inputs){.valid_to_us = 0};
+    access->inputs = inputs;
+    return inputs;
+}
+
 /* Every map<string, string> entry of protobuf-c has this layout. */
 typedef Kms__V1__EncryptRequest__EncryptionContextEntry map_entry;
 _Static_assert(sizeof(map_entry) == sizeof(Kms__V1__ReEncryptRequest__SourceEncryptionContextEntry),

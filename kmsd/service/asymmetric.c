@@ -59,16 +59,14 @@ kms_err kms_access_algorithm(struct kms_call *call, struct kms_access *access, u
         access->encryption_algorithm = row->name;
         return KMS_OK;
     }
-    struct kms_operation_inputs *inputs = kms_call_alloc(call, sizeof *inputs);
+    struct kms_operation_inputs *inputs = kms_access_inputs(call, access);
     if (inputs == NULL) return KMS_FAIL(NO_MEMORY);
-    *inputs = (struct kms_operation_inputs){.valid_to_us = 0};
     if (row->usage == KMS_USAGE_GENERATE_VERIFY_MAC) {
         inputs->mac_algorithm = kms_bytes_text(row->name);
     } else {
         inputs->signing_algorithm = kms_bytes_text(row->name);
         inputs->message_type = kms_bytes_text(digested ? "DIGEST" : "RAW");
     }
-    access->inputs = inputs;
     return KMS_OK;
 }
 

@@ -89,6 +89,7 @@ kms_err kms_create_key_gather(struct kms_call *call)
     KMS_TRY(kms_access_service(call, KMS_ACT_CREATE_KEY));
     KMS_TRY(check_request(call, request));
     KMS_TRY(choose_kind(call, request));
+    KMS_TRY(kms_tags_gather(call, &call->access[0], request->tags, request->n_tags));
     const char *json = request->policy[0] != '\0' ? request->policy : kms_policy_default(call);
     if (json == NULL) return KMS_FAIL(NO_MEMORY);
     call->policy_json = json;

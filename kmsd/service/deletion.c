@@ -11,11 +11,20 @@
 
 enum { WINDOW_LEAST_DAYS = 7, WINDOW_MOST_DAYS = 30, WARNINGS_MOST = 4, ALIASES_NAMED = 8 };
 
+static uint32_t window_of(const Kms__V1__ScheduleKeyDeletionRequest *request)
+{
+    return request->pending_window_in_days != 0 ? request->pending_window_in_days : WINDOW_MOST_DAYS;
+}
+
 kms_err kms_schedule_key_deletion_gather(struct kms_call *call)
 {
     const Kms__V1__ScheduleKeyDeletionRequest *request = (const void *)call->request;
     struct kms_access *access;
-    return kms_access_named(call, KMS_ACT_SCHEDULE_KEY_DELETION, request->key_id, &access);
+    KMS_TRY(kms_access_named(call, KMS_ACT_SCHEDULE_KEY_DELETION, request->key_id, &access));
+    struct kms_operation_inputs *inputs = kms_access_inputs(call, access);
+    if (inputs == NULL) return KMS_FAIL(NO_MEMORY);
+    inputs->pending_window_days = window_of(request);
+    return KMS_OK;
 }
 
 static bool warn_of_aliases(struct kms_call *call, const struct kms_key *key, char **ret_warning)
@@ -52,7 +61,7 @@ kms_err kms_schedule_key_deletion_act(struct kms_call *call)
     Kms__V1__ScheduleKeyDeletionResponse *reply = kms_new_reply(call);
     KMS_OWN_KEY key = NULL;
     KMS_OWN_CHANGES changes = {.count = 0};
-    uint32_t days = request->pending_window_in_days != 0 ? request->pending_window_in_days : WINDOW_MOST_DAYS;
+    uint32_t days = window_of(request);
     if (reply == NULL) return KMS_FAIL(NO_MEMORY);
     if (days < WINDOW_LEAST_DAYS || days > WINDOW_MOST_DAYS)
         return kms_call_fail(call, KMS_FAIL(INVALID_ARGUMENT), "pending_window_in_days: %d to %d",

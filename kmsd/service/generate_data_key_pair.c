@@ -21,10 +21,9 @@ static kms_err gather(struct kms_call *call, enum kms_action action)
     KMS_TRY(kms_access_context(call, access, request->n_encryption_context, request->encryption_context));
     if (spec == NULL || !kms_family_has_public(spec->family))
         return kms_call_fail(call, KMS_FAIL(INVALID_ARGUMENT), "key_pair_spec: one of RSA or ECC");
-    struct kms_operation_inputs *inputs = kms_call_alloc(call, sizeof *inputs);
+    struct kms_operation_inputs *inputs = kms_access_inputs(call, access);
     if (inputs == NULL) return KMS_FAIL(NO_MEMORY);
-    *inputs = (struct kms_operation_inputs){.data_key_pair_spec = kms_bytes_text(spec->name)};
-    access->inputs = inputs;
+    inputs->data_key_pair_spec = kms_bytes_text(spec->name);
     return KMS_OK;
 }
 

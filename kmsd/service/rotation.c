@@ -26,11 +26,20 @@ static kms_err set_period(struct kms_call *call, uint32_t days, struct kms_key *
     return KMS_OK;
 }
 
+static uint32_t period_of(const Kms__V1__EnableKeyRotationRequest *request)
+{
+    return request->rotation_period_in_days != 0 ? request->rotation_period_in_days : PERIOD_DEFAULT_DAYS;
+}
+
 kms_err kms_enable_key_rotation_gather(struct kms_call *call)
 {
     const Kms__V1__EnableKeyRotationRequest *request = (const void *)call->request;
     struct kms_access *access;
-    return kms_access_named(call, KMS_ACT_ENABLE_KEY_ROTATION, request->key_id, &access);
+    KMS_TRY(kms_access_named(call, KMS_ACT_ENABLE_KEY_ROTATION, request->key_id, &access));
+    struct kms_operation_inputs *inputs = kms_access_inputs(call, access);
+    if (inputs == NULL) return KMS_FAIL(NO_MEMORY);
+    inputs->rotation_period_days = period_of(request);
+    return KMS_OK;
 }
 
 kms_err kms_enable_key_rotation_act(struct kms_call *call)
@@ -39,8 +48,7 @@ kms_err kms_enable_key_rotation_act(struct kms_call *call)
     Kms__V1__EnableKeyRotationResponse *reply = kms_new_reply(call);
     const struct kms_key *old = call->access[0].key;
     KMS_OWN_KEY key = NULL;
-    uint32_t days =
-        request->rotation_period_in_days != 0 ? request->rotation_period_in_days : PERIOD_DEFAULT_DAYS;
+    uint32_t days = period_of(request);
     if (reply == NULL) return KMS_FAIL(NO_MEMORY);
     if (days > PERIOD_MOST_DAYS)
         return kms_call_fail(call, KMS_FAIL(INVALID_ARGUMENT), "rotation_period_in_days: 1 to %d",

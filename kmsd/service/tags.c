@@ -29,6 +29,21 @@ kms_err kms_tags_set(struct kms_call *call, struct kms_key *key, Kms__V1__Tag *c
     return KMS_OK;
 }
 
+kms_err kms_tags_gather(struct kms_call *call, struct kms_access *access, Kms__V1__Tag *const *tags,
+                        size_t count)
+{
+    if (count > KMS_TAGS_MAX)
+        return kms_call_fail(call, KMS_FAIL(LIMIT_EXCEEDED), "a key has at most %d tags", KMS_TAGS_MAX);
+    struct kms_operation_inputs *inputs = kms_access_inputs(call, access);
+    struct kms_pair *pairs = kms_call_alloc(call, (count + 1) * sizeof *pairs);
+    if (inputs == NULL || pairs == NULL) return KMS_FAIL(NO_MEMORY);
+    for (size_t i = 0; i < count; i++)
+        pairs[i] = (struct kms_pair){kms_bytes_text(tags[i]->tag_key), kms_bytes_text(tags[i]->tag_value)};
+    inputs->request_tags = pairs;
+    inputs->request_tag_count = count;
+    return KMS_OK;
+}
+
 kms_err kms_description_check(struct kms_call *call, const char *description)
 {
     enum { DESCRIPTION_BYTES = 8192 };
@@ -66,7 +81,8 @@ kms_err kms_tag_resource_gather(struct kms_call *call)
 {
     const Kms__V1__TagResourceRequest *request = (const void *)call->request;
     struct kms_access *access;
-    return kms_access_named(call, KMS_ACT_TAG_RESOURCE, request->key_id, &access);
+    KMS_TRY(kms_access_named(call, KMS_ACT_TAG_RESOURCE, request->key_id, &access));
+    return kms_tags_gather(call, access, request->tags, request->n_tags);
 }
 
 kms_err kms_tag_resource_act(struct kms_call *call)
@@ -85,7 +101,17 @@ kms_err kms_untag_resource_gather(struct kms_call *call)
 {
     const Kms__V1__UntagResourceRequest *request = (const void *)call->request;
     struct kms_access *access;
-    return kms_access_named(call, KMS_ACT_UNTAG_RESOURCE, request->key_id, &access);
+    KMS_TRY(kms_access_named(call, KMS_ACT_UNTAG_RESOURCE, request->key_id, &access));
+    const size_t count = request->n_tag_keys;
+    if (count > KMS_TAGS_MAX)
+        return kms_call_fail(call, KMS_FAIL(LIMIT_EXCEEDED), "a key has at most %d tags", KMS_TAGS_MAX);
+    struct kms_operation_inputs *inputs = kms_access_inputs(call, access);
+    struct kms_bytes *names = kms_call_alloc(call, (count + 1) * sizeof *names);
+    if (inputs == NULL || names == NULL) return KMS_FAIL(NO_MEMORY);
+    for (size_t i = 0; i < count; i++) names[i] = kms_bytes_text(request->tag_keys[i]);
+    inputs->removed_tag_keys = names;
+    inputs->removed_tag_key_count = count;
+    return KMS_OK;
 }
 
 kms_err kms_untag_resource_act(struct kms_call *call)

@@ -8,6 +8,9 @@
 /* INVALID_ARGUMENT says which tag; LIMIT_EXCEEDED: more than KMS_TAGS_MAX. The key is the caller's copy. */
 KMS_MUST_USE kms_err kms_tags_set(struct kms_call *call, struct kms_key *key, Kms__V1__Tag *const *tags,
                                   size_t count);
+/* Puts them to policy: aws:RequestTag/..., aws:TagKeys. */
+KMS_MUST_USE kms_err kms_tags_gather(struct kms_call *call, struct kms_access *access,
+                                     Kms__V1__Tag *const *tags, size_t count);
 KMS_MUST_USE kms_err kms_description_check(struct kms_call *call, const char *description);
 
 #endif
