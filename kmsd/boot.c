@@ -54,6 +54,7 @@ static kms_err core_start(struct kms_boot *boot, struct kms_why *why)
     core->started_us = kms_now_us();
     core->instance = conf->audit_instance;
     core->grants_per_key = conf->limits_grants_per_key;
+    core->used_lately_us = conf->keys_used_lately_days * KMS_DAY_US;
     core->key_budget = UINT64_C(1) << conf->keys_encryptions_log2;
     core->separation_warn = conf->policy_separation == KMSD_SEPARATION_WARN;
     if (core->separation_warn)
@@ -64,12 +65,14 @@ static kms_err core_start(struct kms_boot *boot, struct kms_why *why)
         warn(boot, "hsm.worker_user is not set: kms-hsm runs as kmsd's own user, who can read the PIN");
     KMS_TRY(kms_random(core->request_prefix, sizeof core->request_prefix));
     KMS_TRY(kms_keyring_new(&core->keys));
+    KMS_TRY(kms_ledger_new(&core->ledger));
     return kms_arn_prefix_make(conf->arn_partition, conf->arn_region, conf->arn_account, &core->arn, why);
 }
 
 static void core_stop(struct kms_boot *boot)
 {
     kms_keyring_free(boot->core.keys);
+    kms_ledger_free(boot->core.ledger);
     kms_core_set_service_policy(&boot->core, NULL, "");
 }
 
@@ -208,7 +211,8 @@ static kms_err jobs_start(struct kms_boot *boot, struct kms_why *why)
     (void)why;
     const struct kms_jobs_options options = {.interval_ms = boot->conf->jobs_interval_ms,
                                              .clock_tolerance_ms = boot->conf->jobs_clock_tolerance_ms,
-                                             .clock_hold_ms = boot->conf->jobs_clock_hold_ms};
+                                             .clock_hold_ms = boot->conf->jobs_clock_hold_ms,
+                                             .usage_checkpoint_ms = boot->conf->jobs_usage_checkpoint_ms};
     KMS_TRY(kms_jobs_new(&options, boot->pipeline, &boot->core, &boot->jobs));
     return kms_jobs_start(boot->jobs);
 }

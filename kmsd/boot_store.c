@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/secret.h"
 #include "kmsd/boot.h"
+#include "kmsd/service/usage.h"
 
 static kms_err unlock_store(struct kms_boot *boot, struct kms_why *why)
 {
@@ -114,7 +115,8 @@ static kms_err check(struct kms_boot *boot, struct kms_why *why)
     KMS_TRY(kms_keyring_load(boot->core.keys, boot->core.store, &mark, why));
     KMS_TRY(count_committed(boot, &open_committed, why));
     KMS_TRY(compare_with_log(boot, &mark, open_committed, why));
-    return close_attempts(boot, &mark, why);
+    KMS_TRY(close_attempts(boot, &mark, why));
+    return kms_usage_start(&boot->core, boot->conf->audit_dir, why);
 }
 
 kms_err kms_boot_store_start(struct kms_boot *boot, struct kms_why *why)

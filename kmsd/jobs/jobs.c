@@ -17,6 +17,7 @@ struct kms_jobs {
     kms_pipeline *pipeline;
     struct kms_core *core;
     struct kms_step step;
+    uint64_t checkpoint_due_us; /* monotonic */
     pthread_t thread;
     bool started;
     pthread_mutex_t lock;
@@ -30,6 +31,7 @@ static const char *const names[KMS_INTERNAL_COUNT] = {
     [KMS_INTERNAL_ROTATE_FOR_BUDGET] = "rotate-for-budget",
     [KMS_INTERNAL_DELETE_KEY] = "delete",
     [KMS_INTERNAL_EXPIRE_GRANTS] = "expire-grants",
+    [KMS_INTERNAL_CHECKPOINT_USAGE] = "checkpoint-usage",
 };
 
 static bool stopping(kms_jobs *jobs)
@@ -53,6 +55,21 @@ static void run(kms_jobs *jobs, const struct kms_due *due)
         kms_log(KMS_LOG_INFO, "jobs", "job=%s key=%s", names[due->what], key);
 }
 
+/* As long as there is more than one act takes, it goes on. */
+static void checkpoint(kms_jobs *jobs, uint64_t monotonic_us)
+{
+    if (monotonic_us < jobs->checkpoint_due_us) return;
+    jobs->checkpoint_due_us = monotonic_us + jobs->options.usage_checkpoint_ms * UINT64_C(1000);
+    while (kms_ledger_dirty(jobs->core->ledger) && !stopping(jobs)) {
+        struct kms_why why = {{0}};
+        kms_err err = kms_internal_run(jobs->pipeline, jobs->core, KMS_INTERNAL_CHECKPOINT_USAGE, NULL, &why);
+        if (!kms_failed(err)) continue;
+        kms_log(KMS_LOG_WARN, "jobs", "job=%s err=%s tried again later: %s",
+                names[KMS_INTERNAL_CHECKPOINT_USAGE], kms_err_reason(err), why.text);
+        return;
+    }
+}
+
 static void look_at_clock(kms_jobs *jobs, uint64_t wall_us, uint64_t monotonic_us)
 {
     int64_t moved_us = kms_step_look(&jobs->step, wall_us, monotonic_us);
@@ -72,6 +89,7 @@ void kms_jobs_look(kms_jobs *jobs)
     size_t count = kms_due_find(jobs->core->keys, wall_us, kms_step_doubted(&jobs->step, monotonic_us),
                                 jobs->due, DUE_AT_ONCE);
     for (size_t i = 0; i < count && !stopping(jobs); i++) run(jobs, &jobs->due[i]);
+    checkpoint(jobs, monotonic_us);
 }
 
 /* False: it is time to stop. */

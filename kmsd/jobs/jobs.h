@@ -11,8 +11,9 @@
 
 struct kms_jobs_options {
     uint32_t interval_ms;
-    uint32_t clock_tolerance_ms; /* a jump of the wall clock beyond this is a step */
-    uint32_t clock_hold_ms;      /* after a step forward nothing is deleted or rotated for so long */
+    uint32_t clock_tolerance_ms;  /* a jump of the wall clock beyond this is a step */
+    uint32_t clock_hold_ms;       /* after a step forward nothing is deleted or rotated for so long */
+    uint32_t usage_checkpoint_ms; /* how often the usage ledger is stored, when there was use */
     /* Clocks, for tests; NULL: the machine's (base/clock.h). */
     uint64_t (*wall_us)(void);
     uint64_t (*monotonic_us)(void);

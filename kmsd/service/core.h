@@ -10,6 +10,7 @@
 #include "kmsd/audit/audit.h"
 #include "kmsd/authn/authn.h"
 #include "kmsd/keys/keyring.h"
+#include "kmsd/keys/ledger.h"
 #include "kmsd/keys/name.h"
 #include "kmsd/policy/policy.h"
 #include "kmsd/service/call.h"
@@ -20,6 +21,8 @@ struct kms_core {
     kms_hsm *hsm;
     kms_keystore *store;
     kms_keyring *keys;
+    kms_ledger *ledger;
+    uint64_t used_lately_us; /* a version used less than this ago is in use (keys.used_lately) */
     kms_audit *audit;
     kms_authn *authn;
     struct kms_arn_prefix arn;

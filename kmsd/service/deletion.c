@@ -8,6 +8,7 @@
 #include "kmsd/service/end_grant.h"
 #include "kmsd/service/methods.h"
 #include "kmsd/service/seal.h"
+#include "kmsd/service/usage.h"
 
 enum { WINDOW_LEAST_DAYS = 7, WINDOW_MOST_DAYS = 30, WARNINGS_MOST = 4, ALIASES_NAMED = 8 };
 
@@ -39,12 +40,31 @@ static bool warn_of_aliases(struct kms_call *call, const struct kms_key *key, ch
     return *ret_warning != NULL;
 }
 
+static bool warn_of_use(struct kms_call *call, const struct kms_key *key, char **ret_warning)
+{
+    uint64_t last_us = 0;
+    for (uint32_t version = 1; version <= key->version_count; version++) {
+        uint64_t one_us = kms_usage_last_us(call->core, key, version);
+        if (one_us > last_us) last_us = one_us;
+    }
+    *ret_warning = NULL;
+    uint64_t now_us = kms_core_now_us(call->core);
+    if (last_us == 0 || last_us + call->core->used_lately_us <= now_us) return true;
+    uint64_t hours = now_us > last_us ? (now_us - last_us) / (KMS_DAY_US / 24) : 0;
+    *ret_warning =
+        kms_arena_print(&call->arena, "The key was used %llu hours ago: kmsctl key usage tells by whom.",
+                        (unsigned long long)hours);
+    return *ret_warning != NULL;
+}
+
 static bool add_warnings(struct kms_call *call, const struct kms_key *key,
                          Kms__V1__ScheduleKeyDeletionResponse *reply)
 {
     reply->warnings = kms_call_alloc(call, WARNINGS_MOST * sizeof *reply->warnings);
     if (reply->warnings == NULL) return false;
     char *warning;
+    if (!warn_of_use(call, key, &warning)) return false;
+    if (warning != NULL) reply->warnings[reply->n_warnings++] = warning;
     if (!warn_of_aliases(call, key, &warning)) return false;
     if (warning != NULL) reply->warnings[reply->n_warnings++] = warning;
     reply->warnings[reply->n_warnings] = kms_arena_print(&call->arena,
@@ -126,12 +146,21 @@ static kms_err drop_aliases(struct kms_call *call, struct kms_change_set *change
     return KMS_OK;
 }
 
-static kms_err drop_rows(struct kms_change_set *changes, struct kms_key *key)
+static kms_err drop_usage(const struct kms_core *core, struct kms_change_set *changes,
+                          const struct kms_key *key, uint32_t version, const char *row)
+{
+    struct kms_usage usage;
+    bool stored = kms_ledger_find(core->ledger, &key->id, version, &usage, NULL) && usage.revision != 0;
+    return stored ? kms_change_remove(changes, KMS_TABLE_USAGE, row, usage.revision) : KMS_OK;
+}
+
+static kms_err drop_rows(const struct kms_core *core, struct kms_change_set *changes, struct kms_key *key)
 {
     char row[KMS_VERSION_ROW_BYTES];
     for (uint32_t i = 0; i < key->version_count; i++) {
         kms_version_row_id(key, i + 1, row);
         KMS_TRY(kms_change_remove(changes, KMS_TABLE_KEY_VERSION, row, key->versions[i].revision));
+        KMS_TRY(drop_usage(core, changes, key, i + 1, row));
     }
     KMS_TRY(kms_change_remove(changes, KMS_TABLE_KEY, key->id_text, key->revision));
     return kms_change_tombstone(changes, key);
@@ -150,9 +179,10 @@ kms_err kms_delete_key(struct kms_call *call)
     key->deletion_us = kms_core_now_us(core); /* the tombstone says when it was */
     KMS_TRY(drop_aliases(call, &changes, key, &aliases, &alias_count));
     KMS_TRY(kms_change_remove_grants(&changes, key));
-    KMS_TRY(drop_rows(&changes, key));
+    KMS_TRY(drop_rows(core, &changes, key));
     KMS_TRY(kms_change_apply(&changes, call));
     kms_key_drop_wrapped(key);
+    for (uint32_t i = 1; i <= key->version_count; i++) kms_ledger_drop(core->ledger, &key->id, i);
     KMS_TRY(kms_keyring_bury(core->keys, key));
     for (size_t i = 0; i < alias_count; i++) KMS_TRY(kms_keyring_put_alias(core->keys, &aliases[i]));
     KMS_TRY(kms_hsm_forget(core->hsm, &key->id));

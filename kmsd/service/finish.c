@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "kmsd/service/dispatch.h"
 #include "kmsd/service/record.h"
+#include "kmsd/service/usage.h"
 
 enum { BATCH_MOST = 1024 }; /* calls of one commit */
 
@@ -134,6 +135,7 @@ static void commit_batch(kms_finish *f)
     if (f->batch_count == 0) return;
     kms_err err = kms_audit_commit(f->core->audit);
     note_audit_state(f, err);
+    if (!kms_failed(err)) kms_usage_count(f->core, f->batch, f->batch_count);
     size_t replies = 0;
     for (size_t i = 0; i < f->batch_count; i++) {
         struct kms_call *call = f->batch[i];

@@ -5,6 +5,7 @@
 #include "kmsd/service/describe.h"
 #include "kmsd/service/methods.h"
 #include "kmsd/service/seal.h"
+#include "kmsd/service/usage.h"
 
 kms_err kms_retire_key_version_gather(struct kms_call *call)
 {
@@ -15,13 +16,20 @@ kms_err kms_retire_key_version_gather(struct kms_call *call)
     return KMS_OK;
 }
 
-static kms_err check(struct kms_call *call, const struct kms_key *key, uint32_t version)
+static kms_err check(struct kms_call *call, const struct kms_key *key,
+                     const Kms__V1__RetireKeyVersionRequest *request)
 {
+    uint32_t version = request->version;
     if (kms_key_version_find(key, version) == NULL)
         return kms_call_fail(call, KMS_FAIL(NOT_FOUND), "key %s has no version %u", key->id_text, version);
     if (version == key->version_count)
         return kms_call_fail(call, KMS_FAIL(INVALID_KEY_STATE),
                              "version %u is the one that encrypts: rotate the key first", version);
+    if (!request->force && !request->restore && kms_usage_lately(call->core, key, version))
+        return kms_call_fail(
+            call, KMS_FAIL(KEY_VERSION_IN_USE),
+            "version %u of key %s: kmsctl key usage tells by whom; force retires it nevertheless", version,
+            key->id_text);
     return KMS_OK;
 }
 
@@ -32,7 +40,7 @@ kms_err kms_retire_key_version_act(struct kms_call *call)
     KMS_OWN_KEY key = NULL;
     KMS_OWN_CHANGES changes = {.count = 0};
     if (reply == NULL) return KMS_FAIL(NO_MEMORY);
-    KMS_TRY(check(call, call->access[0].key, request->version));
+    KMS_TRY(check(call, call->access[0].key, request));
     KMS_TRY(kms_key_copy(call->access[0].key, 0, &key));
     struct kms_key_version *version = &key->versions[request->version - 1];
     if ((version->retired_us == 0) != request->restore) {

@@ -83,6 +83,7 @@ class Methods:
             ("ListKeyRotations", key, ["ListKeyRotations"], "read"),
             ("DisableKeyRotation", key, ["DisableKeyRotation"], "admin"),
             ("RetireKeyVersion", {"key_id": self.doomed, "version": 1, "force": True}, ["RetireKeyVersion"], "admin"),
+            ("GetKeyUsage", key, ["GetKeyUsage"], "read"),
             ("UpdateKeyDescription", dict(key, description="new"), ["UpdateKeyDescription"], "admin"),
             ("TagResource", dict(key, tags=[{"tag_key": "team", "tag_value": "web"}]), ["TagResource"], "admin"),
             ("ListResourceTags", key, ["ListResourceTags"], "read"),

@@ -16,6 +16,7 @@ static void open_store(struct world *world)
     KMS_ASSERT_OK_FATAL(kms_keystore_open_sqlite(path, true, &world->core.store, NULL));
     KMS_ASSERT_OK_FATAL(kms_keystore_unlock(world->core.store, kms_bytes_of(store_key, sizeof store_key)));
     KMS_ASSERT_OK_FATAL(kms_keyring_new(&world->core.keys));
+    KMS_ASSERT_OK_FATAL(kms_ledger_new(&world->core.ledger));
     KMS_ASSERT_OK_FATAL(kms_keyring_load(world->core.keys, world->core.store, &mark, NULL));
 }
 
@@ -40,6 +41,7 @@ void world_close(struct world *world)
     kms_core_set_service_policy(&world->core, NULL, "");
     pthread_mutex_destroy(&world->core.service_policy_lock);
     kms_keyring_free(world->core.keys);
+    kms_ledger_free(world->core.ledger);
     kms_keystore_close(world->core.store);
     kms_authn_free(world->core.authn);
 }

@@ -1,0 +1,265 @@
+/* The ledger in memory: one hash table (uthash) by key and version, and a list of what has changed. */
+#include "kmsd/keys/ledger.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "kmsd/keys/ledger_row.h"
+
+#define HASH_NONFATAL_OOM            1
+#define uthash_nonfatal_oom(element) ((element)->out_of_memory = true)
+#include <uthash.h>
+#include <utlist.h>
+
+/* Padding is zero: entries are found by these bytes. */
+struct name {
+    struct kms_id key_id;
+    uint32_t version;
+};
+
+struct entry {
+    struct name name;
+    struct kms_usage usage;
+    bool dirty, out_of_memory;
+    struct entry *prev, *next; /* among the dirty ones */
+    UT_hash_handle hh;
+};
+
+struct kms_ledger {
+    pthread_mutex_t lock;
+    struct entry *entries, *dirty;
+    uint64_t reached, loaded, checkpoint_revision;
+    bool incomplete; /* a use could not be counted: the next start will */
+};
+
+kms_err kms_ledger_new(kms_ledger **ret_ledger)
+{
+    kms_ledger *ledger = calloc(1, sizeof *ledger);
+    if (ledger == NULL) return KMS_FAIL(NO_MEMORY);
+    pthread_mutex_init(&ledger->lock, NULL);
+    *ret_ledger = ledger;
+    return KMS_OK;
+}
+
+/* The lock is held by the caller, here and in every function that takes entries. */
+static void drop(kms_ledger *ledger, struct entry *entry)
+{
+    if (entry->dirty) DL_DELETE(ledger->dirty, entry);
+    HASH_DEL(ledger->entries, entry);
+    free(entry->usage.principals);
+    free(entry);
+}
+
+void kms_ledger_free(kms_ledger *ledger)
+{
+    if (ledger == NULL) return;
+    struct entry *entry, *next;
+    HASH_ITER(hh, ledger->entries, entry, next) drop(ledger, entry);
+    pthread_mutex_destroy(&ledger->lock);
+    free(ledger);
+}
+
+static struct entry *find(kms_ledger *ledger, const struct kms_id *key_id, uint32_t version)
+{
+    struct name name = {.key_id = *key_id, .version = version};
+    struct entry *entry;
+    HASH_FIND(hh, ledger->entries, &name, sizeof name, entry);
+    return entry;
+}
+
+static struct entry *need(kms_ledger *ledger, const struct kms_id *key_id, uint32_t version)
+{
+    struct entry *entry = find(ledger, key_id, version);
+    if (entry != NULL) return entry;
+    entry = calloc(1, sizeof *entry);
+    if (entry == NULL) return NULL;
+    entry->name = (struct name){*key_id, version};
+    entry->usage.key_id = *key_id;
+    entry->usage.version = version;
+    entry->usage.principals = calloc(KMS_LEDGER_PRINCIPALS, sizeof *entry->usage.principals);
+    if (entry->usage.principals != NULL) HASH_ADD(hh, ledger->entries, name, sizeof entry->name, entry);
+    if (entry->usage.principals != NULL && !entry->out_of_memory) return entry;
+    free(entry->usage.principals);
+    free(entry);
+    return NULL;
+}
+
+static void count(struct kms_usage *usage, enum kms_action action, uint64_t times)
+{
+    size_t i = 0;
+    while (i < usage->action_count && usage->counts[i].action != action) i++;
+    if (i == KMS_LEDGER_ACTIONS) return; /* no key can be used in more ways */
+    if (i == usage->action_count) usage->counts[usage->action_count++] = (struct kms_usage_count){action, 0};
+    usage->counts[i].count += times;
+}
+
+/* To the front, from where it was or in place of the one that is longest ago. */
+static void see(struct kms_usage *usage, const char *principal, uint64_t at_us)
+{
+    struct kms_usage_principal *list = usage->principals;
+    size_t i = 0;
+    while (i < usage->principal_count && strcmp(list[i].name, principal) != 0) i++;
+    if (i == usage->principal_count && i < KMS_LEDGER_PRINCIPALS) usage->principal_count++;
+    if (i == KMS_LEDGER_PRINCIPALS) i--;
+    if (i > 0) memmove(&list[1], &list[0], i * sizeof *list);
+    snprintf(list[0].name, sizeof list[0].name, "%s", principal);
+    list[0].last_us = at_us;
+}
+
+static void mark_dirty(kms_ledger *ledger, struct entry *entry)
+{
+    if (!entry->dirty) DL_APPEND(ledger->dirty, entry);
+    entry->dirty = true;
+}
+
+void kms_ledger_hold(kms_ledger *ledger)
+{
+    pthread_mutex_lock(&ledger->lock);
+}
+
+void kms_ledger_add(kms_ledger *ledger, const struct kms_ledger_use *use)
+{
+    struct entry *entry = need(ledger, use->key_id, use->version);
+    if (entry == NULL) ledger->incomplete = true;
+    if (entry == NULL || (use->sequence != 0 && use->sequence <= entry->usage.loaded)) return;
+    struct kms_usage *usage = &entry->usage;
+    count(usage, use->action, use->times);
+    see(usage, use->principal, use->at_us);
+    if (usage->first_us == 0) usage->first_us = use->at_us;
+    if (use->at_us > usage->last_us) usage->last_us = use->at_us;
+    mark_dirty(ledger, entry);
+}
+
+void kms_ledger_release(kms_ledger *ledger, uint64_t sequence)
+{
+    ledger->reached = sequence;
+    pthread_mutex_unlock(&ledger->lock);
+}
+
+bool kms_ledger_find(kms_ledger *ledger, const struct kms_id *key_id, uint32_t version,
+                     struct kms_usage *ret_usage, struct kms_usage_principal *principals)
+{
+    pthread_mutex_lock(&ledger->lock);
+    const struct entry *entry = find(ledger, key_id, version);
+    if (entry != NULL) {
+        *ret_usage = entry->usage;
+        if (principals != NULL)
+            memcpy(principals, entry->usage.principals, entry->usage.principal_count * sizeof *principals);
+        ret_usage->principals = principals;
+    }
+    pthread_mutex_unlock(&ledger->lock);
+    return entry != NULL;
+}
+
+bool kms_ledger_dirty(kms_ledger *ledger)
+{
+    pthread_mutex_lock(&ledger->lock);
+    bool dirty = ledger->dirty != NULL && !ledger->incomplete;
+    pthread_mutex_unlock(&ledger->lock);
+    return dirty;
+}
+
+void kms_ledger_drop(kms_ledger *ledger, const struct kms_id *key_id, uint32_t version)
+{
+    pthread_mutex_lock(&ledger->lock);
+    struct entry *entry = find(ledger, key_id, version);
+    if (entry != NULL) drop(ledger, entry);
+    pthread_mutex_unlock(&ledger->lock);
+}
+
+/* ---- rows ---- */
+
+kms_err kms_ledger_load(kms_ledger *ledger, const struct kms_row *row, struct kms_why *why)
+{
+    struct kms_usage_principal principals[KMS_LEDGER_PRINCIPALS];
+    struct kms_usage usage = {.principals = principals};
+    KMS_TRY(kms_usage_from_row(row, &usage, why));
+    if (strcmp(row->id, KMS_LEDGER_CHECKPOINT) == 0) {
+        ledger->loaded = ledger->reached = usage.loaded;
+        ledger->checkpoint_revision = row->revision;
+        return KMS_OK;
+    }
+    struct entry *entry = need(ledger, &usage.key_id, usage.version);
+    if (entry == NULL) return KMS_FAIL(NO_MEMORY);
+    memcpy(entry->usage.principals, principals, sizeof principals);
+    usage.principals = entry->usage.principals;
+    entry->usage = usage;
+    return KMS_OK;
+}
+
+uint64_t kms_ledger_loaded(kms_ledger *ledger)
+{
+    return ledger->loaded;
+}
+
+void kms_ledger_forget_loaded(kms_ledger *ledger)
+{
+    for (struct entry *entry = ledger->entries; entry != NULL; entry = entry->hh.next)
+        entry->usage.loaded = 0;
+    ledger->loaded = 0;
+}
+
+static kms_err take_entry(const kms_ledger *ledger, const struct entry *entry, struct kms_ledger_row *row)
+{
+    char id[KMS_ID_TEXT];
+    kms_id_text(&entry->name.key_id, id);
+    *row = (struct kms_ledger_row){
+        .revision = entry->usage.revision, .key_id = entry->name.key_id, .version = entry->name.version};
+    snprintf(row->id, sizeof row->id, "%s/%08x", id, entry->name.version);
+    return kms_usage_body(&entry->usage, ledger->reached, &row->body);
+}
+
+static kms_err take_checkpoint(const kms_ledger *ledger, struct kms_ledger_row *row)
+{
+    const struct kms_usage none = {.first_us = 0};
+    *row = (struct kms_ledger_row){.id = KMS_LEDGER_CHECKPOINT, .revision = ledger->checkpoint_revision};
+    return kms_usage_body(&none, ledger->reached, &row->body);
+}
+
+static kms_err take_all(kms_ledger *ledger, struct kms_ledger_row *rows, size_t cap, size_t *count)
+{
+    struct entry *entry = ledger->dirty;
+    for (; entry != NULL && *count < cap - 1; entry = entry->next) {
+        KMS_TRY(take_entry(ledger, entry, &rows[*count]));
+        ++*count;
+    }
+    if (entry != NULL) return KMS_OK;
+    KMS_TRY(take_checkpoint(ledger, &rows[*count]));
+    ++*count;
+    return KMS_OK;
+}
+
+kms_err kms_ledger_take(kms_ledger *ledger, struct kms_ledger_row *rows, size_t cap, size_t *ret_count)
+{
+    size_t count = 0;
+    pthread_mutex_lock(&ledger->lock);
+    kms_err err = take_all(ledger, rows, cap, &count);
+    for (size_t i = 0; i < count; i++) {
+        if (kms_failed(err)) kms_buf_free(&rows[i].body);
+        struct entry *entry = rows[i].version != 0 ? find(ledger, &rows[i].key_id, rows[i].version) : NULL;
+        if (kms_failed(err) || entry == NULL) continue;
+        DL_DELETE(ledger->dirty, entry);
+        entry->dirty = false;
+    }
+    pthread_mutex_unlock(&ledger->lock);
+    *ret_count = kms_failed(err) ? 0 : count;
+    return err;
+}
+
+void kms_ledger_taken(kms_ledger *ledger, struct kms_ledger_row *rows, size_t count, bool stored)
+{
+    pthread_mutex_lock(&ledger->lock);
+    for (size_t i = 0; i < count; i++) {
+        kms_buf_free(&rows[i].body);
+        struct entry *entry = rows[i].version != 0 ? find(ledger, &rows[i].key_id, rows[i].version) : NULL;
+        if (stored && rows[i].version == 0) ledger->checkpoint_revision = rows[i].revision;
+        if (entry == NULL) continue;
+        if (stored)
+            entry->usage.revision = rows[i].revision;
+        else
+            mark_dirty(ledger, entry);
+    }
+    pthread_mutex_unlock(&ledger->lock);
+}

@@ -1,0 +1,112 @@
+/* The ledger at start: stored entries, completed from the tail of the audit log. */
+#include <jansson.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/log.h"
+#include "kmsd/audit/reader.h"
+#include "kmsd/service/usage.h"
+
+/* "2026-11-22T15:49:11.477856Z"; 0: not a time. */
+static uint64_t read_time(const char *text)
+{
+    struct tm tm = {0};
+    unsigned us = 0;
+    const char *rest = text != NULL ? strptime(text, "%Y-%m-%dT%H:%M:%S.", &tm) : NULL;
+    if (rest == NULL || sscanf(rest, "%6u", &us) != 1) return 0;
+    return (uint64_t)timegm(&tm) * 1000000 + us;
+}
+
+static const char *text_of(const json_t *object, const char *name)
+{
+    return json_string_value(json_object_get(object, name));
+}
+
+static bool is(const json_t *object, const char *name, const char *value)
+{
+    const char *text = text_of(object, name);
+    return text != NULL && strcmp(text, value) == 0;
+}
+
+static void count_access(kms_ledger *ledger, const json_t *access, struct kms_ledger_use *use)
+{
+    struct kms_id id;
+    const char *key_id = text_of(access, "key_id"), *action = text_of(access, "action");
+    use->version = (uint32_t)json_integer_value(json_object_get(access, "key_version"));
+    if (key_id == NULL || use->version == 0 || !kms_id_parse(kms_bytes_text(key_id), &id) || action == NULL ||
+        !kms_action_find(action, &use->action) || kms_action_class_of(use->action) != KMS_CLASS_USAGE)
+        return;
+    use->key_id = &id;
+    kms_ledger_add(ledger, use);
+}
+
+static void count_record(kms_ledger *ledger, const json_t *record, uint64_t sequence)
+{
+    if (!is(record, "kind", "call") || !is(record, "outcome", "OK")) return;
+    struct kms_ledger_use use = {.principal = text_of(record, "principal"),
+                                 .at_us = read_time(text_of(record, "time")),
+                                 .times = 1,
+                                 .sequence = sequence};
+    if (use.principal == NULL) return;
+    const json_t *accesses = json_object_get(record, "access");
+    for (size_t i = 0; i < json_array_size(accesses); i++)
+        count_access(ledger, json_array_get(accesses, i), &use);
+}
+
+/* Every line begins so: what was counted before is passed over unparsed. */
+static uint64_t sequence_of(struct kms_bytes line)
+{
+    char head[40];
+    unsigned long long sequence = 0;
+    size_t len = line.len < sizeof head - 1 ? line.len : sizeof head - 1;
+    kms_copy(head, line.ptr, len);
+    head[len] = '\0';
+    return sscanf(head, "{\"seq\":%llu", &sequence) == 1 ? sequence : 0;
+}
+
+static kms_err count_log(kms_ledger *ledger, kms_audit_reader *reader, uint64_t *ret_counted,
+                         struct kms_why *why)
+{
+    struct kms_audit_line line;
+    uint64_t from = kms_ledger_loaded(ledger), last = from;
+    bool more;
+    KMS_TRY(kms_audit_reader_next(reader, &line, &more, why));
+    for (; more; ++*ret_counted) {
+        uint64_t sequence = sequence_of(line.text);
+        if (sequence > from) {
+            json_t *record = json_loadb((const char *)line.text.ptr, line.text.len, 0, NULL);
+            if (record != NULL) count_record(ledger, record, sequence);
+            json_decref(record);
+            last = sequence;
+        }
+        KMS_TRY(kms_audit_reader_next(reader, &line, &more, why));
+    }
+    kms_ledger_hold(ledger);
+    kms_ledger_release(ledger, last);
+    return KMS_OK;
+}
+
+static kms_err load_row(void *user, const struct kms_row *row)
+{
+    const struct kms_core *core = user;
+    return kms_ledger_load(core->ledger, row, NULL);
+}
+
+kms_err kms_usage_start(struct kms_core *core, const char *audit_dir, struct kms_why *why)
+{
+    KMS_OWN(kms_audit_reader) reader = NULL;
+    uint64_t head, lines = 0;
+    char hash[2 * KMS_DIGEST_BYTES + 1];
+    KMS_TRY(kms_keystore_scan(core->store, KMS_TABLE_USAGE, "", load_row, core, why));
+    kms_audit_head(core->audit, &head, hash);
+    if (kms_ledger_loaded(core->ledger) > head) {
+        kms_log(KMS_LOG_WARN, "usage",
+                "checkpoint=%llu the audit log ends at %llu, so it is another one: all of it "
+                "is counted again",
+                (unsigned long long)kms_ledger_loaded(core->ledger), (unsigned long long)head);
+        kms_ledger_forget_loaded(core->ledger);
+    }
+    KMS_TRY(kms_audit_reader_open(audit_dir, core->instance, &reader, why));
+    return count_log(core->ledger, reader, &lines, why);
+}

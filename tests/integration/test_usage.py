@@ -1,0 +1,141 @@
+"""The usage ledger: exact counts, across restarts and kill -9, and what they are good for."""
+import collections
+import glob
+import os
+import threading
+
+import pytest
+
+from harness import ADMIN, APP, OTHER, Failure, Service, key_policy, wait_for
+
+
+def failure(call, *args, **fields):
+    with pytest.raises(Failure) as caught:
+        call(*args, **fields)
+    return caught.value
+
+
+def usage(client, key):
+    """{version: {action: count}}"""
+    reply = client.GetKeyUsage(key_id=key)
+    return {v.version: {o.action.removeprefix("kms:"): o.count for o in v.operations} for v in reply.versions}
+
+
+def on_record(own, key):
+    """The same, counted from the audit log by this test."""
+    counts = collections.defaultdict(collections.Counter)
+    for record in own.records(kind="call", outcome="OK", **{"class": "usage"}):
+        for access in record["access"]:
+            if access.get("key_id") == key:
+                counts[access["key_version"]][access["action"].removeprefix("kms:")] += 1
+    return {version: dict(actions) for version, actions in counts.items()}
+
+
+@pytest.fixture(scope="module")
+def own(tmp_path_factory):
+    own = Service(tmp_path_factory.mktemp("usage"), jobs={"interval": "100ms", "usage_checkpoint": "200ms"})
+    own.init()
+    own.start()
+    yield own
+    own.stop()
+
+
+def stored(own):
+    """A checkpoint was stored since so many."""
+    return len(own.records(operation="CheckpointUsage", kind="outcome", outcome="OK"))
+
+
+def test_counts_by_version_operation_and_principal(own):
+    key = own.new_key(policy=key_policy(users=(APP, OTHER)))
+    with own.client(ADMIN) as admin, own.client(APP) as app, own.client(OTHER) as other:
+        assert usage(admin, key) == {1: {}}
+        blobs = [app.Encrypt(key_id=key, plaintext=b"x").ciphertext_blob for _ in range(5)]
+        admin.RotateKeyOnDemand(key_id=key)
+        for blob in blobs[:3]:
+            other.Decrypt(ciphertext_blob=blob)
+        app.ReEncrypt(ciphertext_blob=blobs[0], destination_key_id=key)
+        app.GenerateDataKey(key_id=key, key_spec=2)
+        failure(app.Decrypt, ciphertext_blob=blobs[0], encryption_context={"a": "b"})  # does not count
+        failure(admin.Encrypt, key_id=key, plaintext=b"x")
+        expected = {1: {"Encrypt": 5, "Decrypt": 3, "ReEncryptFrom": 1}, 2: {"ReEncryptTo": 1, "GenerateDataKey": 1}}
+        assert usage(admin, key) == expected == on_record(own, key)
+        reply = admin.GetKeyUsage(key_id=key)
+        first = reply.versions[0]
+        assert [p.principal for p in first.principals] == [APP, OTHER]  # the latest first
+        assert first.first_use_time_us < first.last_use_time_us == first.principals[0].last_use_time_us
+        assert not first.may_be_retired and reply.used_lately_days == 30
+        assert failure(app.GetKeyUsage, key_id=key).reason == "ACCESS_DENIED"
+        before = stored(own)
+        wait_for(lambda: stored(own) > before or stored(own) > 0, 20, "a checkpoint")
+        own.stop()
+        own.start()
+        with own.client(ADMIN) as again:
+            assert usage(again, key) == expected
+            assert [p.principal for p in again.GetKeyUsage(key_id=key).versions[0].principals] == [APP, OTHER]
+
+
+def test_late_use_warns_and_refuses(own):
+    key = own.new_key()
+    with own.client(ADMIN) as admin, own.client(APP) as app:
+        app.Encrypt(key_id=key, plaintext=b"x")
+        admin.RotateKeyOnDemand(key_id=key)
+        error = failure(admin.RetireKeyVersion, key_id=key, version=1)
+        assert error.reason == "KEY_VERSION_IN_USE" and "kmsctl key usage" in error.message
+        warnings = admin.ScheduleKeyDeletion(key_id=key).warnings
+        assert any("was used 0 hours ago" in warning for warning in warnings)
+        admin.CancelKeyDeletion(key_id=key)
+        admin.EnableKey(key_id=key)
+        assert admin.RetireKeyVersion(key_id=key, version=1, force=True).version.retirement_time_us > 0
+        unused = own.new_key()
+        admin.RotateKeyOnDemand(key_id=unused)
+        assert admin.GetKeyUsage(key_id=unused).versions[0].may_be_retired
+        assert not any("hours ago" in w for w in admin.ScheduleKeyDeletion(key_id=unused).warnings)
+
+
+def hammer(own, key, stop):
+    with own.client(APP) as app:
+        while not stop.is_set():
+            try:
+                app.Encrypt(key_id=key, plaintext=b"x")
+            except Failure:
+                return
+
+
+@pytest.mark.parametrize("round_", range(3))
+def test_exact_after_kill_9(own, round_):
+    """Killed under load, at any moment of a checkpoint: the ledger says what the log says."""
+    key = own.new_key()
+    stop = threading.Event()
+    threads = [threading.Thread(target=hammer, args=(own, key, stop)) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    before = stored(own)
+    wait_for(lambda: stored(own) >= before + 2 and on_record(own, key).get(1, {}).get("Encrypt", 0) > 50, 30, "load")
+    own.kill()
+    stop.set()
+    for thread in threads:
+        thread.join()
+    own.start()
+    with own.client(ADMIN) as admin:
+        assert usage(admin, key) == on_record(own, key) != {}
+    assert own.verify_audit()["records"] > 0
+
+
+def test_another_log_counts_from_its_start(own):
+    """The log was taken away (archived, lost): what was stored stays, what comes counts."""
+    key = own.new_key()
+    with own.client(APP) as app:
+        for _ in range(3):
+            app.Encrypt(key_id=key, plaintext=b"x")
+    before = stored(own)
+    wait_for(lambda: stored(own) > before, 20, "a checkpoint")
+    own.stop()
+    for name in glob.glob(str(own.dir / "audit" / "*")):
+        (own.dir / "archived").mkdir(exist_ok=True)
+        (own.dir / "archived" / name.rsplit("/", 1)[1]).write_bytes(open(name, "rb").read())
+        os.unlink(name)
+    own.start("--accept-rollback=archived")
+    with own.client(ADMIN) as admin, own.client(APP) as app:
+        assert usage(admin, key) == {1: {"Encrypt": 3}}
+        app.Encrypt(key_id=key, plaintext=b"x")
+        assert usage(admin, key) == {1: {"Encrypt": 4}}
