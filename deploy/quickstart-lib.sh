@@ -127,7 +127,8 @@ quickstart_configuration() {
   "Version": "2012-10-17",
   "Statement": [
     {"Sid": "Administrators", "Effect": "Allow", "Principal": {"AWS": "$(principal admin)"},
-     "Action": ["kms:CreateKey", "kms:ListKeys", "kms:ListAliases", "kms:GetStatus"], "Resource": "*"},
+     "Action": ["kms:CreateKey", "kms:ListKeys", "kms:ListAliases", "kms:GetStatus",
+                "kms:RotateRoot", "kms:GetRootStatus", "kms:DestroyRoot"], "Resource": "*"},
     {"Sid": "Programs", "Effect": "Allow", "Principal": {"AWS": ["$(principal app)", "$(principal service)"]},
      "Action": "kms:GenerateRandom", "Resource": "*"}
   ]

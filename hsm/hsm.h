@@ -211,7 +211,8 @@ void kms_hsm_readmit(kms_hsm *hsm, const struct kms_id *key_id);
 /* Makes generation root_id, one above the newest: it wraps from now on. INVALID_ARGUMENT: another number;
  * LIMIT_EXCEEDED: destroy an old one first. */
 KMS_MUST_USE kms_err kms_hsm_new_root(kms_hsm *hsm, uint32_t root_id);
-/* For ever: what it wraps cannot be opened again. INVALID_ARGUMENT: the newest. */
+/* For ever: what it wraps cannot be opened again. Waits deadline_ms first, for jobs with keys that were
+ * re-wrapped a moment ago. INVALID_ARGUMENT: the newest. */
 KMS_MUST_USE kms_err kms_hsm_destroy_root(kms_hsm *hsm, uint32_t root_id);
 /* Under which generation a wrapped key, or a sealed store key, lies; 0: neither. */
 uint32_t kms_hsm_root_of(struct kms_bytes wrapped);

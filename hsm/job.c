@@ -130,15 +130,22 @@ static bool suits(const struct kms_hsm_job *job)
            (!(fields_of[job->op] & TO) || job->to.ref.spec == KMS_SPEC_AES_256);
 }
 
-bool kms_job_makes_key(const struct kms_hsm_job *job)
+static bool makes_key(const struct kms_hsm_job *job)
 {
     return job->op == KMS_HSM_NEW_KEY || fields_of[job->op] & PAIR;
+}
+
+bool kms_job_slow(const struct kms_hsm_job *job)
+{
+    bool roots =
+        job->op == KMS_HSM_NEW_ROOT || job->op == KMS_HSM_DESTROY_ROOT || job->op == KMS_HSM_READ_ROOTS;
+    return roots || makes_key(job);
 }
 
 bool kms_job_makes_rsa(const struct kms_hsm_job *job)
 {
     unsigned made = fields_of[job->op] & PAIR ? job->pair : job->key.ref.spec;
-    return kms_job_makes_key(job) && kms_spec_of(made)->family == KMS_FAMILY_RSA;
+    return makes_key(job) && kms_spec_of(made)->family == KMS_FAMILY_RSA;
 }
 
 static bool pair_valid(const struct kms_hsm_job *job)

@@ -22,7 +22,7 @@ bool kms_job_valid(const struct kms_hsm_job *job);
 size_t kms_job_frame_bytes(const struct kms_hsm_job *job); /* what kms_job_put will write */
 void kms_job_put(struct kms_writer *w, const struct kms_hsm_job *job, uint64_t id, uint64_t deadline_us);
 
-bool kms_job_makes_key(const struct kms_hsm_job *job); /* may take as long as keygen_deadline_ms */
+bool kms_job_slow(const struct kms_hsm_job *job); /* makes keys: may take as long as keygen_deadline_ms */
 bool kms_job_makes_rsa(const struct kms_hsm_job *job); /* takes seconds: has a worker of its own */
 
 /* The next job of a datagram; pool.id and deadline_us are set, views borrow from the datagram.

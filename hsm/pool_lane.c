@@ -210,7 +210,7 @@ void kms_hsm_submit(kms_hsm *hsm, unsigned lane, struct kms_hsm_job *job)
         kms_pool_finish(hsm, job, KMS_FAIL(INVALID_ARGUMENT));
         return;
     }
-    uint32_t wait_ms = kms_job_makes_key(job) ? hsm->options.keygen_deadline_ms : hsm->options.deadline_ms;
+    uint32_t wait_ms = kms_job_slow(job) ? hsm->options.keygen_deadline_ms : hsm->options.deadline_ms;
     job->pool.deadline_us = job->deadline_us != 0 ? job->deadline_us : kms_monotonic_us() + wait_ms * 1000ULL;
     kms_err refused = refusal(hsm, job);
     if (kms_failed(refused)) {

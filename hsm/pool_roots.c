@@ -1,4 +1,6 @@
 /* Generations of root keys: one worker changes the token, then all look at it again. */
+#include <unistd.h>
+
 #include "hsm/pool.h"
 #include "hsm/wrapped.h"
 
@@ -18,6 +20,7 @@ kms_err kms_hsm_new_root(kms_hsm *hsm, uint32_t root_id)
 
 kms_err kms_hsm_destroy_root(kms_hsm *hsm, uint32_t root_id)
 {
+    usleep(hsm->options.deadline_ms * 1000); /* jobs that still carry what it wraps have been begun by then */
     return change(hsm, KMS_HSM_DESTROY_ROOT, root_id);
 }
 

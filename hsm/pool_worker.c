@@ -251,7 +251,7 @@ static uint64_t patience_us(const kms_hsm *hsm, const struct kms_pool_worker *w)
 {
     uint64_t id = atomic_load_explicit(&w->page->current, memory_order_relaxed);
     const struct kms_hsm_job *job = w->slots[(id & 0xffff) % KMS_POOL_SLOTS].job;
-    bool keygen = job != NULL && job->pool.id == id && kms_job_makes_key(job);
+    bool keygen = job != NULL && job->pool.id == id && kms_job_slow(job);
     return (keygen ? hsm->options.keygen_deadline_ms : hsm->options.deadline_ms) * 1000ULL;
 }
 

@@ -72,15 +72,45 @@ static kms_err store_key_once(kms_keystore *store, struct kms_bytes sealed, stru
     return store->backend->commit(store->self, why);
 }
 
+static kms_err check_sealed(struct kms_bytes sealed, struct kms_why *why)
+{
+    if (sealed.len > 0 && sealed.len <= SEALED_KEY_BYTES) return KMS_OK;
+    kms_why_set(why, "a sealed store key has 1 to %d bytes, not %zu", SEALED_KEY_BYTES, sealed.len);
+    return sealed.len == 0 ? KMS_FAIL(INVALID_ARGUMENT) : KMS_FAIL(LIMIT_EXCEEDED);
+}
+
 kms_err kms_keystore_set_sealed_key(kms_keystore *store, struct kms_bytes sealed, struct kms_why *why)
 {
-    if (sealed.len == 0 || sealed.len > SEALED_KEY_BYTES) {
-        kms_why_set(why, "a sealed store key has 1 to %d bytes, not %zu", SEALED_KEY_BYTES, sealed.len);
-        return sealed.len == 0 ? KMS_FAIL(INVALID_ARGUMENT) : KMS_FAIL(LIMIT_EXCEEDED);
-    }
+    KMS_TRY(check_sealed(sealed, why));
     KMS_HOLD(store);
     KMS_TRY(store->backend->begin(store->self, true, why));
     kms_err err = store_key_once(store, sealed, why);
+    if (kms_failed(err)) store->backend->rollback(store->self);
+    return err;
+}
+
+static kms_err replace_key(kms_keystore *store, struct kms_bytes before, struct kms_bytes sealed,
+                           struct kms_why *why)
+{
+    KMS_OWN_BUF found = {0};
+    kms_err err = store->backend->value_get(store->self, sealed_key_name, &found, why);
+    if (kms_failed(err) && !kms_is(err, KMS_E_NOT_FOUND)) return err;
+    if (!kms_bytes_equal(kms_buf_view(&found), before)) {
+        kms_why_set(why, "the sealed store key is another one than that which was read");
+        return KMS_FAIL(CONFLICT);
+    }
+    KMS_TRY(store->backend->value_put(store->self, sealed_key_name, sealed, why));
+    return store->backend->commit(store->self, why);
+}
+
+kms_err kms_keystore_move_sealed_key(kms_keystore *store, struct kms_bytes before, struct kms_bytes sealed,
+                                     struct kms_why *why)
+{
+    KMS_TRY(check_sealed(sealed, why));
+    KMS_HOLD(store);
+    KMS_TRY(kms_front_ready(store, why));
+    KMS_TRY(store->backend->begin(store->self, true, why));
+    kms_err err = replace_key(store, before, sealed, why);
     if (kms_failed(err)) store->backend->rollback(store->self);
     return err;
 }

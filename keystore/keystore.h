@@ -82,6 +82,9 @@ KMS_MUST_USE kms_err kms_keystore_sealed_key(kms_keystore *store, kms_buf *ret_s
 /* Stores it, once; ALREADY_EXISTS when there is one. */
 KMS_MUST_USE kms_err kms_keystore_set_sealed_key(kms_keystore *store, struct kms_bytes sealed,
                                                  struct kms_why *why);
+/* Puts the same key, sealed anew, in the place of `before`; CONFLICT when that is not what lies there. */
+KMS_MUST_USE kms_err kms_keystore_move_sealed_key(kms_keystore *store, struct kms_bytes before,
+                                                  struct kms_bytes sealed, struct kms_why *why);
 /* Hands over the opened store key, 32 bytes (else INVALID_ARGUMENT): everything below works only after this.
  * The caller wipes its own copy; what is kept are HMAC states prepared under keys derived from it, in memory
  * that OpenSSL wipes when the store is closed. A wrong key shows as CORRUPT at the first row. */

@@ -51,6 +51,7 @@ static kms_err core_start(struct kms_boot *boot, struct kms_why *why)
     struct kms_core *core = &boot->core;
     kms_locked_limit(conf->limits_locked_memory_bytes);
     pthread_mutex_init(&core->service_policy_lock, NULL);
+    pthread_rwlock_init(&core->doomed_root_lock, NULL);
     core->started_us = kms_now_us();
     core->instance = conf->audit_instance;
     core->grants_per_key = conf->limits_grants_per_key;

@@ -47,7 +47,4 @@ KMS_MUST_USE kms_err kms_boot_service_policy(struct kms_boot *boot, struct kms_w
 KMS_MUST_USE kms_err kms_boot_note(struct kms_boot *boot, const char *what,
                                    const struct kms_audit_pair *pairs, size_t count);
 
-/* The store key is sealed for this purpose and no other. */
-#define KMS_STORE_KEY_PURPOSE "kmsd keystore v1"
-
 #endif

@@ -23,6 +23,7 @@ static const struct row {
     {"POLICY_LOCKOUT", CTL_FAILED, "allow yourself kms:PutKeyPolicy, or add --bypass-lockout-check"},
     {"MALFORMED_POLICY", CTL_FAILED,
      "`kmsctl policy check FILE` finds mistakes of form before anything is sent"},
+    {"ROOT_IN_USE", CTL_FAILED, "`kmsctl root status` shows what each generation wraps"},
     {"INVALID_CIPHERTEXT", CTL_FAILED,
      "give the same --context pairs as at encryption, and the whole ciphertext"},
     {"INVALID_SIGNATURE", CTL_INTEGRITY,

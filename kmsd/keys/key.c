@@ -72,6 +72,7 @@ kms_err kms_key_set_wrapped(struct kms_key_version *version, struct kms_bytes wr
     uint8_t *copy = malloc(wrapped.len > 0 ? wrapped.len : 1);
     if (copy == NULL) return KMS_FAIL(NO_MEMORY);
     kms_copy(copy, wrapped.ptr, wrapped.len);
+    free((void *)(uintptr_t)version->wrapped.ptr);
     version->wrapped = kms_bytes_of(copy, wrapped.len);
     return KMS_OK;
 }

@@ -193,6 +193,16 @@ kms_err kms_version_from_row(struct kms_key *key, uint32_t version, const struct
     return err;
 }
 
+kms_err kms_version_wrapped(const struct kms_row *row, kms_buf *wrapped, struct kms_why *why)
+{
+    Kms__Store__V1__StoredKeyVersion *stored =
+        kms__store__v1__stored_key_version__unpack(NULL, row->body.len, row->body.ptr);
+    if (stored == NULL) return bad_row(row, "unreadable body", why);
+    kms_err err = kms_buf_append(wrapped, stored->wrapped.data, stored->wrapped.len);
+    kms__store__v1__stored_key_version__free_unpacked(stored, NULL);
+    return err;
+}
+
 kms_err kms_alias_from_row(const struct kms_row *row, struct kms_alias *ret_alias, struct kms_why *why)
 {
     Kms__Store__V1__StoredAlias *stored =

@@ -29,6 +29,8 @@ KMS_MUST_USE kms_err kms_key_from_row(const struct kms_row *row, struct kms_key 
 /* Fills version `version` (1 .. version_count) of a key that nobody else sees yet. */
 KMS_MUST_USE kms_err kms_version_from_row(struct kms_key *key, uint32_t version, const struct kms_row *row,
                                           struct kms_why *why);
+/* The wrapped key of a version's row, into an empty buffer. */
+KMS_MUST_USE kms_err kms_version_wrapped(const struct kms_row *row, kms_buf *wrapped, struct kms_why *why);
 KMS_MUST_USE kms_err kms_alias_from_row(const struct kms_row *row, struct kms_alias *ret_alias,
                                         struct kms_why *why);
 

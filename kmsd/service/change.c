@@ -75,6 +75,7 @@ kms_err kms_change_version(struct kms_change_set *set, struct kms_key *key, uint
     struct kms_key_version *of = &key->versions[version - 1];
     kms_version_row_id(key, version, id);
     KMS_TRY(kms_change_row(set, KMS_TABLE_KEY_VERSION, id, &of->revision, &body));
+    if (of->wrapped.len > 0) set->steps[set->count - 1]->root_id = of->root_id;
     return kms_version_body(of, body);
 }
 
@@ -196,13 +197,25 @@ static struct kms_change change_of(const struct kms_change_step *step)
                                .body = kms_buf_view(&step->body)};
 }
 
+/* Material under root keys that are about to be destroyed is not stored: it would be lost. */
+static kms_err check_roots(const struct kms_change_set *set, struct kms_call *call, uint32_t doomed)
+{
+    for (size_t i = 0; i < set->count; i++)
+        if (set->steps[i]->root_id != 0 && set->steps[i]->root_id == doomed)
+            return kms_call_fail(call, KMS_FAIL(CONFLICT), "the root keys were rotated meanwhile");
+    return KMS_OK;
+}
+
 kms_err kms_change_apply(struct kms_change_set *set, struct kms_call *call)
 {
     struct kms_change *changes = calloc(set->count + 1, sizeof *changes);
     if (changes == NULL) return KMS_FAIL(NO_MEMORY);
     for (size_t i = 0; i < set->count; i++) changes[i] = change_of(set->steps[i]);
-    kms_err err = kms_keystore_apply(call->core->store, &call->request_id, changes, set->count, &call->mark,
-                                     &call->why);
+    kms_err err = check_roots(set, call, kms_core_hold_doomed_root(call->core));
+    if (!kms_failed(err))
+        err = kms_keystore_apply(call->core->store, &call->request_id, changes, set->count, &call->mark,
+                                 &call->why);
+    kms_core_release_doomed_root(call->core);
     free(changes);
     KMS_TRY(err);
     for (size_t i = 0; i < set->count; i++)

@@ -12,6 +12,7 @@ struct kms_change_step {
     uint64_t *revision; /* of the row before (0: new); counted up when applied. NULL: new, and nobody asks */
     bool erase;
     uint64_t erased_revision;
+    uint32_t root_id; /* generation of root keys that wraps what the row holds; 0: nothing wrapped */
     kms_buf body;
 };
 struct kms_change_set {

@@ -29,10 +29,15 @@ void kms_core_set_service_policy(struct kms_core *core, kms_policy *policy, cons
     kms_policy_unref(old);
 }
 
-/* Locking changes nothing that shows. */
+/* Locking changes nothing that shows, and what calls see of the core is constant otherwise. */
+static struct kms_core *inside(const struct kms_core *core)
+{
+    return (struct kms_core *)(uintptr_t)core;
+}
+
 static pthread_mutex_t *policy_lock(const struct kms_core *core)
 {
-    return (pthread_mutex_t *)(uintptr_t)&core->service_policy_lock;
+    return &inside(core)->service_policy_lock;
 }
 
 kms_policy *kms_core_service_policy(const struct kms_core *core)
@@ -48,6 +53,27 @@ void kms_core_service_policy_sha256(const struct kms_core *core, char hex[2 * KM
     pthread_mutex_lock(policy_lock(core));
     kms_copy(hex, core->service_policy_sha256, sizeof core->service_policy_sha256);
     pthread_mutex_unlock(policy_lock(core));
+}
+
+uint32_t kms_core_doom_root(const struct kms_core *core, uint32_t root_id)
+{
+    struct kms_core *own = inside(core);
+    pthread_rwlock_wrlock(&own->doomed_root_lock);
+    uint32_t before = own->doomed_root;
+    own->doomed_root = root_id;
+    pthread_rwlock_unlock(&own->doomed_root_lock);
+    return before;
+}
+
+uint32_t kms_core_hold_doomed_root(const struct kms_core *core)
+{
+    pthread_rwlock_rdlock(&inside(core)->doomed_root_lock);
+    return core->doomed_root;
+}
+
+void kms_core_release_doomed_root(const struct kms_core *core)
+{
+    pthread_rwlock_unlock(&inside(core)->doomed_root_lock);
 }
 
 void kms_core_request_id(struct kms_core *core, struct kms_id *ret_id)

@@ -17,6 +17,9 @@
 
 enum { KMS_CORE_WARNINGS = 8 };
 
+/* The store key is sealed for this purpose and no other. */
+#define KMS_STORE_KEY_PURPOSE "kmsd keystore v1"
+
 struct kms_core {
     kms_hsm *hsm;
     kms_keystore *store;
@@ -38,6 +41,9 @@ struct kms_core {
     uint8_t request_prefix[8]; /* random: with a counter it makes request ids (RFC 9562, version 8) */
     atomic_ullong request_counter;
 
+    pthread_rwlock_t doomed_root_lock; /* held for reading while rows are stored */
+    uint32_t doomed_root; /* generation of root keys that is being destroyed, or was last; 0: none */
+
     pthread_mutex_t service_policy_lock;
     kms_policy *service_policy; /* reference held; NULL grants nothing */
     char service_policy_sha256[2 * KMS_DIGEST_BYTES + 1];
@@ -54,6 +60,12 @@ void kms_core_set_service_policy(struct kms_core *core, kms_policy *policy, cons
 /* The one in force: a reference, or NULL. */
 kms_policy *kms_core_service_policy(const struct kms_core *core);
 void kms_core_service_policy_sha256(const struct kms_core *core, char hex[2 * KMS_DIGEST_BYTES + 1]);
+/* Dooms a generation: when this returns, what was being stored under it is in the keystore, and nothing more
+ * will be. Returns the one before. */
+uint32_t kms_core_doom_root(const struct kms_core *core, uint32_t root_id);
+/* Which it is does not change between the two. */
+uint32_t kms_core_hold_doomed_root(const struct kms_core *core);
+void kms_core_release_doomed_root(const struct kms_core *core);
 void kms_core_request_id(struct kms_core *core, struct kms_id *ret_id);
 
 #endif

@@ -205,6 +205,8 @@ static void nothing_works_before_unlock(void)
     KMS_ASSERT_CODE(kms_keystore_get(store, KMS_TABLE_KEY, "a", &number, &body, NULL), KEYSTORE_UNAVAILABLE);
     KMS_ASSERT_CODE(kms_keystore_scan(store, KMS_TABLE_KEY, "", NULL, NULL, NULL), KEYSTORE_UNAVAILABLE);
     KMS_ASSERT_CODE(kms_keystore_committed(store, &id, &committed, NULL), KEYSTORE_UNAVAILABLE);
+    KMS_ASSERT_CODE(kms_keystore_move_sealed_key(store, kms_bytes_text("a"), kms_bytes_text("b"), NULL),
+                    KEYSTORE_UNAVAILABLE);
     KMS_ASSERT_CODE(kms_keystore_reserve(store, &(struct kms_reservation){&id, 1, 1, 1, NULL}, &number, NULL),
                     KEYSTORE_UNAVAILABLE);
 }
@@ -226,6 +228,30 @@ static void the_sealed_key_is_stored_once(void)
     store = store_at(&place);
     KMS_ASSERT_OK(kms_keystore_sealed_key(store, &sealed, NULL));
     CU_ASSERT(kms_bytes_equal(kms_buf_view(&sealed), kms_bytes_of("op\0aque", 7)));
+    kms_keystore_close(store);
+}
+
+static void the_sealed_key_moves(void)
+{
+    static const uint8_t too_long[4097];
+    const struct kms_bytes before = {(const uint8_t *)"sealed 1", 8},
+                           after = {(const uint8_t *)"sealed 2", 8};
+    struct place place;
+    kms_keystore *store = store_new(&place);
+    KMS_OWN_BUF sealed = {0};
+    KMS_ASSERT_CODE(kms_keystore_move_sealed_key(store, before, after, NULL), CONFLICT); /* none is there */
+    KMS_ASSERT_OK(kms_keystore_set_sealed_key(store, before, NULL));
+    KMS_ASSERT_CODE(kms_keystore_move_sealed_key(store, after, after, NULL), CONFLICT);
+    KMS_ASSERT_CODE(kms_keystore_move_sealed_key(store, before, (struct kms_bytes){0}, NULL),
+                    INVALID_ARGUMENT);
+    KMS_ASSERT_CODE(
+        kms_keystore_move_sealed_key(store, before, kms_bytes_of(too_long, sizeof too_long), NULL),
+        LIMIT_EXCEEDED);
+    KMS_ASSERT_OK(kms_keystore_move_sealed_key(store, before, after, NULL));
+    kms_keystore_close(store);
+    store = store_at(&place);
+    KMS_ASSERT_OK(kms_keystore_sealed_key(store, &sealed, NULL));
+    CU_ASSERT(kms_bytes_equal(kms_buf_view(&sealed), after));
     kms_keystore_close(store);
 }
 
@@ -262,6 +288,7 @@ CU_TestInfo row_tests[] = {
     {"what is out of bounds is refused", what_is_out_of_bounds_is_refused},
     {"nothing works before unlock", nothing_works_before_unlock},
     {"the sealed key is stored once", the_sealed_key_is_stored_once},
+    {"the sealed key moves", the_sealed_key_moves},
     {"every change has a mark of its own", every_change_has_a_mark_of_its_own},
     CU_TEST_INFO_NULL,
 };

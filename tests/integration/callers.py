@@ -1,7 +1,9 @@
 """Who calls in the tests, and what they may."""
 import json
 
-ADMIN, APP, OTHER, OFFICER = (f"spiffe://example.org/{name}" for name in ("admin", "app", "other", "officer"))
+ADMIN, APP, OTHER, OFFICER, KEEPER = (
+    f"spiffe://example.org/{name}" for name in ("admin", "app", "other", "officer", "keeper")
+)
 
 SERVICE_POLICY = {
     "Statement": [
@@ -24,6 +26,13 @@ SERVICE_POLICY = {
             "Effect": "Allow",
             "Principal": {"AWS": OFFICER},
             "Action": ["kms:GetStatus", "kms:SimulatePolicy"],
+            "Resource": "*",
+        },
+        {
+            "Sid": "RootKeys",
+            "Effect": "Allow",
+            "Principal": {"AWS": KEEPER},
+            "Action": ["kms:RotateRoot", "kms:GetRootStatus", "kms:DestroyRoot"],
             "Resource": "*",
         },
     ]

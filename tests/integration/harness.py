@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 
-from callers import ADMIN, APP, OFFICER, OTHER, SERVICE_POLICY, key_policy  # noqa: F401 (what tests import)
+from callers import ADMIN, APP, KEEPER, OFFICER, OTHER, SERVICE_POLICY, key_policy  # noqa: F401 (what tests import)
 from rpc_client import Client, Failure  # noqa: F401 (what tests import)
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -65,24 +65,9 @@ class Certificates:
         self.sign("server", "subjectAltName=DNS:localhost,IP:127.0.0.1")
 
     def ca(self, name):
-        run(
-            "openssl",
-            "req",
-            "-x509",
-            "-newkey",
-            "ec",
-            "-pkeyopt",
-            "ec_paramgen_curve:P-256",
-            "-nodes",
-            "-days",
-            "30",
-            "-subj",
-            f"/CN={name}",
-            "-keyout",
-            self.dir / f"{name}.key",
-            "-out",
-            self.dir / f"{name}.pem",
-        )
+        request = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 30 -subj"
+        key, certificate = self.dir / f"{name}.key", self.dir / f"{name}.pem"
+        run(*request.split(), f"/CN={name}", "-keyout", key, "-out", certificate)
 
     def sign(self, name, extension, ca="ca", days="30", cn=None):
         ext = self.dir / f"{name}.ext"

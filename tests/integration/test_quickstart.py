@@ -127,6 +127,17 @@ def test_backup_and_restore(quickstart, tmp_path):
     assert "Intact" in quickstart("quickstart", "demo")
 
 
+def test_root_keys_are_rotated_and_destroyed(quickstart):
+    keys = quickstart.kmsctl("key", "list", "-o", "json")
+    assert json.loads(quickstart.kmsctl("root", "rotate", "-o", "json"))["destroyable"] == [1]
+    quickstart.kmsctl("root", "destroy", "1")
+    assert json.loads(quickstart.kmsctl("root", "status", "-o", "json"))["root_id"] == 2
+    assert "Intact" in quickstart("quickstart", "demo")
+    quickstart("quickstart", "stop")
+    quickstart("quickstart", "start")
+    assert quickstart.kmsctl("key", "list", "-o", "json") == keys
+
+
 def test_older_keystore_alone_is_refused(quickstart, tmp_path):
     database = quickstart.home / "state" / "keystore.db"
     quickstart("quickstart", "stop")

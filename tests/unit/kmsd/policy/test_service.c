@@ -12,12 +12,15 @@ static const struct {
     {BODY("Allow", "'Action':['kms:CreateKey','kms:ListKeys','kms:ListAliases','kms:GenerateRandom','kms:"
                    "GetStatus','kms:SimulatePolicy']") ",'Resource':'*'",
      NULL},
+    {BODY("Allow", "'Action':['kms:RotateRoot','kms:GetRootStatus','kms:DestroyRoot']") ",'Resource':'*'",
+     NULL},
+    {BODY("Allow", "'Action':'kms:Rotate*'") ",'Resource':'*'", "allows kms:RotateKeyOnDemand"},
     {BODY("Allow", "'Action':'kms:GenerateR*'") ",'Resource':'*'", NULL},
     {BODY("Deny", "'Action':'kms:*'") ",'Resource':'*'", NULL},
     {BODY("Allow", "'Action':'kms:*'") ",'Resource':'*'",
      "line 1, column 103: Statement 1 (S): it allows kms:EnableKey, but the service policy grants "
      "nothing but kms:CreateKey, kms:ListKeys, kms:ListAliases, kms:GenerateRandom, kms:GetStatus, "
-     "kms:SimulatePolicy and kms:ListRetirableGrants"},
+     "kms:SimulatePolicy, kms:ListRetirableGrants, kms:RotateRoot, kms:GetRootStatus and kms:DestroyRoot"},
     {BODY("Allow", "'Action':'*'") ",'Resource':'*'", "Statement 1 (S): it allows"},
     {BODY("Allow", "'Action':'kms:Create*'") ",'Resource':'*'", "it allows kms:CreateAlias"},
     {BODY("Allow", "'Action':'kms:List*'") ",'Resource':'*'", "allows kms:ListKeyRotations"},
