@@ -1,6 +1,7 @@
 /* What is due. */
 #include "kmsd/jobs/jobs.h"
 #include "kmsd/keys/state.h"
+#include "kmsd/service/approval.h"
 #include "kmsd/service/deletion.h"
 #include "kmsd/service/rotation.h"
 
@@ -32,4 +33,32 @@ size_t kms_due_find(kms_keyring *keys, uint64_t now_us, bool doubted, struct kms
     struct finding f = {.now_us = now_us, .doubted = doubted, .due = due, .cap = cap};
     kms_keyring_each(keys, visit, &f);
     return f.count;
+}
+
+struct approvals {
+    const struct kms_core *core;
+    struct kms_due *due;
+    size_t cap, count;
+    struct kms_why *why;
+};
+
+static kms_err visit_approval(void *user, const struct kms_row *row)
+{
+    struct approvals *a = user;
+    KMS_OWN_APPROVAL approval = {.stored = NULL};
+    struct kms_due *due = &a->due[a->count];
+    KMS_TRY(kms_approval_from_row(row, &approval, a->why));
+    if (a->count == a->cap || !kms_approval_due(a->core, approval.stored)) return KMS_OK;
+    due->what = KMS_INTERNAL_CLOSE_APPROVAL;
+    if (kms_id_parse(kms_bytes_text(row->id), &due->key_id)) a->count++;
+    return KMS_OK;
+}
+
+kms_err kms_due_approvals(struct kms_core *core, struct kms_due *due, size_t cap, size_t *ret_count,
+                          struct kms_why *why)
+{
+    struct approvals a = {.core = core, .due = due, .cap = cap, .why = why};
+    KMS_TRY(kms_keystore_scan(core->store, KMS_TABLE_APPROVAL, "", visit_approval, &a, why));
+    *ret_count = a.count;
+    return KMS_OK;
 }

@@ -32,6 +32,7 @@ static const char *const names[KMS_INTERNAL_COUNT] = {
     [KMS_INTERNAL_DELETE_KEY] = "delete",
     [KMS_INTERNAL_EXPIRE_GRANTS] = "expire-grants",
     [KMS_INTERNAL_CHECKPOINT_USAGE] = "checkpoint-usage",
+    [KMS_INTERNAL_CLOSE_APPROVAL] = "close-approval",
 };
 
 static bool stopping(kms_jobs *jobs)
@@ -45,14 +46,15 @@ static bool stopping(kms_jobs *jobs)
 static void run(kms_jobs *jobs, const struct kms_due *due)
 {
     struct kms_why why = {{0}};
-    char key[KMS_ID_TEXT];
-    kms_id_text(&due->key_id, key);
+    char id[KMS_ID_TEXT];
+    const char *what = due->what == KMS_INTERNAL_CLOSE_APPROVAL ? "approval" : "key";
+    kms_id_text(&due->key_id, id);
     kms_err err = kms_internal_run(jobs->pipeline, jobs->core, due->what, &due->key_id, &why);
     if (kms_failed(err))
-        kms_log(KMS_LOG_WARN, "jobs", "job=%s key=%s err=%s tried again at the next look: %s",
-                names[due->what], key, kms_err_reason(err), why.text);
+        kms_log(KMS_LOG_WARN, "jobs", "job=%s %s=%s err=%s tried again at the next look: %s",
+                names[due->what], what, id, kms_err_reason(err), why.text);
     else
-        kms_log(KMS_LOG_INFO, "jobs", "job=%s key=%s", names[due->what], key);
+        kms_log(KMS_LOG_INFO, "jobs", "job=%s %s=%s", names[due->what], what, id);
 }
 
 /* As long as there is more than one act takes, it goes on. */
@@ -82,13 +84,31 @@ static void look_at_clock(kms_jobs *jobs, uint64_t wall_us, uint64_t monotonic_u
     if (!kms_step_doubted(&jobs->step, monotonic_us)) kms_core_seen_us(jobs->core, wall_us);
 }
 
+static void run_all(kms_jobs *jobs, size_t count)
+{
+    for (size_t i = 0; i < count && !stopping(jobs); i++) run(jobs, &jobs->due[i]);
+}
+
+/* What is over is over for callers at once; here it only comes on record. So that waits, too, while the time
+ * is doubted: an approval could be brought back by putting the clock right. */
+static void look_at_approvals(kms_jobs *jobs)
+{
+    size_t count = 0;
+    struct kms_why why = {{0}};
+    kms_err err = kms_due_approvals(jobs->core, jobs->due, DUE_AT_ONCE, &count, &why);
+    if (kms_failed(err))
+        kms_log(KMS_LOG_WARN, "jobs", "job=close-approval err=%s %s", kms_err_reason(err), why.text);
+    run_all(jobs, count);
+}
+
 void kms_jobs_look(kms_jobs *jobs)
 {
     uint64_t wall_us = jobs->options.wall_us(), monotonic_us = jobs->options.monotonic_us();
     look_at_clock(jobs, wall_us, monotonic_us);
     size_t count = kms_due_find(jobs->core->keys, wall_us, kms_step_doubted(&jobs->step, monotonic_us),
                                 jobs->due, DUE_AT_ONCE);
-    for (size_t i = 0; i < count && !stopping(jobs); i++) run(jobs, &jobs->due[i]);
+    run_all(jobs, count);
+    if (!kms_step_doubted(&jobs->step, monotonic_us)) look_at_approvals(jobs);
     checkpoint(jobs, monotonic_us);
 }
 

@@ -31,8 +31,11 @@ void kms_jobs_free(kms_jobs *jobs); /* waits for the act under way; NULL is a no
 /* due.c: what is due at a moment, at most cap of it; the rest is due still at the next look. */
 struct kms_due {
     enum kms_internal what;
-    struct kms_id key_id;
+    struct kms_id key_id; /* KMS_INTERNAL_CLOSE_APPROVAL: of the approval */
 };
 size_t kms_due_find(kms_keyring *keys, uint64_t now_us, bool doubted, struct kms_due *due, size_t cap);
+/* The same of approvals, which stand in the keystore alone. */
+KMS_MUST_USE kms_err kms_due_approvals(struct kms_core *core, struct kms_due *due, size_t cap,
+                                       size_t *ret_count, struct kms_why *why);
 
 #endif

@@ -59,6 +59,7 @@ void kms_key_unref(struct kms_key *key)
     free(key->versions);
     kms_policy_unref(key->policy);
     kms_grants_unref(key->grants);
+    kms_rule_unref(key->rule);
     for (size_t i = 0; i < key->tag_count; i++) free_tag(&key->tags[i]);
     free(key->tags);
     free(key->policy_json);
@@ -161,6 +162,7 @@ kms_err kms_key_copy(const struct kms_key *key, uint32_t more, struct kms_key **
         KMS_TRY(kms_key_set_tag(copy, key->tags[i].key, key->tags[i].value));
     copy->policy = kms_policy_ref(key->policy);
     copy->grants = kms_grants_ref(key->grants);
+    copy->rule = kms_rule_ref(key->rule);
     copy->id = key->id;
     memcpy(copy->id_text, key->id_text, sizeof copy->id_text);
     copy->revision = key->revision;

@@ -11,6 +11,7 @@
 #include "base/id.h"
 #include "hsm/hsm.h"
 #include "kmsd/keys/grants.h"
+#include "kmsd/keys/rule.h"
 #include "kmsd/policy/policy.h"
 
 /*
@@ -71,6 +72,7 @@ struct kms_key {
     struct kms_tag *tags; /* owned, sorted by key */
     size_t tag_count;
     kms_policy *policy;               /* compiled; reference held */
+    struct kms_rule *rule;            /* whose approval changes need; reference held; NULL: nobody's */
     char *policy_json;                /* as it was written; owned */
     kms_grants *grants;               /* shared by all generations; NULL: never had one; reference held */
     char *description, *creator;      /* owned */

@@ -52,6 +52,14 @@ kms_err kms_key_body(const struct kms_key *key, kms_buf *body)
     }
     stored.tags = tag_list;
     stored.n_tags = key->tag_count;
+    Kms__Store__V1__StoredApprovalRule rule;
+    kms__store__v1__stored_approval_rule__init(&rule);
+    if (key->rule != NULL) {
+        rule.required = key->rule->required;
+        rule.principals = key->rule->principals;
+        rule.n_principals = key->rule->count;
+        stored.approval_rule = &rule;
+    }
     return pack(&stored.base, body);
 }
 
@@ -135,6 +143,9 @@ static kms_err fill_key(struct kms_key *key, const struct kms_row *row,
     key->rotation_next_us = stored->rotation_next_us;
     for (size_t i = 0; i < stored->n_tags; i++)
         KMS_TRY(kms_key_set_tag(key, stored->tags[i]->key, stored->tags[i]->value));
+    const Kms__Store__V1__StoredApprovalRule *rule = stored->approval_rule;
+    if (rule != NULL)
+        KMS_TRY(kms_rule_new(rule->required, rule->principals, rule->n_principals, &key->rule, NULL));
     key->policy_json = strdup(stored->policy);
     key->description = strdup(stored->description);
     key->creator = strdup(stored->creator);

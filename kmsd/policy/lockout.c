@@ -1,4 +1,4 @@
-/* Would somebody still be able to call kms:PutKeyPolicy under a document? */
+/* Would somebody still be able to administer a key under a document? */
 #include "kmsd/policy/compiled.h"
 #include "kmsd/policy/complain.h"
 
@@ -30,22 +30,21 @@ static enum truth applies(const struct kms_statement *statement, struct kms_eval
     return truth;
 }
 
-static kms_err refuse(struct kms_bytes principal, const char *cause, const char *statement,
+static kms_err refuse(const struct kms_access_request *request, const char *cause, const char *statement,
                       struct kms_why *why)
 {
-    kms_why_set(why,
-                "principal \"%s\" could not call kms:PutKeyPolicy afterwards: %s%s%s; allow it, or set "
-                "bypass_policy_lockout_safety_check",
-                kms_show(principal).text, cause, statement == NULL ? "" : " ",
+    kms_why_set(why, "principal \"%s\" could not call %s afterwards: %s%s%s",
+                kms_show(request->principal).text, kms_action_name(request->action), cause,
+                statement == NULL ? "" : " ",
                 statement == NULL ? "" : kms_show(kms_bytes_text(statement)).text);
     return KMS_FAIL(POLICY_LOCKOUT);
 }
 
-kms_err kms_policy_check_lockout(const kms_policy *policy, struct kms_bytes principal,
+kms_err kms_policy_check_allowed(const kms_policy *policy, enum kms_action action, struct kms_bytes principal,
                                  struct kms_bytes resource, struct kms_why *why)
 {
     const struct kms_access_request request = {.principal = principal,
-                                               .action = KMS_ACT_PUT_KEY_POLICY,
+                                               .action = action,
                                                .resource = resource,
                                                .secure_transport = true,
                                                .bypass_lockout_known = true};
@@ -57,13 +56,23 @@ kms_err kms_policy_check_lockout(const kms_policy *policy, struct kms_bytes prin
         enum truth truth = applies(statement, &evaluation);
         if (truth == NEVER) continue;
         if (statement->deny)
-            return refuse(principal,
+            return refuse(&request,
                           truth == ALWAYS ? "it is denied by statement" : "it may be denied by statement",
                           statement->name, why);
         if (truth == ALWAYS) return KMS_OK;
         if (sometimes == NULL) sometimes = statement->name;
     }
     if (sometimes != NULL)
-        return refuse(principal, "it depends on time, address or key in statement", sometimes, why);
-    return refuse(principal, "no statement allows it", NULL, why);
+        return refuse(&request, "it depends on time, address or key in statement", sometimes, why);
+    return refuse(&request, "no statement allows it", NULL, why);
+}
+
+kms_err kms_policy_check_lockout(const kms_policy *policy, struct kms_bytes principal,
+                                 struct kms_bytes resource, struct kms_why *why)
+{
+    struct kms_why cause = {{0}};
+    kms_err err = kms_policy_check_allowed(policy, KMS_ACT_PUT_KEY_POLICY, principal, resource, &cause);
+    if (kms_failed(err))
+        kms_why_set(why, "%.300s; allow it, or set bypass_policy_lockout_safety_check", cause.text);
+    return err;
 }

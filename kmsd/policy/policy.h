@@ -120,6 +120,10 @@ KMS_MUST_USE kms_err kms_policy_check_separation(const kms_policy *policy, struc
  * POLICY_LOCKOUT otherwise. */
 KMS_MUST_USE kms_err kms_policy_check_lockout(const kms_policy *policy, struct kms_bytes principal,
                                               struct kms_bytes resource, struct kms_why *why);
+/* The same of another action. */
+KMS_MUST_USE kms_err kms_policy_check_allowed(const kms_policy *policy, enum kms_action action,
+                                              struct kms_bytes principal, struct kms_bytes resource,
+                                              struct kms_why *why);
 /* Is everybody who may use keys under `inner` also allowed the same by `outer`, whichever keys they
  * belong to? For moving an alias from a key with `outer` to one with `inner`. Conservative: `inner` is
  * read as separation reads it, and an Allow of `outer` counts only with Resource "*" and conditions that

@@ -6,6 +6,7 @@
 #include <grpc/byte_buffer_reader.h>
 #include <grpc/support/alloc.h>
 #include <grpc/support/time.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -274,9 +275,21 @@ static void encode_status(struct kms_slot *slot)
 {
     static const struct kms_id none;
     const struct kms_call *call = &slot->call;
+    const struct kms_approval_note *approval = &call->approval;
     struct kms_status status;
-    kms_status_make(call->err, &call->why, kms_id_equal(&call->request_id, &none) ? NULL : &call->request_id,
-                    &status);
+    char id[KMS_ID_TEXT], expires[KMS_TIME_TEXT], missing[16];
+    const struct kms_status_pair pairs[] = {{"request_id", id},
+                                            {"approval_id", approval->id},
+                                            {"approval_expires", expires},
+                                            {"approvals_missing", missing}};
+    size_t count = kms_id_equal(&call->request_id, &none) ? 0 : 1;
+    kms_id_text(&call->request_id, id);
+    if (kms_is(call->err, KMS_E_APPROVAL_NEEDED) && approval->id[0] != '\0') {
+        kms_time_text(approval->expires_us, expires);
+        snprintf(missing, sizeof missing, "%u", approval->missing);
+        count = KMS_STATUS_PAIRS;
+    }
+    kms_status_make(call->err, &call->why, pairs, count, &status);
     slot->status = status.code;
     slot->status_text = grpc_slice_from_copied_string(status.message);
     slot->trailer = (grpc_metadata){

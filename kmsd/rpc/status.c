@@ -27,30 +27,37 @@ static void keep_utf8(char *text)
         if ((unsigned char)*c >= 0x80) *c = '?';
 }
 
-static size_t pack_info(kms_err err, const struct kms_id *request_id, uint8_t *room, size_t room_len)
+/* protobuf-c's members are not const though packing only reads them. */
+static char *borrow(const char *text)
 {
-    char domain[] = KMS_STATUS_DOMAIN, key[] = "request_id", reason[64], id_text[KMS_ID_TEXT];
+    return (char *)(uintptr_t)text;
+}
+
+static size_t pack_info(kms_err err, const struct kms_status_pair *pairs, size_t count, uint8_t *room,
+                        size_t room_len)
+{
+    char domain[] = KMS_STATUS_DOMAIN, reason[64];
     snprintf(reason, sizeof reason, "%s", kms_err_reason(err));
-    Google__Rpc__ErrorInfo__MetadataEntry entry, *entries = &entry;
-    google__rpc__error_info__metadata_entry__init(&entry);
+    Google__Rpc__ErrorInfo__MetadataEntry entry[KMS_STATUS_PAIRS], *entries[KMS_STATUS_PAIRS];
     Google__Rpc__ErrorInfo info;
     google__rpc__error_info__init(&info);
     info.reason = reason;
     info.domain = domain;
-    if (request_id != NULL) {
-        kms_id_text(request_id, id_text);
-        entry.key = key;
-        entry.value = id_text;
-        info.n_metadata = 1;
-        info.metadata = &entries;
+    info.metadata = entries;
+    for (; info.n_metadata < count && info.n_metadata < KMS_STATUS_PAIRS; info.n_metadata++) {
+        size_t i = info.n_metadata;
+        google__rpc__error_info__metadata_entry__init(&entry[i]);
+        entry[i].key = borrow(pairs[i].name);
+        entry[i].value = borrow(pairs[i].value);
+        entries[i] = &entry[i];
     }
     return google__rpc__error_info__get_packed_size(&info) <= room_len
                ? google__rpc__error_info__pack(&info, room)
                : 0;
 }
 
-void kms_status_make(kms_err err, const struct kms_why *why, const struct kms_id *request_id,
-                     struct kms_status *ret_status)
+void kms_status_make(kms_err err, const struct kms_why *why, const struct kms_status_pair *pairs,
+                     size_t count, struct kms_status *ret_status)
 {
     struct kms_status *status = ret_status;
     status->code = kms_err_grpc_status(err);
@@ -60,12 +67,12 @@ void kms_status_make(kms_err err, const struct kms_why *why, const struct kms_id
     keep_utf8(status->message);
 
     char type_url[] = "type.googleapis.com/google.rpc.ErrorInfo";
-    uint8_t info[256];
+    uint8_t info[512];
     Google__Rpc__PackedDetail detail, *details = &detail;
     google__rpc__packed_detail__init(&detail);
     detail.type_url = type_url;
     detail.value.data = info;
-    detail.value.len = pack_info(err, request_id, info, sizeof info);
+    detail.value.len = pack_info(err, pairs, count, info, sizeof info);
     Google__Rpc__Status packed;
     google__rpc__status__init(&packed);
     packed.code = status->code;

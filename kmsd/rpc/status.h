@@ -4,9 +4,8 @@
 #define KMS_RPC_STATUS_H
 
 #include "base/bytes.h"
-#include "base/id.h"
 
-enum { KMS_STATUS_MESSAGE_BYTES = 512, KMS_STATUS_DETAILS_BYTES = 1024 };
+enum { KMS_STATUS_MESSAGE_BYTES = 512, KMS_STATUS_DETAILS_BYTES = 1536, KMS_STATUS_PAIRS = 4 };
 #define KMS_STATUS_DOMAIN  "kmsd"
 #define KMS_STATUS_TRAILER "grpc-status-details-bin" /* https://grpc.io/docs/guides/error/ */
 
@@ -14,12 +13,17 @@ struct kms_status {
     int code;                               /* a grpc_status_code */
     char message[KMS_STATUS_MESSAGE_BYTES]; /* UTF-8: what kms_err_text says, then why */
     uint8_t details[KMS_STATUS_DETAILS_BYTES];
-    size_t details_len; /* a packed google.rpc.Status: code, message, ErrorInfo{reason, domain, request_id} */
+    size_t details_len; /* a packed google.rpc.Status: code, message, ErrorInfo{reason, domain, metadata} */
+};
+
+/* A name and value of ErrorInfo's metadata; both short. Borrowed. */
+struct kms_status_pair {
+    const char *name, *value;
 };
 
 /* why may be empty or NULL; it stays inside the service when the fault is the service's own (gRPC statuses
- * INTERNAL, UNAVAILABLE and DATA_LOSS). request_id may be NULL: then the details name none. */
-void kms_status_make(kms_err err, const struct kms_why *why, const struct kms_id *request_id,
-                     struct kms_status *ret_status);
+ * INTERNAL, UNAVAILABLE and DATA_LOSS). At most KMS_STATUS_PAIRS pairs; more are left out. */
+void kms_status_make(kms_err err, const struct kms_why *why, const struct kms_status_pair *pairs,
+                     size_t count, struct kms_status *ret_status);
 
 #endif

@@ -14,18 +14,28 @@
 
 /* Everybody who may use the new key must have been allowed the same on the old one: else an administrator
  * could point an application at a key that somebody else reads. from NULL: it is gone. to NULL: it does not
- * exist yet, has no grants, and gets this policy. */
+ * exist yet, has no grants, and gets this policy. Others who administer the old key may agree to it, while it
+ * lives. */
 static kms_err check_move(struct kms_call *call, const struct kms_key *from, const kms_policy *policy,
                           const struct kms_key *to, const char *name)
 {
+    enum { WHO_COULD_AGREE = 2 };
     static const struct kms_key gone;
     if (from == NULL) from = &gone;
+    KMS_OWN_KEY living = kms_keyring_find(call->core->keys, &from->id);
+    call->alias_left = from->id;
+    call->alias_leaves = living != NULL;
     kms_err err = kms_policy_check_users_within(policy, from->policy, &call->why);
     if (!kms_failed(err) && to != NULL) err = kms_grants_check_move(from, to, call->started_us, &call->why);
     if (!kms_failed(err)) return KMS_OK;
-    char words[KMS_WHY_BYTES];
-    snprintf(words, sizeof words, "%s", call->why.text);
-    return kms_call_fail(call, err, "%s names or named another key: %s", name, words);
+    struct kms_why words = call->why;
+    bool could_agree = living != NULL && from->rule != NULL && from->rule->count >= WHO_COULD_AGREE;
+    if (!could_agree || !kms_is(err, KMS_E_APPROVAL_NEEDED))
+        return kms_call_fail(call, err, "%s names or named another key: %.300s", name, words.text);
+    call->why.text[0] = '\0';
+    call->alias_gains =
+        kms_arena_print(&call->arena, "%s names or named another key: %.300s", name, words.text);
+    return call->alias_gains != NULL ? KMS_OK : KMS_FAIL(NO_MEMORY);
 }
 
 /* A name that was another key's: that key is asked as well. */
@@ -132,7 +142,8 @@ kms_err kms_update_alias_act(struct kms_call *call)
     const struct kms_key *from = call->access[0].key, *to = call->access[1].key;
     struct kms_alias alias;
     KMS_TRY(current(call, request->alias_name, &alias));
-    KMS_TRY(check_move(call, from, to->policy, to, request->alias_name));
+    if (!kms_id_equal(&from->id, &to->id))
+        KMS_TRY(check_move(call, from, to->policy, to, request->alias_name));
     alias.key_id = to->id;
     return store(call, &alias);
 }

@@ -54,6 +54,20 @@ struct kms_call_extra {
     const char *name, *value;
 };
 
+/* What a call has to do with an approval: said in its record, and to its caller when approvals are missing.
+ * */
+struct kms_approval_note {
+    char id[KMS_ID_TEXT]; /* "": nothing */
+    /* "requested", "waiting", "approved", "approved before", "rejected", "withdrawn", "used"; of the
+     * scheduler "expired", "outdated", "forgotten" */
+    const char *event;
+    const char *operation; /* what it is for: "PutKeyPolicy" */
+    const char *by;        /* who has approved so far, comma-separated */
+    uint64_t expires_us;
+    uint32_t missing;
+    uint64_t revision; /* of its row */
+};
+
 /* Where a call is; the last one reached stands in its audit record. */
 enum kms_stage {
     KMS_STAGE_RPC,
@@ -109,6 +123,11 @@ struct kms_call {
                                   shall go, NULL: no such grant; reference held */
     struct kms_call_extra extra[KMS_CALL_EXTRAS]; /* what else its record says */
     size_t extra_count;
+    bool alias_leaves; /* an alias stops naming alias_left, whose rule holds whatever the method */
+    struct kms_id alias_left;
+    const char
+        *alias_gains; /* who would gain what by that, for approvers to judge; in the arena; NULL: nobody */
+    struct kms_approval_note approval;
     bool changed_store; /* admin: mark is what the keystore said */
     struct kms_store_mark mark;
     struct kms_call *next; /* for lists of whoever holds the call */

@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "keystore/record.pb-c.h"
+#include "kmsd/service/approval.h"
 #include "kmsd/service/method.h"
 
 enum { TOKEN_BYTES = 64 };
@@ -206,7 +207,7 @@ static kms_err check_roots(const struct kms_change_set *set, struct kms_call *ca
     return KMS_OK;
 }
 
-kms_err kms_change_apply(struct kms_change_set *set, struct kms_call *call)
+kms_err kms_change_commit(struct kms_change_set *set, struct kms_call *call)
 {
     struct kms_change *changes = calloc(set->count + 1, sizeof *changes);
     if (changes == NULL) return KMS_FAIL(NO_MEMORY);
@@ -222,6 +223,12 @@ kms_err kms_change_apply(struct kms_change_set *set, struct kms_call *call)
         if (set->steps[i]->revision != NULL) ++*set->steps[i]->revision;
     call->changed_store = true;
     return KMS_OK;
+}
+
+kms_err kms_change_apply(struct kms_change_set *set, struct kms_call *call)
+{
+    KMS_TRY(kms_approval_pass(call, set));
+    return kms_change_commit(set, call);
 }
 
 kms_err kms_change_apply_key(struct kms_change_set *set, struct kms_call *call, struct kms_key *key)

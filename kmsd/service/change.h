@@ -48,8 +48,12 @@ KMS_MUST_USE kms_err kms_made_before(struct kms_call *call, const char *token, s
 KMS_MUST_USE kms_err kms_change_token(struct kms_change_set *set, struct kms_call *call, const char *token,
                                       const struct kms_made *made);
 
-/* All rows or none; the call remembers the keystore's mark for its outcome record. */
+/* All rows or none; the call remembers the keystore's mark for its outcome record. APPROVAL_NEEDED: the rule
+ * of a key wants the approval of others first (approval.h); nothing of the set was stored, but what the call
+ * asks for. */
 KMS_MUST_USE kms_err kms_change_apply(struct kms_change_set *set, struct kms_call *call);
+/* The same without asking whether anybody must approve: for approvals themselves. */
+KMS_MUST_USE kms_err kms_change_commit(struct kms_change_set *set, struct kms_call *call);
 /* The same, then the key as it is now goes into the keyring. */
 KMS_MUST_USE kms_err kms_change_apply_key(struct kms_change_set *set, struct kms_call *call,
                                           struct kms_key *key);

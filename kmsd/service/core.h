@@ -32,6 +32,8 @@ struct kms_core {
     bool separation_warn;  /* policy.separation = warn: what is not separated is let in and said */
     size_t grants_per_key; /* limits.grants_per_key */
     uint64_t key_budget;   /* encryptions of a key version at HSM level: KMS_KEY_BUDGET, or fewer */
+    uint64_t approvals_lifetime_us;
+    uint32_t approvals_per_key; /* that may be open at once */
     uint64_t started_us;
     atomic_ullong latest_us; /* latest wall clock that is believed: see kms_core_now_us */
     const char *instance;

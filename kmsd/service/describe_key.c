@@ -101,6 +101,7 @@ Kms__V1__KeyMetadata *kms_describe(struct kms_call *call, const struct kms_key *
     meta->deletion_time_us = key->deletion_us;
     meta->rotation_period_days = key->rotation_period_days;
     meta->next_rotation_time_us = key->rotation_next_us;
+    meta->approvals_required = key->rule != NULL ? key->rule->required : 0;
     bool hsm = key->level == KMS_LEVEL_HSM;
     meta->protection_level = hsm ? KMS__V1__PROTECTION_LEVEL__PROTECTION_LEVEL_HSM
                                  : KMS__V1__PROTECTION_LEVEL__PROTECTION_LEVEL_SOFTWARE;

@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "kms/v1/keys.pb-c.h"
 #include "kmsd/service/access.h"
+#include "kmsd/service/approval.h"
 #include "kmsd/service/deletion.h"
 #include "kmsd/service/end_grant.h"
 #include "kmsd/service/record.h"
@@ -25,6 +26,7 @@ static const struct kms_method acts[KMS_INTERNAL_COUNT] = {
     [KMS_INTERNAL_EXPIRE_GRANTS] = ROW("ExpireGrants", kms_expire_grants, REVOKE_GRANT),
     [KMS_INTERNAL_CHECKPOINT_USAGE] = ROW("CheckpointUsage", kms_usage_checkpoint, GET_KEY_USAGE),
     [KMS_INTERNAL_DELETE_KEY] = ROW("DeleteKey", kms_delete_key, SCHEDULE_KEY_DELETION),
+    [KMS_INTERNAL_CLOSE_APPROVAL] = ROW("CloseApproval", kms_close_approval, REJECT_REQUEST),
 };
 
 static kms_err record(kms_pipeline *pipeline, const struct kms_call *call)
@@ -49,7 +51,7 @@ static kms_err run(kms_pipeline *pipeline, struct kms_call *call, const struct k
 }
 
 kms_err kms_internal_run(kms_pipeline *pipeline, struct kms_core *core, enum kms_internal what,
-                         const struct kms_id *key_id, struct kms_why *why)
+                         const struct kms_id *about, struct kms_why *why)
 {
     kms_identity service = {.refs = 1, .principal = "kmsd", .source = "service"};
     struct kms_call call = {.method = &acts[what],
@@ -59,7 +61,9 @@ kms_err kms_internal_run(kms_pipeline *pipeline, struct kms_core *core, enum kms
                             .started_us = kms_now_us()};
     kms_core_request_id(core, &call.request_id);
     kms_arena_init(&call.arena, ARENA_BYTES);
-    kms_err err = run(pipeline, &call, key_id);
+    bool approval = what == KMS_INTERNAL_CLOSE_APPROVAL;
+    if (approval) kms_id_text(about, call.approval.id);
+    kms_err err = run(pipeline, &call, approval ? NULL : about);
     *why = call.why;
     call.identity = NULL; /* it is ours */
     kms_call_end(&call);

@@ -16,12 +16,13 @@ enum kms_internal {
     KMS_INTERNAL_DELETE_KEY,
     KMS_INTERNAL_EXPIRE_GRANTS,
     KMS_INTERNAL_CHECKPOINT_USAGE, /* of no key */
+    KMS_INTERNAL_CLOSE_APPROVAL,
     KMS_INTERNAL_COUNT
 };
 
-/* key_id: the key that it is about, NULL for none. The error is that of the act; AUDIT_UNAVAILABLE: nothing
- * was done. */
+/* about: the key that it is about, for CLOSE_APPROVAL the approval; NULL for nothing. The error is that of
+ * the act; AUDIT_UNAVAILABLE: nothing was done. */
 KMS_MUST_USE kms_err kms_internal_run(kms_pipeline *pipeline, struct kms_core *core, enum kms_internal what,
-                                      const struct kms_id *key_id, struct kms_why *why);
+                                      const struct kms_id *about, struct kms_why *why);
 
 #endif

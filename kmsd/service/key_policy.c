@@ -4,6 +4,7 @@
 
 #include "kms/v1/keys.pb-c.h"
 #include "kmsd/service/access.h"
+#include "kmsd/service/approval.h"
 #include "kmsd/service/change.h"
 #include "kmsd/service/methods.h"
 #include "kmsd/service/policy_check.h"
@@ -27,6 +28,8 @@ kms_err kms_put_key_policy_act(struct kms_call *call)
     KMS_TRY(kms_policy_parse(kms_bytes_text(request->policy), &policy, &call->why));
     const struct kms_key *old = call->access[0].key;
     KMS_TRY(kms_policy_accept(call, policy, old->grants, old->id_text));
+    if (old->rule != NULL && !call->bypass_lockout)
+        KMS_TRY(kms_approval_reachable(call, old->rule, old->rule->required, policy, old->id_text));
     KMS_TRY(kms_key_copy(old, 0, &key));
     char *json = strdup(request->policy);
     if (json == NULL || kms_new_reply(call) == NULL) {

@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 
+#include "kms/v1/approvals.pb-c.h"
 #include "kms/v1/crypto.pb-c.h"
 #include "kms/v1/grants.pb-c.h"
 #include "kms/v1/keys.pb-c.h"
@@ -25,9 +26,18 @@ const struct kms_method kms_methods[] = {
      .lane = KMS_LANE_ADMIN,                                                                                 \
      .gather = kms_##prefix##_gather,                                                                        \
      .act = kms_##prefix##_act},
+#define KMS_GUARDED(svc, name, act_, prefix)                                                                 \
+    {.service = &kms__v1__##svc##__descriptor,                                                               \
+     .rpc = (name),                                                                                          \
+     .action = KMS_ACT_##act_,                                                                               \
+     .lane = KMS_LANE_ADMIN,                                                                                 \
+     .guarded = true,                                                                                        \
+     .gather = kms_##prefix##_gather,                                                                        \
+     .act = kms_##prefix##_act},
 #include "kmsd/service/method.def"
 #undef KMS_CRYPTO
 #undef KMS_ADMIN
+#undef KMS_GUARDED
 };
 const size_t kms_method_count = sizeof kms_methods / sizeof kms_methods[0];
 

@@ -23,6 +23,7 @@ struct kms_method {
     const char *rpc;
     enum kms_action action; /* the first it asks for; its class is the method's */
     enum kms_lane lane;
+    bool guarded; /* waits for approvals when a key of the call has an approval rule */
     kms_gather_fn *gather;
     kms_plan_fn *plan;
     kms_finish_fn *finish;

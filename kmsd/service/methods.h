@@ -12,8 +12,10 @@
 #define KMS_ADMIN(service, rpc, action, prefix)                                                              \
     kms_gather_fn kms_##prefix##_gather;                                                                     \
     kms_act_fn kms_##prefix##_act;
+#define KMS_GUARDED KMS_ADMIN
 #include "kmsd/service/method.def"
 #undef KMS_CRYPTO
 #undef KMS_ADMIN
+#undef KMS_GUARDED
 
 #endif

@@ -36,13 +36,14 @@ kms_err kms_policy_accept(struct kms_call *call, const kms_policy *policy, kms_g
 char *kms_policy_default(struct kms_call *call)
 {
     json_t *document = json_pack(
-        "{s:s, s:[{s:s, s:s, s:{s:s}, s:[s,s,s,s,s,s,s,s,s,s,s,s,s,s,s,s,s], s:s}]}", "Version", "2012-10-17",
-        "Statement", "Sid", "KeyAdministration", "Effect", "Allow", "Principal", "AWS",
+        "{s:s, s:[{s:s, s:s, s:{s:s}, s:[s,s,s,s,s,s,s,s,s,s,s,s,s,s,s,s,s,s,s,s], s:s}]}", "Version",
+        "2012-10-17", "Statement", "Sid", "KeyAdministration", "Effect", "Allow", "Principal", "AWS",
         call->identity->principal, "Action", "kms:CreateAlias", "kms:UpdateAlias", "kms:DeleteAlias",
-        "kms:PutKeyPolicy", "kms:EnableKey*", "kms:DisableKey*", "kms:RotateKeyOnDemand",
-        "kms:ScheduleKeyDeletion", "kms:CancelKeyDeletion", "kms:TagResource", "kms:UntagResource",
-        "kms:UpdateKeyDescription", "kms:*ImportKeyMaterial", "kms:Describe*", "kms:Get*", "kms:List*",
-        "kms:SimulatePolicy", "Resource", "*");
+        "kms:PutKeyPolicy", "kms:PutApprovalRule", "kms:ApproveRequest", "kms:RejectRequest",
+        "kms:EnableKey*", "kms:DisableKey*", "kms:RotateKeyOnDemand", "kms:ScheduleKeyDeletion",
+        "kms:CancelKeyDeletion", "kms:TagResource", "kms:UntagResource", "kms:UpdateKeyDescription",
+        "kms:*ImportKeyMaterial", "kms:Describe*", "kms:Get*", "kms:List*", "kms:SimulatePolicy", "Resource",
+        "*");
     char *text = document != NULL ? json_dumps(document, JSON_INDENT(2)) : NULL;
     char *copy = text != NULL ? kms_arena_print(&call->arena, "%s", text) : NULL;
     free(text);

@@ -95,6 +95,12 @@ const struct kms_audit_event *kms_record_of(const struct kms_call *call, struct 
     add_extra(event, "noted", call->noted);
     for (size_t i = 0; i < call->extra_count; i++)
         add_extra(event, call->extra[i].name, call->extra[i].value);
+    if (call->approval.id[0] != '\0') {
+        add_extra(event, "approval_id", call->approval.id);
+        add_extra(event, "approval", call->approval.event);
+        add_extra(event, "approval_of", call->approval.operation);
+        add_extra(event, "approved_by", call->approval.by);
+    }
     if (call->may_bypass_lockout && call->bypass_lockout) add_extra(event, "bypass_policy_lockout", "true");
     return event;
 }

@@ -1,6 +1,7 @@
 """One successful request of each method of kmsd, in an order in which each can succeed."""
 import uuid
 
+import approval_world
 from harness import ADMIN, APP, key_policy
 
 ECDSA_SHA_256 = 7
@@ -20,6 +21,8 @@ class Methods:
         self.signer = service.new_key(key_spec=5)  # ECC_NIST_P256, and HMAC_256 below
         self.signed = {"key_id": self.signer, "message": b"m", "message_type": 1, "signing_algorithm": ECDSA_SHA_256}
         self.authenticated = {"key_id": service.new_key(key_spec=9), "message": b"m", "mac_algorithm": 1}
+        self.ruled, self.rule = service.new_key(policy=approval_world.policy()), approval_world.rule(1, ADMIN)
+        self.shared, self.approval = approval_world.waiting(service)
         with service.client(APP) as app:
             self.signature = app.Sign(**self.signed).signature
             self.mac = app.GenerateMac(**self.authenticated).mac
@@ -98,5 +101,11 @@ class Methods:
                 ["SimulatePolicy"],
                 "read",
             ),
+            ("PutApprovalRule", {"key_id": self.ruled, "approval_rule": self.rule}, ["PutApprovalRule"], "admin"),
+            ("GetApprovalRule", {"key_id": self.shared}, ["GetApprovalRule"], "read"),
+            ("ListApprovals", {"key_id": self.shared}, ["ListApprovals"], "read"),
+            ("DescribeApproval", {"approval_id": self.approval}, ["DescribeApproval"], "read"),
+            ("ApproveRequest", {"approval_id": self.approval}, ["ApproveRequest"], "admin"),
+            ("RejectRequest", {"approval_id": self.approval}, ["RejectRequest"], "admin"),
             ("GetStatus", {}, ["GetStatus"], "read"),
         ]

@@ -10,6 +10,7 @@ class Failure(Exception):
         self.code = error.code().name
         self.message = error.details()
         self.reason = self.request_id = None
+        self.metadata = {}
         for key, value in error.trailing_metadata() or ():
             if key == "grpc-status-details-bin":
                 status = status_pb2.Status.FromString(value)
@@ -18,6 +19,7 @@ class Failure(Exception):
                         info = status_pb2.ErrorInfo.FromString(detail.value)
                         assert info.domain == "kmsd"
                         self.reason = info.reason
+                        self.metadata = dict(info.metadata)
                         self.request_id = info.metadata.get("request_id")
         super().__init__(f"{self.code} {self.reason}: {self.message}")
 
@@ -27,10 +29,11 @@ class Client:
 
     def __init__(self, service, uri, certificate=None, ca="ca", unix=None, target=None):
         import grpc
-        from kms.v1 import crypto_pb2, grants_pb2, keys_pb2, policy_pb2, system_pb2
+        from kms.v1 import approvals_pb2, crypto_pb2, grants_pb2, keys_pb2, policy_pb2, system_pb2
 
         self.grpc = grpc
         self.modules = {
+            "ApprovalService": approvals_pb2,
             "CryptoService": crypto_pb2,
             "GrantService": grants_pb2,
             "KeyService": keys_pb2,

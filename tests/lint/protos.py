@@ -25,7 +25,8 @@ GetParametersForImport GetPublicKey ImportKeyMaterial ListAliases ListGrants Lis
 ListResourceTags ListRetirableGrants PutKeyPolicy ReEncrypt ReplicateKey RetireGrant RevokeGrant RotateKeyOnDemand
 ScheduleKeyDeletion Sign TagResource UntagResource UpdateAlias UpdateKeyDescription UpdatePrimaryRegion Verify VerifyMac""".split())
 PERMISSIONS_ONLY = {"ReEncryptFrom", "ReEncryptTo"}  # AWS's two actions of ReEncrypt
-OURS = {"GetStatus", "SimulatePolicy", "GetKeyUsage", "RetireKeyVersion", "RotateRoot", "GetRootStatus", "DestroyRoot"}
+OURS = {"GetStatus", "SimulatePolicy", "GetKeyUsage", "RetireKeyVersion", "RotateRoot", "GetRootStatus", "DestroyRoot",
+        "PutApprovalRule", "GetApprovalRule", "ListApprovals", "DescribeApproval", "ApproveRequest", "RejectRequest"}
 # AWS's request and response fields, camel case there; a field of ours with another name must not mean the same.
 FOREIGN_SPELLINGS = {"plain_text": "plaintext", "cipher_text_blob": "ciphertext_blob", "keyid": "key_id", "context":
                      "encryption_context", "alias": "alias_name", "next_token": "next_marker", "page_token": "marker"}
@@ -183,7 +184,8 @@ def main():
         inside = path.relative_to(ROOT / "proto")
         wrong += [f"{place}:{n}: {c}" for n, c in [*head_wrong(inside, source), *body_wrong(source)]]
         services.update(rpcs_of(source))
-    methods = re.findall(r'^KMS_(?:CRYPTO|ADMIN)\((\w+),\s*"(\w+)",\s*(\w+),', (ROOT / "kmsd/service/method.def").read_text(), re.M)
+    rows = (ROOT / "kmsd/service/method.def").read_text()
+    methods = re.findall(r'^KMS_(?:CRYPTO|ADMIN|GUARDED)\((\w+),\s*"(\w+)",\s*(\w+),', rows, re.M)
     wrong += names_wrong(services, methods, actions_of((ROOT / "kmsd/policy/action.def").read_text()))
     print("\n".join(wrong))
     sys.exit(1 if wrong else 0)

@@ -12,6 +12,8 @@ static void a_key_comes_back(void)
     KMS_OWN_KEY back = NULL;
     KMS_OWN_BUF body = {0};
     key->state = KMS_STATE_DISABLED;
+    KMS_ASSERT_OK_FATAL(
+        kms_rule_new(2, (char *const[]){(char[]){"alice"}, (char[]){"bob"}}, 2, &key->rule, NULL));
     KMS_ASSERT_OK_FATAL(kms_key_body(key, &body));
     const struct kms_row row = {
         .table = KMS_TABLE_KEY, .id = key->id_text, .revision = 9, .body = kms_buf_view(&body)};
@@ -23,6 +25,7 @@ static void a_key_comes_back(void)
     CU_ASSERT_STRING_EQUAL(back->policy_json, key->policy_json);
     CU_ASSERT_STRING_EQUAL(back->description, key->description);
     CU_ASSERT_STRING_EQUAL(back->creator, key->creator);
+    CU_ASSERT(back->rule != NULL && kms_rule_equal(back->rule, key->rule));
     for (uint32_t v = 1; v <= 2; v++) {
         KMS_OWN_BUF part = {0};
         char id[KMS_VERSION_ROW_BYTES];

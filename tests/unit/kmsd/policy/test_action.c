@@ -38,7 +38,7 @@ static void patterns(void)
         {"kms:??crypt", BIT(ENCRYPT) | BIT(DECRYPT)},
         {"kms:*Crypt*", BIT(ENCRYPT) | BIT(DECRYPT) | BIT(REENCRYPT_FROM) | BIT(REENCRYPT_TO)},
         {"kms:ReEncrypt*", BIT(REENCRYPT_FROM) | BIT(REENCRYPT_TO)},
-        {"kms:Put*", BIT(PUT_KEY_POLICY)},
+        {"kms:Put*", BIT(PUT_KEY_POLICY) | BIT(PUT_APPROVAL_RULE)},
         {"kms:Encrypt?", 0},
         {"kms:Encryp", 0},
         {"kms:", 0},

@@ -112,5 +112,24 @@ static void nobody(void)
     kms_policy_drop(&policy);
 }
 
-KMS_TEST_MAIN("policy lockout", {"who can write the next document", locks_out},
-              {"no policy, no caller", nobody})
+/* The same question of another action, without the way around that PutKeyPolicy has. */
+static void another_action(void)
+{
+    struct kms_why why = {""};
+    kms_policy *policy = parsed("{'Statement':[{'Sid':'A','Effect':'Allow','Principal':{'AWS':'p'},"
+                                "'Action':'kms:ApproveRequest','Resource':'*'}]}");
+    KMS_ASSERT_OK(kms_policy_check_allowed(policy, KMS_ACT_APPROVE_REQUEST, kms_bytes_text("p"),
+                                           kms_bytes_text(KEY_A), &why));
+    KMS_ASSERT_CODE(kms_policy_check_allowed(policy, KMS_ACT_APPROVE_REQUEST, kms_bytes_text("q"),
+                                             kms_bytes_text(KEY_A), &why),
+                    POLICY_LOCKOUT);
+    CU_ASSERT_TRUE(says(&why, "\"q\" could not call kms:ApproveRequest"));
+    CU_ASSERT_FALSE(says(&why, "bypass"));
+    KMS_ASSERT_CODE(kms_policy_check_allowed(policy, KMS_ACT_PUT_KEY_POLICY, kms_bytes_text("p"),
+                                             kms_bytes_text(KEY_A), &why),
+                    POLICY_LOCKOUT);
+    kms_policy_drop(&policy);
+}
+
+KMS_TEST_MAIN("policy lockout", {"another action", another_action},
+              {"who can write the next document", locks_out}, {"no policy, no caller", nobody})

@@ -48,13 +48,13 @@ static void check_details(const struct kms_status *status, const char *reason, c
 
 static void test_table(void)
 {
-    static const struct kms_id id = {{1}};
+    static const struct kms_status_pair id = {"request_id", "01000000-0000-0000-0000-000000000000"};
     for (size_t i = 0; i < KMS_COUNT(cases); i++) {
         struct kms_why why;
         struct kms_status status;
         kms_why_set(&why, "%s", cases[i].why);
         kms_err err = {cases[i].code};
-        kms_status_make(err, &why, &id, &status);
+        kms_status_make(err, &why, &id, 1, &status);
         CU_ASSERT_EQUAL(status.code, cases[i].grpc);
         CU_ASSERT_STRING_EQUAL(status.message, cases[i].message);
         check_details(&status, kms_err_reason(err), "01000000-0000-0000-0000-000000000000");
@@ -65,7 +65,7 @@ static void test_every_code(void)
 {
     for (enum kms_code code = KMS_E_OK + 1; code < KMS_E_COUNT; code++) {
         struct kms_status status;
-        kms_status_make((kms_err){code}, NULL, NULL, &status);
+        kms_status_make((kms_err){code}, NULL, NULL, 0, &status);
         CU_ASSERT_TRUE(status.code > 0 && status.code <= 16);
         check_details(&status, kms_err_reason((kms_err){code}), NULL);
     }
@@ -84,7 +84,7 @@ static void test_long_words(void)
                 memcpy(why.text + len, letters[i],
                        step < KMS_WHY_BYTES - 1 - len ? step : KMS_WHY_BYTES - 1 - len);
             why.text[KMS_WHY_BYTES - 1] = '\0';
-            kms_status_make(KMS_FAIL(INVALID_ARGUMENT), &why, NULL, &status);
+            kms_status_make(KMS_FAIL(INVALID_ARGUMENT), &why, NULL, 0, &status);
             CU_ASSERT_TRUE(kms_utf8_valid(kms_bytes_text(status.message)));
             CU_ASSERT_TRUE(strlen(status.message) > KMS_WHY_BYTES - 5);
             check_details(&status, "INVALID_ARGUMENT", NULL);

@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 
+#include "kms/v1/approvals.pb-c.h"
 #include "kms/v1/crypto.pb-c.h"
 #include "kms/v1/grants.pb-c.h"
 #include "kms/v1/keys.pb-c.h"
@@ -11,9 +12,9 @@
 #include "tests/harness/suite.h"
 
 static const ProtobufCServiceDescriptor *const services[] = {
-    &kms__v1__crypto_service__descriptor, &kms__v1__grant_service__descriptor,
-    &kms__v1__key_service__descriptor, &kms__v1__policy_service__descriptor,
-    &kms__v1__system_service__descriptor};
+    &kms__v1__approval_service__descriptor, &kms__v1__crypto_service__descriptor,
+    &kms__v1__grant_service__descriptor,    &kms__v1__key_service__descriptor,
+    &kms__v1__policy_service__descriptor,   &kms__v1__system_service__descriptor};
 
 static size_t rows_of(const ProtobufCServiceDescriptor *service, const char *rpc)
 {
@@ -95,6 +96,26 @@ static void paths(void)
     }
 }
 
+/* The changes that an approval rule holds up: these, by name, and no other. */
+static void guarded(void)
+{
+    static const char *const names[] = {
+        "CancelKeyDeletion", "CreateGrant",  "DeleteImportedKeyMaterial", "DisableKey", "ImportKeyMaterial",
+        "PutApprovalRule",   "PutKeyPolicy", "ScheduleKeyDeletion",       "UpdateAlias"};
+    size_t found = 0;
+    for (size_t i = 0; i < kms_method_count; i++) {
+        const struct kms_method *m = &kms_methods[i];
+        bool want = false;
+        for (size_t k = 0; k < KMS_COUNT(names); k++) want = want || strcmp(names[k], m->rpc) == 0;
+        CU_ASSERT_EQUAL(m->guarded, want);
+        if (m->guarded != want) printf("\n%s: KMS_GUARDED in method.def?", m->rpc);
+        CU_ASSERT(!m->guarded ||
+                  (m->lane == KMS_LANE_ADMIN && kms_action_class_of(m->action) == KMS_CLASS_ADMIN));
+        found += m->guarded;
+    }
+    CU_ASSERT(found >= 4);
+}
+
 KMS_TEST_MAIN("service/method", {"every rpc has one row", every_rpc_has_one_row},
               {"every row has the functions of its lane", every_row_has_the_functions_of_its_lane},
-              {"classes", classes}, {"actions", actions}, {"paths", paths})
+              {"guarded", guarded}, {"classes", classes}, {"actions", actions}, {"paths", paths})
