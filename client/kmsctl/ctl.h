@@ -19,6 +19,7 @@ enum ctl_exit {
     CTL_NOT_FOUND = 4,
     CTL_UNAVAILABLE = 5,
     CTL_INTEGRITY = 6, /* a checksum, a signature, a MAC or the audit log is not as it was made */
+    CTL_WAITS = 7,     /* for the approval of others */
 };
 
 enum ctl_option {
@@ -68,6 +69,8 @@ struct ctl {
     bool bypass, base64, show, without_plaintext, follow, digest, der;
     const char *grantee, *retiring, *name, *expires; /* grant */
     struct ctl_texts subset, operations, grant_tokens;
+    struct ctl_texts approvers;
+    uint32_t required; /* of them; 0: not given */
     const struct ctl_command *command;
     const char *arguments[CTL_ARGUMENTS_MAX]; /* NULL: not given */
     struct ctl_texts words;                   /* of `completion words` */

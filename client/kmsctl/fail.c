@@ -21,6 +21,11 @@ static const struct row {
     {"KEY_BUDGET_EXHAUSTED", CTL_FAILED, "give the key a new version: `kmsctl key rotate KEY`"},
     {"POLICY_NOT_SEPARATED", CTL_FAILED, "give administration and usage to different principals"},
     {"POLICY_LOCKOUT", CTL_FAILED, "allow yourself kms:PutKeyPolicy, or add --bypass-lockout-check"},
+    {"APPROVAL_NEEDED", CTL_WAITS,
+     "`kmsctl approval show ID` shows others what they would approve; when they have, run this command "
+     "again"},
+    {"APPROVAL_CLOSED", CTL_FAILED,
+     "who asked for the change can ask again; `kmsctl approval list KEY` shows the open ones"},
     {"MALFORMED_POLICY", CTL_FAILED,
      "`kmsctl policy check FILE` finds mistakes of form before anything is sent"},
     {"ROOT_IN_USE", CTL_FAILED, "`kmsctl root status` shows what each generation wraps"},

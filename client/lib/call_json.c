@@ -7,6 +7,7 @@
 #include "client/lib/failure.h"
 #include "client/lib/json.h"
 #include "client/lib/unary.h"
+#include "kms/v1/approvals.pb-c.h"
 #include "kms/v1/crypto.pb-c.h"
 #include "kms/v1/grants.pb-c.h"
 #include "kms/v1/keys.pb-c.h"
@@ -14,9 +15,9 @@
 #include "kms/v1/system.pb-c.h"
 
 static const ProtobufCServiceDescriptor *const services[] = {
-    &kms__v1__crypto_service__descriptor, &kms__v1__grant_service__descriptor,
-    &kms__v1__key_service__descriptor,    &kms__v1__policy_service__descriptor,
-    &kms__v1__system_service__descriptor,
+    &kms__v1__approval_service__descriptor, &kms__v1__crypto_service__descriptor,
+    &kms__v1__grant_service__descriptor,    &kms__v1__key_service__descriptor,
+    &kms__v1__policy_service__descriptor,   &kms__v1__system_service__descriptor,
 };
 
 enum { REQUEST_BYTES = 1024 * 1024, PATH_BYTES = 128 };

@@ -10,9 +10,10 @@ static void candidates(void)
         const char *want;
     } rows[] = {
         {{"st"}, "status\n"},
-        {{"re"}, "re-encrypt\nreencrypt\n"},
+        {{"re"}, "reject\nre-encrypt\nreencrypt\n"},
         {{"reencrypt", "--dialect", ""}, "dotenv\ndocker\nsystemd\n"},
         {{"reencrypt", ""}, ""},
+        {{"appro"}, "approve\napproval\n"},
         {{"comp"}, "completion\n"},
         {{"audit", ""}, "tail\nverify\n"},
         {{"key", "d"}, "describe\ndisable\n"},
@@ -42,7 +43,7 @@ static void candidates(void)
     }
     KMS_OWN_BUF all = {0};
     KMS_ASSERT_OK(ctl_complete(&(struct ctl_texts){0}, &all));
-    CU_ASSERT_PTR_NOT_NULL(strstr((const char *)all.data, "key\nalias\ngrant\npolicy\nencrypt\n"));
+    CU_ASSERT_PTR_NOT_NULL(strstr((const char *)all.data, "key\nalias\ngrant\npolicy\napprove\nreject\n"));
 }
 
 KMS_TEST_MAIN("client/kmsctl/completion", {"candidates", candidates})
