@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "base/id.h"
+#include "client/kmsctl/call.h"
 #include "client/kmsctl/commands.h"
 #include "client/kmsctl/describe.h"
 #include "client/kmsctl/input.h"
@@ -58,24 +59,40 @@ bool ctl_key_create(struct ctl *ctl)
 
 bool ctl_key_describe(struct ctl *ctl)
 {
-    kms_client *client = ctl_client(ctl);
-    struct kms_key_metadata *key;
-    if (client == NULL || !kms_client_describe_key(client, ctl->arguments[0], NULL, &key, &ctl->error))
-        return false;
-    bool ok = ctl_print(ctl, ctl_describe_key(key));
-    kms_key_metadata_free(key);
-    return ok;
+    json_t *reply, *request = json_pack("{s:o}", "key_id", ctl_json_text(ctl->arguments[0]));
+    if (!ctl_call(ctl, "KeyService/DescribeKey", request, &reply)) return false;
+    json_t *key = json_incref(json_object_get(reply, "key_metadata"));
+    json_decref(reply);
+    json_object_set(key, "state", json_object_get(key, "key_state")); /* its name in every command */
+    json_object_del(key, "key_state");
+    return ctl_print(ctl, key);
+}
+
+/* The first --tag is the filter; NAME alone asks for any value. */
+static json_t *list_request(const struct ctl *ctl, const struct kms_list_request *page)
+{
+    const char *tag = ctl->tags.count > 0 ? ctl->tags.items[0] : "", *equals = strchr(tag, '=');
+    size_t name = equals != NULL ? (size_t)(equals - tag) : strlen(tag);
+    return json_pack("{s:I, s:s, s:s%, s:s, s:s}", "limit", (json_int_t)page->limit, "marker",
+                     page->marker != NULL ? page->marker : "", "tag_key", tag, name, "tag_value",
+                     equals != NULL ? equals + 1 : "", "alias_prefix",
+                     ctl->alias_prefix != NULL ? ctl->alias_prefix : "");
 }
 
 static bool add_keys(struct ctl *ctl, kms_client *client, const struct kms_list_request *request,
                      json_t *rows, kms_buf *marker)
 {
-    struct kms_key_list *list;
-    if (!kms_client_list_keys(client, request, NULL, &list, &ctl->error)) return false;
-    for (size_t i = 0; i < list->count; i++)
-        json_array_append_new(rows, ctl_describe_key_entry(&list->keys[i]));
-    bool ok = ctl_next_page(ctl, list->truncated ? list->next_marker : "", marker);
-    kms_key_list_free(list);
+    json_t *reply;
+    (void)client;
+    if (!ctl_call(ctl, "KeyService/ListKeys", list_request(ctl, request), &reply)) return false;
+    const json_t *keys = json_object_get(reply, "keys");
+    for (size_t i = 0; i < json_array_size(keys); i++) {
+        const json_t *key = json_array_get(keys, i);
+        json_array_append_new(rows, json_pack("{s:O, s:O}", "key_id", json_object_get(key, "key_id"), "arn",
+                                              json_object_get(key, "key_arn")));
+    }
+    bool ok = ctl_next_page(ctl, json_string_value(json_object_get(reply, "next_marker")), marker);
+    json_decref(reply);
     return ok;
 }
 

@@ -61,7 +61,10 @@ struct ctl {
     const char *config, *context_name, *endpoint, *ca, *cert, *key_file, *server_name, *timeout, *output;
     const char *alias, *policy, *description, *protection, *key, *to, *in, *out, *spec, *dir, *instance,
         *head, *key_spec, *key_usage, *algorithm, *proof;
-    struct ctl_texts admins, users, pairs, to_pairs;
+    struct ctl_texts admins, users, pairs, to_pairs, tags;
+    const char *alias_prefix;
+    uint32_t days, version, revision; /* 0: not given */
+    bool force;
     const char *principal, *action, *expect, *cases, *since, *until;
     struct ctl_texts inputs;
     bool service;

@@ -49,6 +49,7 @@ ADMIN_ACTIONS = [
     "kms:RetireKeyVersion",
     "kms:ScheduleKeyDeletion",
     "kms:CancelKeyDeletion",
+    "kms:RevokeGrant",
     "kms:TagResource",
     "kms:UntagResource",
     "kms:Describe*",

@@ -4,7 +4,10 @@ import uuid
 import approval_world
 from harness import ADMIN, APP, key_policy
 
-ECDSA_SHA_256 = 7
+ECDSA_SHA_256, DECRYPT = 7, 1
+GRANTEE = "spiffe://example.org/grantee-of-methods"
+# Roots change the token that all tests share: test_root.py has its own. Everybody may list what he may retire.
+ELSEWHERE = {"RotateRoot", "GetRootStatus", "DestroyRoot", "ListRetirableGrants"}
 PLAINTEXT = b"plaintext-" + uuid.uuid4().hex.encode()
 CONTEXT = {"tenant": 'Müller & Co "x"\n', "purpose": "test"}
 
@@ -18,6 +21,8 @@ class Methods:
         self.alias = "alias/audit-" + uuid.uuid4().hex[:8]
         with service.client(ADMIN) as admin:
             admin.RotateKeyOnDemand(key_id=self.doomed)
+            self.grant = {"grantee_principal": GRANTEE, "retiring_principal": ADMIN, "operations": [DECRYPT]}
+            self.granted = [admin.CreateGrant(key_id=self.key, **self.grant).grant_id for _ in range(2)]
         self.signer = service.new_key(key_spec=5)  # ECC_NIST_P256, and HMAC_256 below
         self.signed = {"key_id": self.signer, "message": b"m", "message_type": 1, "signing_algorithm": ECDSA_SHA_256}
         self.authenticated = {"key_id": service.new_key(key_spec=9), "message": b"m", "mac_algorithm": 1}
@@ -93,6 +98,10 @@ class Methods:
             ("UntagResource", dict(key, tag_keys=["team"]), ["UntagResource"], "admin"),
             ("ScheduleKeyDeletion", {"key_id": self.doomed}, ["ScheduleKeyDeletion"], "admin"),
             ("CancelKeyDeletion", {"key_id": self.doomed}, ["CancelKeyDeletion"], "admin"),
+            ("CreateGrant", dict(key, **self.grant), ["CreateGrant"], "admin"),
+            ("ListGrants", key, ["ListGrants"], "read"),
+            ("RevokeGrant", dict(key, grant_id=self.granted[0]), ["RevokeGrant"], "admin"),
+            ("RetireGrant", dict(key, grant_id=self.granted[1]), ["RetireGrant"], "admin"),
             ("PutKeyPolicy", dict(key, policy=key_policy()), ["PutKeyPolicy"], "admin"),
             ("GetKeyPolicy", key, ["GetKeyPolicy"], "read"),
             (

@@ -98,6 +98,44 @@ def test_data_keys_and_random(kmsctl, alias):
     assert kmsctl(APP, "random", "--base64") != kmsctl(APP, "random", "--base64")
 
 
+def test_the_life_of_a_key(kmsctl):
+    made = json.loads(kmsctl(ADMIN, "key", "create", "--admin", ADMIN, "--user", APP, "-o", "json"))
+    key = made["key_id"]
+    ciphertext = kmsctl(APP, "encrypt", "--key", key, "--base64", input="x")
+    kmsctl(ADMIN, "key", "tag", key, "--tag", "team=web", "--tag", "test")
+    assert json.loads(kmsctl(ADMIN, "key", "tags", key, "-o", "json"))["tags"] == [
+        {"tag_key": "team", "tag_value": "web"},
+        {"tag_key": "test", "tag_value": ""},
+    ]
+    listed = json.loads(kmsctl(ADMIN, "key", "list", "--tag", "team=web", "-o", "json"))
+    assert [row["key_id"] for row in listed] == [key]
+    assert json.loads(kmsctl(ADMIN, "key", "list", "--tag", "team=db", "-o", "json")) == []
+    kmsctl(ADMIN, "key", "untag", key, "--tag", "test")
+    kmsctl(ADMIN, "key", "set-description", key, "for a life")
+    kmsctl(ADMIN, "rotation", "enable", key, "--days", "90")
+    assert json.loads(kmsctl(ADMIN, "rotation", "status", key, "-o", "json"))["rotation_period_in_days"] == 90
+    kmsctl(ADMIN, "rotation", "disable", key)
+    kmsctl(ADMIN, "key", "rotate", key)
+    assert json.loads(kmsctl(ADMIN, "rotation", "list", key, "-o", "json"))["rotations"][0]["cause"] == "ON_DEMAND"
+    assert "KEY_VERSION_IN_USE" in kmsctl(ADMIN, "key", "retire", key, "--key-version", "1", status=1)
+    kmsctl(ADMIN, "key", "retire", key, "--key-version", "1", "--force")
+    assert "KEY_VERSION_RETIRED" in kmsctl(APP, "decrypt", input=ciphertext, status=1)
+    kmsctl(ADMIN, "key", "restore", key, "--key-version", "1")
+    usage = kmsctl(ADMIN, "key", "usage", key)
+    assert "kms:Encrypt" in usage and APP in usage
+    assert json.loads(kmsctl(ADMIN, "key", "usage", key, "-o", "json"))["versions"][0]["operations"] == [
+        {"action": "kms:Encrypt", "count": 1}
+    ]
+    seen = json.loads(kmsctl(ADMIN, "key", "describe", key, "-o", "json"))
+    assert seen["state"] == "ENABLED" and seen["description"] == "for a life" and seen["deletion_time"] is None
+    stale = kmsctl(ADMIN, "key", "delete", key, "--revision", str(seen["revision"] - 1), status=1)
+    assert "CONFLICT" in stale and f"is at revision {seen['revision']}, not {seen['revision'] - 1}" in stale
+    gone = kmsctl(ADMIN, "key", "delete", key, "--days", "7", "--revision", str(seen["revision"]))
+    assert "PENDING_DELETION" in gone and "kmsctl key usage tells by whom" in gone
+    kmsctl(ADMIN, "key", "cancel-deletion", key)
+    assert "--key-version N says which one" in kmsctl(ADMIN, "key", "retire", key, status=2)
+
+
 def test_any_method_in_json(kmsctl, alias):
     asked = json.dumps({"key_id": alias})
     reply = json.loads(kmsctl(ADMIN, "call", "-o", "json", "KeyService/DescribeKey", asked))
