@@ -256,6 +256,7 @@ GUARDED = {
     "PutKeyPolicy": lambda key: {"key_id": key, "policy": policy()},
     "PutApprovalRule": lambda key: {"key_id": key, "approval_rule": rule(1, ALICE)},
     "ScheduleKeyDeletion": lambda key: {"key_id": key, "pending_window_in_days": 7},
+    "CreateGrant": lambda key: {"key_id": key, "grantee_principal": OTHER, "operations": [1]},
 }
 
 
