@@ -91,7 +91,9 @@ static bool add_keys(struct ctl *ctl, kms_client *client, const struct kms_list_
         json_array_append_new(rows, json_pack("{s:O, s:O}", "key_id", json_object_get(key, "key_id"), "arn",
                                               json_object_get(key, "key_arn")));
     }
-    bool ok = ctl_next_page(ctl, json_string_value(json_object_get(reply, "next_marker")), marker);
+    bool more = json_is_true(json_object_get(reply, "truncated"));
+    bool ok =
+        ctl_next_page(ctl, more ? json_string_value(json_object_get(reply, "next_marker")) : "", marker);
     json_decref(reply);
     return ok;
 }

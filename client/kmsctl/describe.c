@@ -40,11 +40,6 @@ json_t *ctl_describe_key(const struct kms_key_metadata *key)
                      "versions", versions);
 }
 
-json_t *ctl_describe_key_entry(const struct kms_key_entry *key)
-{
-    return json_pack("{s:o, s:o}", "key_id", ctl_json_text(key->key_id), "arn", ctl_json_text(key->arn));
-}
-
 json_t *ctl_describe_alias(const struct kms_alias_entry *alias)
 {
     return json_pack("{s:o, s:o, s:o}", "alias", ctl_json_text(alias->alias), "target_key_id",

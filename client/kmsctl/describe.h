@@ -10,7 +10,6 @@
 
 json_t *ctl_describe_key(const struct kms_key_metadata *key);
 json_t *ctl_describe_status(const struct kms_status *status);
-json_t *ctl_describe_key_entry(const struct kms_key_entry *key);
 json_t *ctl_describe_alias(const struct kms_alias_entry *alias);
 json_t *ctl_describe_data_key(const struct kms_data_key_result *key);
 json_t *ctl_describe_context(const struct kmsctl_context *context);

@@ -16,7 +16,7 @@ static void candidates(void)
         {{"appro"}, "approve\napproval\n"},
         {{"comp"}, "completion\n"},
         {{"audit", ""}, "tail\nverify\n"},
-        {{"key", "d"}, "describe\ndisable\n"},
+        {{"key", "d"}, "describe\ndisable\ndelete\n"},
         {{"--out"}, "--output\n"},
         {{"-o", ""}, "table\njson\n"},
         {{"-o", "json", "audit", "v"}, "verify\n"},
@@ -43,7 +43,8 @@ static void candidates(void)
     }
     KMS_OWN_BUF all = {0};
     KMS_ASSERT_OK(ctl_complete(&(struct ctl_texts){0}, &all));
-    CU_ASSERT_PTR_NOT_NULL(strstr((const char *)all.data, "key\nalias\ngrant\npolicy\napprove\nreject\n"));
+    CU_ASSERT_PTR_NOT_NULL(
+        strstr((const char *)all.data, "key\nrotation\nalias\ngrant\npolicy\napprove\nreject\n"));
 }
 
 KMS_TEST_MAIN("client/kmsctl/completion", {"candidates", candidates})

@@ -45,8 +45,6 @@ static void key(void)
 
 static void lists(void)
 {
-    prints(ctl_describe_key_entry(&(struct kms_key_entry){"id", "arn"}),
-           "{\"key_id\":\"id\",\"arn\":\"arn\"}");
     prints(ctl_describe_alias(&(struct kms_alias_entry){"alias/a", "arn", "id"}),
            "{\"alias\":\"alias/a\",\"target_key_id\":\"id\",\"arn\":\"arn\"}");
 }
