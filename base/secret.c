@@ -10,7 +10,8 @@ enum {
     SMALLEST_SHIFT = 6,
     LARGEST_SHIFT = 18,
     CLASSES = LARGEST_SHIFT - SMALLEST_SHIFT + 1,
-    SLAB_BYTES = 64 * 1024
+    SLAB_BYTES = 64 * 1024,
+    PAGE_BYTES = 4096,
 };
 
 struct free_block {
@@ -56,15 +57,22 @@ static void *map_locked(size_t len)
     return NULL;
 }
 
+/* Called with the lock held. */
+static void *map_within_limit(size_t len)
+{
+    if (pool.limit != 0 && len > pool.limit - (pool.mapped < pool.limit ? pool.mapped : pool.limit))
+        return NULL;
+    void *p = map_locked(len);
+    if (p != NULL) pool.mapped += len;
+    return p;
+}
+
 /* Called with the lock held. Slabs stay mapped for the life of the process. */
 static bool grow(unsigned class)
 {
     size_t block = class_bytes(class), slab = block > SLAB_BYTES ? block : SLAB_BYTES;
-    if (pool.limit != 0 && slab > pool.limit - (pool.mapped < pool.limit ? pool.mapped : pool.limit))
-        return false;
-    uint8_t *p = map_locked(slab);
+    uint8_t *p = map_within_limit(slab);
     if (p == NULL) return false;
-    pool.mapped += slab;
     for (size_t at = 0; at + block <= slab; at += block) {
         struct free_block *b = (struct free_block *)(void *)(p + at);
         b->next = pool.free[class];
@@ -73,9 +81,37 @@ static bool grow(unsigned class)
     return true;
 }
 
+/* Too large for a class: a slab of it would stay locked for ever. */
+static bool is_large(size_t len)
+{
+    return len > (size_t)1 << LARGEST_SHIFT;
+}
+
+static size_t whole_pages(size_t len)
+{
+    return (len + PAGE_BYTES - 1) / PAGE_BYTES * PAGE_BYTES;
+}
+
+static void *alloc_large(size_t len)
+{
+    pthread_mutex_lock(&pool.lock);
+    void *p = map_within_limit(whole_pages(len));
+    pthread_mutex_unlock(&pool.lock);
+    return p;
+}
+
+static void free_large(void *p, size_t len)
+{
+    munmap(p, whole_pages(len));
+    pthread_mutex_lock(&pool.lock);
+    pool.mapped -= whole_pages(len);
+    pthread_mutex_unlock(&pool.lock);
+}
+
 void *kms_locked_alloc(size_t len)
 {
-    if (len == 0 || len > ((size_t)1 << LARGEST_SHIFT)) return NULL;
+    if (len == 0 || len > KMS_LOCKED_MAX_BYTES) return NULL;
+    if (is_large(len)) return alloc_large(len);
     unsigned class = class_of(len);
     pthread_mutex_lock(&pool.lock);
     struct free_block *b = NULL;
@@ -92,6 +128,10 @@ void kms_locked_free(void *p, size_t len)
 {
     if (p == NULL) return;
     kms_wipe(p, len);
+    if (is_large(len)) {
+        free_large(p, len);
+        return;
+    }
     unsigned class = class_of(len);
     struct free_block *b = p;
     pthread_mutex_lock(&pool.lock);

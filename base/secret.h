@@ -9,9 +9,10 @@
 
 #include "base/bytes.h"
 
-enum { KMS_SECRET_MAX_BYTES = 256 * 1024 };
+enum { KMS_SECRET_MAX_BYTES = 256 * 1024, KMS_LOCKED_MAX_BYTES = 16 * 1024 * 1024 };
 
-/* Room for len bytes (1..KMS_SECRET_MAX_BYTES), zeroed. NULL when no more memory may be locked. */
+/* Room for len bytes (1..KMS_LOCKED_MAX_BYTES), zeroed. NULL when no more memory may be locked. Above
+ * KMS_SECRET_MAX_BYTES each block is a mapping of its own, which ends with it. */
 void *kms_locked_alloc(size_t len);
 /* Wipes and gives back; len as it was asked for. NULL is a no-op. */
 void kms_locked_free(void *p, size_t len);

@@ -1,7 +1,8 @@
-/* UTF-8, base64, CRC-32C. */
+/* UTF-8, base64, CRC-32C, and the words of errors. */
 #include "base/text.h"
 
 #include <openssl/evp.h>
+#include <stdio.h>
 #include <string.h>
 
 /* Well-formed sequences by their first two bytes (Unicode 15, table 3-7); what follows is 80..bf. */
@@ -110,4 +111,33 @@ uint32_t kms_crc32c(uint32_t crc, struct kms_bytes data)
     if (__builtin_cpu_supports("sse4.2")) return ~crc32c_by_processor(~crc, data);
 #endif
     return kms_crc32c_portable(crc, data);
+}
+
+/* gRPC statuses that are faults of the service: what lies behind them is told in its log. */
+static bool is_callers_business(kms_err err)
+{
+    enum { STATUS_INTERNAL = 13, STATUS_UNAVAILABLE = 14, STATUS_DATA_LOSS = 15 };
+    int status = kms_err_grpc_status(err);
+    return status != STATUS_INTERNAL && status != STATUS_UNAVAILABLE && status != STATUS_DATA_LOSS;
+}
+
+/* why was cut at a fixed length, perhaps inside a character; protobuf strings are UTF-8 or other clients
+ * fail. */
+static void keep_utf8(char *text)
+{
+    size_t len = strlen(text);
+    for (size_t cut = 0; cut < 4 && cut < len; cut++) {
+        if (!kms_utf8_valid(kms_bytes_of(text, len - cut))) continue;
+        text[len - cut] = '\0';
+        return;
+    }
+    for (char *c = text; *c != '\0'; c++)
+        if ((unsigned char)*c >= 0x80) *c = '?';
+}
+
+void kms_err_public(kms_err err, const struct kms_why *why, char *to, size_t room)
+{
+    bool with_why = why != NULL && why->text[0] != '\0' && is_callers_business(err);
+    snprintf(to, room, "%s%s%s", kms_err_text(err), with_why ? ": " : "", with_why ? why->text : "");
+    keep_utf8(to);
 }

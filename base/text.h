@@ -21,4 +21,8 @@ uint32_t kms_crc32c(uint32_t crc, struct kms_bytes data);
 /* The same without the processor's help, where it has none. */
 uint32_t kms_crc32c_portable(uint32_t crc, struct kms_bytes data);
 
+/* What a caller may be told of an error: its text, and the words that go with it unless they are not the
+ * caller's business. UTF-8, cut to room bytes with its NUL. */
+void kms_err_public(kms_err err, const struct kms_why *why, char *to, size_t room);
+
 #endif

@@ -7,10 +7,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "base/secret.h"
+#include "kmsd/service/batch.h"
 
 unsigned kms_cores(void)
 {
@@ -59,6 +61,8 @@ static kms_err core_start(struct kms_boot *boot, struct kms_why *why)
     core->grants_per_key = conf->limits_grants_per_key;
     core->used_lately_us = conf->keys_used_lately_days * KMS_DAY_US;
     core->key_budget = UINT64_C(1) << conf->keys_encryptions_log2;
+    core->batch_items = conf->limits_batch_items;
+    core->batch_bytes = conf->limits_batch_bytes;
     core->separation_warn = conf->policy_separation == KMSD_SEPARATION_WARN;
     if (core->separation_warn)
         warn(boot, "policy.separation = warn: one principal may administer and use the same key");
@@ -120,7 +124,7 @@ void kms_boot_hsm_options(const struct kms_boot *boot, struct kms_hsm_options *r
         .state_dir = conf->state_dir,
         .worker_user = conf->hsm_worker_user,
         .workers = conf->hsm_workers,
-        .lanes = boot->rpc_threads + conf->limits_admin_threads,
+        .lanes = boot->rpc_threads + conf->limits_admin_threads + 1, /* the finish thread's */
         .deadline_ms = conf->hsm_deadline_ms,
         .keygen_deadline_ms = conf->hsm_keygen_deadline_ms,
         .quarantine_ms = conf->hsm_quarantine_ms,
@@ -171,6 +175,19 @@ static void policy_stop(struct kms_boot *boot)
     (void)boot;
 } /* core_stop lets it go */
 
+/* Enough for the largest batch; of much locked memory a quarter: single calls and keys need the rest. */
+static uint64_t batch_memory(const struct kmsd_conf *conf)
+{
+    const uint64_t least = 5 * 1024 * 1024, most = 64 * 1024 * 1024;
+    struct rlimit limit;
+    uint64_t locked = conf->limits_locked_memory_bytes;
+    if (conf->limits_batch_memory_bytes != 0) return conf->limits_batch_memory_bytes;
+    if (locked == 0 && getrlimit(RLIMIT_MEMLOCK, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY)
+        locked = limit.rlim_cur;
+    if (locked == 0 || locked / 4 > most) return most;
+    return locked / 4 > least ? locked / 4 : least;
+}
+
 static kms_err rpc_start(struct kms_boot *boot, struct kms_why *why)
 {
     const struct kmsd_conf *conf = boot->conf;
@@ -188,6 +205,9 @@ static kms_err rpc_start(struct kms_boot *boot, struct kms_why *why)
         .connections = conf->limits_connections,
         .streams_per_connection = conf->limits_streams_per_connection,
         .message_bytes = (uint32_t)message,
+        .batch_message_bytes = (uint32_t)conf->limits_batch_bytes + KMS_BATCH_OVERHEAD_BYTES,
+        .batches = conf->limits_batches,
+        .batch_memory_bytes = batch_memory(conf),
         .grpc_memory_bytes = conf->limits_grpc_memory_bytes,
         .arena_bytes = message * 4 > ARENA_BYTES_LEAST ? (uint32_t)message * 4 : ARENA_BYTES_LEAST,
         .drain_ms = conf->rpc_drain_ms,

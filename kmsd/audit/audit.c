@@ -168,6 +168,7 @@ kms_err kms_audit_append(kms_audit *audit, const struct kms_audit_event *event)
     uint8_t *at = audit->batch + audit->batch_len;
     KMS_TRY(kms_audit_encode(event, audit->instance, item.time_us, at + sizeof item, &item.len));
     memcpy(at, &item, sizeof item);
+    if (item.len + KMS_AUDIT_FRAME_BYTES > audit->batch_max) return KMS_FAIL(LIMIT_EXCEEDED);
     if (audit->framed_len + item.len + KMS_AUDIT_FRAME_BYTES > audit->batch_max)
         KMS_TRY(make_room(audit, sizeof item + item.len));
     if (!kms_audit_state_untouched(event)) {
@@ -217,8 +218,8 @@ static kms_err make_parts(kms_audit *audit, const struct kms_audit_options *opti
     uint64_t room = options->segment_bytes - KMS_AUDIT_BLOCK_BYTES;
     if (room > KMS_AUDIT_BATCH_BYTES) room = KMS_AUDIT_BATCH_BYTES;
     audit->batch_max = (size_t)room - KMS_AUDIT_OPENING_BYTES;
-    audit->batch = malloc(audit->batch_max + sizeof(struct item) +
-                          KMS_AUDIT_RECORD_BYTES); /* one body may stand behind */
+    audit->batch =
+        malloc(audit->batch_max + sizeof(struct item) + KMS_AUDIT_LINE_BYTES); /* one body may stand behind */
     if (audit->batch == NULL) return KMS_FAIL(NO_MEMORY);
     KMS_TRY(kms_digest_new(&audit->digest));
     audit->chain.digest = audit->digest;

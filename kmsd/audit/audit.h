@@ -48,12 +48,32 @@ struct kms_audit_access {
     const char *grant;     /* deciding grant, NULL when none */
 };
 
+/* What became of an item of a batch. Items in a row that are alike are written as one. */
+struct kms_audit_item {
+    uint16_t access_count; /* 0: it failed before policy was asked */
+    uint16_t access[2];    /* where they stand in the batch's list; ReEncrypt has two: source, destination */
+    uint32_t key_version[2]; /* 0: not known */
+    kms_err outcome;
+};
+
+/* A batch: its decisions, each distinct one once, and its items in their order. */
+struct kms_audit_batch {
+    const struct kms_audit_access *access;
+    size_t access_count; /* up to KMS_AUDIT_BATCH_ACCESSES */
+    const struct kms_audit_item *items;
+    size_t item_count; /* up to KMS_AUDIT_ITEMS */
+};
+
 enum {
     KMS_AUDIT_ACCESSES = 4,
     KMS_AUDIT_EXTRAS = 12,
+    KMS_AUDIT_ITEMS = 256,
+    KMS_AUDIT_BATCH_ACCESSES = 512,
+    KMS_AUDIT_BATCH_PAIRS = 1024, /* of encryption context in a batch */
     KMS_AUDIT_RECORD_BYTES =
         48 * 1024, /* a line with its line feed; longer texts are shortened, and the record says so */
-    KMS_AUDIT_OPEN_ATTEMPTS = 64, /* attempts without outcome at one time */
+    KMS_AUDIT_LINE_BYTES = 384 * 1024, /* the same of a batch, so the longest of all */
+    KMS_AUDIT_OPEN_ATTEMPTS = 64,      /* attempts without outcome at one time */
 };
 
 /* Everything a record can say. All pointers borrowed for the call to append. NULL, 0 and empty are left out.
@@ -68,9 +88,10 @@ struct kms_audit_event {
     size_t access_count;
     const struct kms_audit_pair *inputs; /* of conditions, the same for every access */
     size_t input_count;
-    bool cut;                /* some inputs are missing: the record says that it was shortened */
-    kms_err outcome;         /* written as its reason; not in attempts */
-    const char *detail;      /* the words of the error; never a secret */
+    bool cut;                            /* some inputs are missing: the record says that it was shortened */
+    const struct kms_audit_batch *batch; /* in place of access */
+    kms_err outcome;                     /* written as its reason; not in attempts */
+    const char *detail;                  /* the words of the error; never a secret */
     const char *stage;       /* the last station reached: "authn", "gather", "decide", "act", ... */
     uint64_t started_us;     /* wall clock; the record says it as its own time less latency_us */
     struct kms_bytes client; /* user agent, correlation id: from outside, escaped */
@@ -85,7 +106,8 @@ struct kms_audit_event {
 
 struct kms_audit_options {
     const char *dir, *instance; /* the directory exists; instance: [a-z0-9-], at most 32 bytes */
-    uint64_t segment_bytes;     /* preallocated size of a file, a multiple of 4096, 64 KiB .. 1 TiB */
+    uint64_t segment_bytes;     /* preallocated size of a file, a multiple of 4096, 64 KiB .. 1 TiB; above
+                                 * KMS_AUDIT_LINE_BYTES for batches */
 };
 
 typedef struct kms_audit kms_audit;
@@ -108,7 +130,8 @@ size_t kms_audit_open_attempts(const kms_audit *audit, const struct kms_audit_op
 bool kms_audit_last_mark(const kms_audit *audit, uint64_t *ret_revision,
                          uint8_t ret_digest[KMS_DIGEST_BYTES]);
 
-/* Adds a record to the batch. LIMIT_EXCEEDED: KMS_AUDIT_OPEN_ATTEMPTS are open and this is one more.
+/* Adds a record to the batch. LIMIT_EXCEEDED: KMS_AUDIT_OPEN_ATTEMPTS are open and this is one more, or no
+ * file is long enough for it.
  * INVALID_ARGUMENT: an attempt without request id, or a revision above INT64_MAX. AUDIT_UNAVAILABLE: a
  * batch that outgrew its room (4 MiB, or a segment) could not be committed ahead of time; the commit then
  * fails too, and begins a new batch, so call it. */

@@ -19,7 +19,7 @@
  *   H  SHA-256 (FIPS 180-4), 64 lower-case hex digits, of the bytes of this line from its `{` up to and not
  *      including the last `,"hash":`. As P is among them, H stands for this record and all before it.
  *
- * A line is at most 49,152 bytes with its LF.
+ * A line is at most 393,216 bytes with its LF.
  *
  * Files. The first record of every file has kind service and a member "segment":
  *     {"number":N,"after":A,"because":B,"open_attempts":[{"request_id":R,"operation":O} ... ]}

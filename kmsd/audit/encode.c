@@ -9,13 +9,18 @@ enum {
     WORD_BYTES = 256,       /* names that the service itself chooses */
     PRINCIPAL_BYTES = 2048, /* longer than any that authn accepts */
     PAIRS_MAX = 64,         /* of one encryption context (KMS_CONTEXT_PAIRS_MAX) */
-    INPUTS_MIN = 16,        /* kept of the inputs of an access when texts are at their shortest */
+    TEXT_MIN = 48,          /* texts are not made shorter than this, */
+    INPUTS_MIN = 16,        /* and so many inputs of an access are kept then; */
+    BATCH_TEXT_MIN = 24,    /* those of a batch are */
+    BATCH_INPUTS_MIN = 3,
 };
 
-/* Longest free text, escaped, in bytes: tried in this order. The last one fits whatever the event: 4 contexts
- * of 128 texts, 5 times 32 texts of inputs, 31 others, each 48 + 7 bytes, are 38 KiB; the fixed texts are at
- * most 9 KiB. */
-static const size_t text_limits[] = {KMS_AUDIT_BODY_BYTES, 4096, 512, 48};
+/* Longest free text, escaped, in bytes: tried in this order. The last one but one fits whatever the event: 4
+ * contexts of 128 texts, 5 times 32 texts of inputs, 31 others, each 48 + 7 bytes, are 38 KiB; the fixed
+ * texts are at most 9 KiB. The last one fits whatever the batch: 512 accesses of at most 310 bytes are 155
+ * KiB, 3 inputs of each of 2 x 31 bytes 100 KiB, 1024 pairs of context as many bytes 62 KiB, 256 items of 130
+ * bytes 33 KiB; the other texts are at most 13 KiB. */
+static const size_t text_limits[] = {KMS_AUDIT_BODY_BYTES, 4096, 512, TEXT_MIN, BATCH_TEXT_MIN};
 
 enum field {
 #define KMS_FIELD(symbol, parent, name, type, meaning) F_##symbol,
@@ -105,12 +110,14 @@ static void put_pairs(struct kms_audit_json *json, enum field field, const struc
     raw(json, "}");
 }
 
-/* Names of tags are among them, so that there can be many. */
+/* Names of tags are among them, so that there can be many: some are left out when texts are at their
+ * shortest. */
 static void put_inputs(struct kms_audit_json *json, enum field field, const struct kms_audit_pair *inputs,
                        size_t count, size_t max_len)
 {
-    bool tight = max_len == text_limits[sizeof text_limits / sizeof text_limits[0] - 1];
-    size_t kept = tight ? most(count, INPUTS_MIN) : count;
+    size_t kept = max_len <= BATCH_TEXT_MIN ? most(count, BATCH_INPUTS_MIN)
+                  : max_len <= TEXT_MIN     ? most(count, INPUTS_MIN)
+                                            : count;
     put_pairs(json, field, inputs, kept, max_len);
     if (kept < count) json->cut = true;
 }
@@ -126,22 +133,68 @@ static void put_access(struct kms_audit_json *json, const struct kms_audit_acces
     put_pairs(json, F_ACCESS_CONTEXT, access->context, pairs, max_len);
     put_inputs(json, F_ACCESS_INPUTS, access->inputs, access->input_count, max_len);
     put_word(json, F_ACCESS_DECISION, access->decision);
-    put_word(json, F_ACCESS_STATEMENT, access->statement);
+    put_string(json, F_ACCESS_STATEMENT, access->statement, max_len < WORD_BYTES ? max_len : WORD_BYTES);
     put_word(json, F_ACCESS_GRANT, access->grant);
     raw(json, "}");
     if (pairs < access->context_count) json->cut = true;
 }
 
-static void put_accesses(struct kms_audit_json *json, const struct kms_audit_event *event, size_t max_len)
+static void put_accesses(struct kms_audit_json *json, const struct kms_audit_access *access, size_t count,
+                         size_t max_len)
 {
-    if (event->access_count == 0) return;
+    if (count == 0) return;
     key(json, F_ACCESS);
     raw(json, "[");
-    for (size_t i = 0; i < event->access_count && i < KMS_AUDIT_ACCESSES; i++) {
+    for (size_t i = 0; i < count; i++) {
         if (i > 0) raw(json, ",");
-        put_access(json, &event->access[i], max_len);
+        put_access(json, &access[i], max_len);
     }
     raw(json, "]");
+}
+
+static bool alike(const struct kms_audit_item *a, const struct kms_audit_item *b)
+{
+    if (a->access_count != b->access_count || a->outcome.code != b->outcome.code) return false;
+    for (unsigned i = 0; i < a->access_count; i++)
+        if (a->access[i] != b->access[i] || a->key_version[i] != b->key_version[i]) return false;
+    return true;
+}
+
+static void put_item(struct kms_audit_json *json, const struct kms_audit_item *item, size_t count)
+{
+    static const enum field access[] = {F_ITEM_ACCESS, F_ITEM_TO},
+                            version[] = {F_ITEM_VERSION, F_ITEM_TO_VERSION};
+    raw(json, "{");
+    if (count > 1) put_number(json, F_ITEM_COUNT, count);
+    for (unsigned i = 0; i < item->access_count && i < 2; i++) {
+        put_number(json, access[i], item->access[i]);
+        if (item->key_version[i] != 0) put_number(json, version[i], item->key_version[i]);
+    }
+    put_word(json, F_ITEM_OUTCOME, kms_err_reason(item->outcome));
+    raw(json, "}");
+}
+
+static void put_items(struct kms_audit_json *json, const struct kms_audit_item *items, size_t count)
+{
+    key(json, F_ITEMS);
+    raw(json, "[");
+    for (size_t from = 0, to; from < count; from = to) {
+        for (to = from + 1; to < count && alike(&items[from], &items[to]);) to++;
+        if (from > 0) raw(json, ",");
+        put_item(json, &items[from], to - from);
+    }
+    raw(json, "]");
+}
+
+static void put_work(struct kms_audit_json *json, const struct kms_audit_event *event, size_t max_len)
+{
+    const struct kms_audit_batch *batch = event->batch;
+    if (batch == NULL) {
+        put_accesses(json, event->access, most(event->access_count, KMS_AUDIT_ACCESSES), max_len);
+        return;
+    }
+    put_accesses(json, batch->access, most(batch->access_count, KMS_AUDIT_BATCH_ACCESSES), max_len);
+    put_items(json, batch->items, most(batch->item_count, KMS_AUDIT_ITEMS));
 }
 
 static void put_caller(struct kms_audit_json *json, const struct kms_audit_event *event)
@@ -190,11 +243,12 @@ static void put_kind(struct kms_audit_json *json, enum kms_audit_kind kind, cons
 kms_err kms_audit_encode(const struct kms_audit_event *event, const char *instance, uint64_t time_us,
                          uint8_t *to, size_t *ret_len)
 {
+    const size_t room = event->batch != NULL ? KMS_AUDIT_BATCH_BODY_BYTES : KMS_AUDIT_BODY_BYTES;
     for (size_t i = 0; i < sizeof text_limits / sizeof text_limits[0]; i++) {
-        struct kms_audit_json json = {.at = to, .end = to + KMS_AUDIT_BODY_BYTES};
+        struct kms_audit_json json = {.at = to, .end = to + room};
         put_kind(&json, event->kind, instance);
         put_caller(&json, event);
-        put_accesses(&json, event, text_limits[i]);
+        put_work(&json, event, text_limits[i]);
         put_inputs(&json, F_INPUTS, event->inputs, event->input_count, text_limits[i]);
         put_result(&json, event, time_us, text_limits[i]);
         if (json.cut || event->cut) put_number(&json, F_SHORTENED, text_limits[i]);

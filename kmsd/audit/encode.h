@@ -9,11 +9,13 @@
 #include "kmsd/audit/state.h"
 
 enum {
-    KMS_AUDIT_BODY_BYTES = KMS_AUDIT_RECORD_BYTES - KMS_AUDIT_FRAME_BYTES, /* longest body of an event */
+    KMS_AUDIT_BODY_BYTES = KMS_AUDIT_RECORD_BYTES - KMS_AUDIT_FRAME_BYTES,     /* longest body of an event */
+    KMS_AUDIT_BATCH_BODY_BYTES = KMS_AUDIT_LINE_BYTES - KMS_AUDIT_FRAME_BYTES, /* of one with a batch */
     KMS_AUDIT_OPENING_BYTES = 12 * 1024, /* longest first record of a file, with its frame */
 };
 
-/* to has room for KMS_AUDIT_BODY_BYTES. time_us: of the record. LIMIT_EXCEEDED cannot happen with strings as
+/* to has room for KMS_AUDIT_BODY_BYTES; for a batch, KMS_AUDIT_BATCH_BODY_BYTES. time_us: of the record.
+ * LIMIT_EXCEEDED cannot happen with strings as
  * audit.h describes them; it is checked all the same. */
 KMS_MUST_USE kms_err kms_audit_encode(const struct kms_audit_event *event, const char *instance,
                                       uint64_t time_us, uint8_t *to, size_t *ret_len);

@@ -13,7 +13,8 @@ kms_err kms_audit_scan_new(struct kms_audit_scan *ret_scan)
 {
     uint8_t *memory = malloc(KMS_AUDIT_SCAN_BYTES);
     if (memory == NULL) return KMS_FAIL(NO_MEMORY);
-    *ret_scan = (struct kms_audit_scan){.fd = -1, .memory = memory, .read_bytes = KMS_AUDIT_SCAN_BYTES};
+    *ret_scan = (struct kms_audit_scan){
+        .fd = -1, .memory = memory, .memory_bytes = KMS_AUDIT_SCAN_BYTES, .read_bytes = KMS_AUDIT_SCAN_BYTES};
     return KMS_OK;
 }
 
@@ -33,7 +34,8 @@ kms_err kms_audit_scan_file(struct kms_audit_scan *scan, int dir_fd, const char 
         return KMS_FAIL(IO);
     }
     kms_fd_drop(&scan->fd);
-    *scan = (struct kms_audit_scan){.fd = fd, .memory = scan->memory, .read_bytes = scan->read_bytes};
+    *scan = (struct kms_audit_scan){
+        .fd = fd, .memory = scan->memory, .memory_bytes = scan->memory_bytes, .read_bytes = scan->read_bytes};
     return KMS_OK;
 }
 
@@ -48,6 +50,16 @@ static kms_err read_some(int fd, uint8_t *to, size_t room, uint64_t offset, size
     }
 }
 
+/* For a line that fills it: rare, since a record of one call is never that long. */
+static kms_err grow(struct kms_audit_scan *scan)
+{
+    uint8_t *larger = realloc(scan->memory, 2 * scan->memory_bytes);
+    if (larger == NULL) return KMS_FAIL(NO_MEMORY);
+    scan->memory = larger;
+    scan->memory_bytes *= 2;
+    return KMS_OK;
+}
+
 /* Moves the begun line to the front of the buffer and reads behind it. */
 static kms_err refill(struct kms_audit_scan *scan, size_t *ret_len)
 {
@@ -56,7 +68,8 @@ static kms_err refill(struct kms_audit_scan *scan, size_t *ret_len)
     scan->offset += scan->at;
     scan->at = 0;
     scan->clean = scan->filled = kept;
-    size_t room = KMS_AUDIT_SCAN_BYTES - kept;
+    if (kept == scan->memory_bytes) KMS_TRY(grow(scan));
+    size_t room = scan->memory_bytes - kept;
     if (room > scan->read_bytes) room = scan->read_bytes;
     KMS_TRY(read_some(scan->fd, scan->memory + kept, room, scan->offset + kept, &len));
     scan->filled += len;
@@ -81,14 +94,14 @@ kms_err kms_audit_scan_next(struct kms_audit_scan *scan, struct kms_bytes *ret_l
         const uint8_t *start = scan->memory + scan->at;
         size_t have = scan->clean - scan->at, more = 0;
         const uint8_t *end = memchr(start + searched, '\n', have - searched);
-        if (end != NULL && end - start < KMS_AUDIT_RECORD_BYTES) {
+        if (end != NULL && end - start < KMS_AUDIT_LINE_BYTES) {
             *ret_line = kms_bytes_of(start, (size_t)(end - start));
             *ret_step = KMS_AUDIT_LINE;
             scan->at += ret_line->len + 1;
             scan->line_number++;
             return KMS_OK;
         }
-        if (have >= KMS_AUDIT_RECORD_BYTES) {
+        if (have >= KMS_AUDIT_LINE_BYTES) {
             *ret_step = KMS_AUDIT_OVERLONG;
             return KMS_OK;
         }

@@ -8,7 +8,7 @@
 #include "base/bytes.h"
 
 enum {
-    KMS_AUDIT_SCAN_BYTES = 256 * 1024, /* of the buffer; more than the longest line */
+    KMS_AUDIT_SCAN_BYTES = 256 * 1024, /* of the buffer; it grows for a line that is longer */
     /* Longest stretch that one commit writes: behind a torn line there can be no more than this. */
     KMS_AUDIT_BATCH_BYTES = 4 * 1024 * 1024,
 };
@@ -21,8 +21,9 @@ enum kms_audit_step {
 };
 
 struct kms_audit_scan {
-    int fd;                   /* owned; -1: no file */
-    uint8_t *memory;          /* owned */
+    int fd;          /* owned; -1: no file */
+    uint8_t *memory; /* owned */
+    size_t memory_bytes;
     size_t read_bytes;        /* at most so many at once: KMS_AUDIT_SCAN_BYTES, less where few are wanted */
     size_t at, clean, filled; /* in memory: next line, first NUL or filled, end of what was read */
     uint64_t offset;          /* of memory[0] in the file */

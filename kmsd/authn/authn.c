@@ -124,7 +124,8 @@ static bool denied(kms_authn *authn, const kms_identity *identity)
     return match;
 }
 
-kms_err kms_authn_enter(kms_authn *authn, const kms_identity *identity, uint64_t now_us, struct kms_why *why)
+kms_err kms_authn_enter(kms_authn *authn, const kms_identity *identity, unsigned calls, uint64_t now_us,
+                        struct kms_why *why)
 {
     if (identity->not_after_us != 0 && now_us > identity->not_after_us) {
         kms_why_set(why, "the client certificate has expired: renew it");
@@ -134,13 +135,13 @@ kms_err kms_authn_enter(kms_authn *authn, const kms_identity *identity, uint64_t
         kms_why_set(why, "the principal or its certificate is on the deny list");
         return KMS_FAIL(UNAUTHENTICATED);
     }
-    return kms_limits_enter(authn->limits, identity->limits, now_us, why);
+    return kms_limits_enter(authn->limits, identity->limits, calls, now_us, why);
 }
 
-void kms_authn_leave(kms_authn *authn, const kms_identity *identity)
+void kms_authn_leave(kms_authn *authn, const kms_identity *identity, unsigned calls)
 {
     (void)authn;
-    kms_limits_leave(identity->limits);
+    kms_limits_leave(identity->limits, calls);
 }
 
 kms_err kms_authn_begin_rsa(kms_authn *authn, const kms_identity *identity, struct kms_why *why)
@@ -154,9 +155,10 @@ void kms_authn_end_rsa(kms_authn *authn, const kms_identity *identity)
     kms_limits_end_rsa(identity->limits);
 }
 
-bool kms_authn_refused(kms_authn *authn, const kms_identity *identity, uint64_t now_us)
+bool kms_authn_refused(kms_authn *authn, const kms_identity *identity, unsigned calls, uint64_t now_us)
 {
-    return kms_limits_refused(authn->limits, identity != NULL ? identity->limits : authn->anonymous, now_us);
+    return kms_limits_refused(authn->limits, identity != NULL ? identity->limits : authn->anonymous, calls,
+                              now_us);
 }
 
 void kms_authn_suppressed(kms_authn *authn, uint64_t now_us, kms_suppressed_visit *visit, void *user)

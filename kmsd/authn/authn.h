@@ -66,10 +66,11 @@ void kms_identity_unref(kms_identity *identity); /* NULL is a no-op */
 void kms_identity_drop(kms_identity **identity);
 
 /* May this identity call now? UNAUTHENTICATED (expired, on the deny list) or LIMIT_EXCEEDED. After success
- * the call counts as in flight until kms_authn_leave. */
-KMS_MUST_USE kms_err kms_authn_enter(kms_authn *authn, const kms_identity *identity, uint64_t now_us,
-                                     struct kms_why *why);
-void kms_authn_leave(kms_authn *authn, const kms_identity *identity);
+ * it counts as in flight until kms_authn_leave. A batch counts as `calls` of them; one of more than a limit
+ * needs all of that limit to be free. */
+KMS_MUST_USE kms_err kms_authn_enter(kms_authn *authn, const kms_identity *identity, unsigned calls,
+                                     uint64_t now_us, struct kms_why *why);
+void kms_authn_leave(kms_authn *authn, const kms_identity *identity, unsigned calls);
 
 /* Around the making of an RSA key. LIMIT_EXCEEDED. */
 KMS_MUST_USE kms_err kms_authn_begin_rsa(kms_authn *authn, const kms_identity *identity, struct kms_why *why);
@@ -77,7 +78,7 @@ void kms_authn_end_rsa(kms_authn *authn, const kms_identity *identity);
 
 /* A call of this principal was refused (denied, malformed, over a limit). True: record it; false: it is one
  * of too many this second, count it in the summary instead. */
-bool kms_authn_refused(kms_authn *authn, const kms_identity *identity, uint64_t now_us);
+bool kms_authn_refused(kms_authn *authn, const kms_identity *identity, unsigned calls, uint64_t now_us);
 /* Hands out and clears the summaries of seconds that are over. */
 typedef void kms_suppressed_visit(void *user, const char *principal, uint64_t count);
 void kms_authn_suppressed(kms_authn *authn, uint64_t now_us, kms_suppressed_visit *visit, void *user);

@@ -15,13 +15,14 @@ void kms_limits_free(struct kms_limits *limits);
 /* A reference to the entry of a principal. NULL: NO_MEMORY. */
 struct kms_principal *kms_limits_find(struct kms_limits *limits, const char *principal);
 void kms_limits_release(struct kms_principal *entry);
-KMS_MUST_USE kms_err kms_limits_enter(struct kms_limits *limits, struct kms_principal *entry, uint64_t now_us,
-                                      struct kms_why *why);
-void kms_limits_leave(struct kms_principal *entry);
+KMS_MUST_USE kms_err kms_limits_enter(struct kms_limits *limits, struct kms_principal *entry, unsigned calls,
+                                      uint64_t now_us, struct kms_why *why);
+void kms_limits_leave(struct kms_principal *entry, unsigned calls);
 KMS_MUST_USE kms_err kms_limits_begin_rsa(struct kms_limits *limits, struct kms_principal *entry,
                                           struct kms_why *why);
 void kms_limits_end_rsa(struct kms_principal *entry);
-bool kms_limits_refused(struct kms_limits *limits, struct kms_principal *entry, uint64_t now_us);
+bool kms_limits_refused(struct kms_limits *limits, struct kms_principal *entry, unsigned calls,
+                        uint64_t now_us);
 void kms_limits_suppressed(struct kms_limits *limits, uint64_t now_us, kms_suppressed_visit *visit,
                            void *user);
 size_t kms_limits_entries(struct kms_limits *limits);

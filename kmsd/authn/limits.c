@@ -16,8 +16,9 @@ struct kms_principal {
     struct kms_limits *table;
     pthread_mutex_t lock;         /* for what follows */
     unsigned in_flight, rsa_keys; /* calls; RSA keys in the making */
-    uint64_t tokens_micro,
-        refilled_us;     /* token bucket, in millionths of a call: calls/s times us, no rounding */
+    int64_t tokens_micro; /* token bucket, in millionths of a call: calls/s times us, no rounding; below zero
+                             after a batch of more than the burst */
+    uint64_t refilled_us;
     uint64_t second;     /* which second the counts are of */
     uint32_t refused;    /* refused calls of that second */
     uint64_t suppressed; /* those of that second without a record */
@@ -49,7 +50,7 @@ static struct kms_principal *add(struct kms_limits *limits, const char *principa
     if (entry == NULL) return NULL;
     memcpy(entry->name, principal, strlen(principal));
     entry->table = limits;
-    entry->tokens_micro = limits->options.rate_burst * MICRO;
+    entry->tokens_micro = (int64_t)(limits->options.rate_burst * MICRO);
     pthread_mutex_init(&entry->lock, NULL);
     HASH_ADD(hh, limits->entries, name, strlen(entry->name), entry);
     if (!entry->out_of_memory) return entry;
@@ -77,7 +78,7 @@ static bool as_new(const struct kms_limits *limits, const struct kms_principal *
     if (entry->refs > 0 || entry->suppressed > 0 || entry->second >= now_us / MICRO) return false;
     uint64_t passed_us = now_us > entry->refilled_us ? now_us - entry->refilled_us : 0;
     if (passed_us > 3600 * MICRO) return true;
-    uint64_t owed_micro = limits->options.rate_burst * MICRO - entry->tokens_micro;
+    uint64_t owed_micro = (uint64_t)((int64_t)(limits->options.rate_burst * MICRO) - entry->tokens_micro);
     return limits->options.rate_per_principal == 0 ||
            passed_us * limits->options.rate_per_principal >= owed_micro;
 }
@@ -110,42 +111,51 @@ void kms_limits_release(struct kms_principal *entry)
     pthread_mutex_unlock(&limits->lock);
 }
 
-static bool take_token(const struct kms_authn_options *options, struct kms_principal *entry, uint64_t now_us)
+/* A batch of more calls than the burst needs a full bucket, and leaves it in debt. */
+static bool take_tokens(const struct kms_authn_options *options, struct kms_principal *entry, unsigned calls,
+                        uint64_t now_us)
 {
     if (options->rate_per_principal == 0) return true;
-    uint64_t most = options->rate_burst * MICRO,
-             passed_us = now_us > entry->refilled_us ? now_us - entry->refilled_us : 0;
-    if (passed_us > 60 * MICRO) passed_us = 60 * MICRO; /* no overflow after a long silence */
-    entry->tokens_micro += passed_us * options->rate_per_principal;
+    int64_t most = (int64_t)(options->rate_burst * MICRO), needed = (int64_t)(calls * MICRO);
+    uint64_t passed_us = now_us > entry->refilled_us ? now_us - entry->refilled_us : 0;
+    if (passed_us > 3600 * MICRO) passed_us = 3600 * MICRO; /* no overflow after a long silence */
+    entry->tokens_micro += (int64_t)(passed_us * options->rate_per_principal);
     entry->refilled_us = now_us;
     if (entry->tokens_micro > most) entry->tokens_micro = most;
-    if (entry->tokens_micro < MICRO) return false;
-    entry->tokens_micro -= MICRO;
+    if (entry->tokens_micro < (needed < most ? needed : most)) return false;
+    entry->tokens_micro -= needed;
     return true;
 }
 
-kms_err kms_limits_enter(struct kms_limits *limits, struct kms_principal *entry, uint64_t now_us,
-                         struct kms_why *why)
+static bool has_room(const struct kms_authn_options *options, const struct kms_principal *entry,
+                     unsigned calls)
+{
+    uint32_t most = options->in_flight_per_principal;
+    return entry->in_flight < most && (calls < most ? calls : most) <= most - entry->in_flight;
+}
+
+kms_err kms_limits_enter(struct kms_limits *limits, struct kms_principal *entry, unsigned calls,
+                         uint64_t now_us, struct kms_why *why)
 {
     const struct kms_authn_options *options = &limits->options;
     const char *limit = NULL;
     pthread_mutex_lock(&entry->lock);
-    if (entry->in_flight >= options->in_flight_per_principal)
+    if (!has_room(options, entry, calls))
         limit = "limits.in_flight_per_principal";
-    else if (!take_token(options, entry, now_us))
+    else if (!take_tokens(options, entry, calls, now_us))
         limit = "limits.rate_per_principal";
     else
-        entry->in_flight++;
+        entry->in_flight += calls;
     pthread_mutex_unlock(&entry->lock);
     if (limit == NULL) return KMS_OK;
     kms_why_set(why, "%s is reached for this principal", limit);
     return KMS_FAIL(LIMIT_EXCEEDED);
 }
 
-void kms_limits_leave(struct kms_principal *entry)
+void kms_limits_leave(struct kms_principal *entry, unsigned calls)
 {
     pthread_mutex_lock(&entry->lock);
-    entry->in_flight--;
+    entry->in_flight -= calls;
     pthread_mutex_unlock(&entry->lock);
 }
 
@@ -168,7 +178,8 @@ void kms_limits_end_rsa(struct kms_principal *entry)
     pthread_mutex_unlock(&entry->lock);
 }
 
-bool kms_limits_refused(struct kms_limits *limits, struct kms_principal *entry, uint64_t now_us)
+bool kms_limits_refused(struct kms_limits *limits, struct kms_principal *entry, unsigned calls,
+                        uint64_t now_us)
 {
     uint64_t second = now_us / 1000000;
     pthread_mutex_lock(&entry->lock);
@@ -180,9 +191,9 @@ bool kms_limits_refused(struct kms_limits *limits, struct kms_principal *entry, 
     }
     bool record = entry->refused < limits->options.refused_per_second;
     if (record)
-        entry->refused++;
+        entry->refused += calls < UINT32_MAX - entry->refused ? calls : UINT32_MAX - entry->refused;
     else
-        entry->suppressed++;
+        entry->suppressed += calls;
     pthread_mutex_unlock(&entry->lock);
     return record;
 }

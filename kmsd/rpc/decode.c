@@ -23,10 +23,10 @@ static void room_free(void *data, void *p)
     (void)p;
 }
 
-kms_err kms_decode(const ProtobufCMessageDescriptor *type, struct kms_bytes wire, kms_arena *arena,
-                   const ProtobufCMessage **ret_message, struct kms_why *why)
+kms_err kms_decode(const ProtobufCMessageDescriptor *type, unsigned fields, struct kms_bytes wire,
+                   kms_arena *arena, const ProtobufCMessage **ret_message, struct kms_why *why)
 {
-    KMS_TRY(kms_wirecheck(type, wire, why));
+    KMS_TRY(kms_wirecheck(type, fields, wire, why));
     struct room room = {.arena = arena};
     ProtobufCAllocator allocator = {.alloc = room_alloc, .free = room_free, .allocator_data = &room};
     const ProtobufCMessage *message = protobuf_c_message_unpack(type, &allocator, wire.len, wire.ptr);

@@ -6,9 +6,11 @@
 
 #include "base/arena.h"
 
-/* INVALID_ARGUMENT with the field, NO_MEMORY when the arena is full. The message lives until the arena is
- * wiped and is never given to protobuf_c_message_free_unpacked. */
-KMS_MUST_USE kms_err kms_decode(const ProtobufCMessageDescriptor *type, struct kms_bytes wire,
-                                kms_arena *arena, const ProtobufCMessage **ret_message, struct kms_why *why);
+/* fields: most that the request may have. INVALID_ARGUMENT with the field, NO_MEMORY when the arena is full.
+ * The message borrows nothing from wire, lives until the arena is wiped and is never given to
+ * protobuf_c_message_free_unpacked. */
+KMS_MUST_USE kms_err kms_decode(const ProtobufCMessageDescriptor *type, unsigned fields,
+                                struct kms_bytes wire, kms_arena *arena, const ProtobufCMessage **ret_message,
+                                struct kms_why *why);
 
 #endif

@@ -64,7 +64,8 @@ struct kms_rpc {
     size_t row_count;
     struct kms_queue *queues;
     unsigned queue_count;
-    atomic_uint active;
+    atomic_uint active, batches;
+    struct kms_arena_room batch_room; /* of all batches */
 
     pthread_mutex_t lock;
     pthread_cond_t changed; /* monotonic clock */

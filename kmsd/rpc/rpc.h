@@ -5,7 +5,7 @@
  * One thread for each completion queue, each a lane of the pipeline. Every call that reaches a method goes
  * through kms_pipeline_begin, also when it cannot be decoded, has no identity or is one too many, so that it
  * is recorded. Not seen by the pipeline, because gRPC itself refuses them: unknown methods (UNIMPLEMENTED),
- * compressed requests (UNIMPLEMENTED), requests longer than message_bytes (RESOURCE_EXHAUSTED), failed
+ * compressed requests (UNIMPLEMENTED), requests longer than any may be (RESOURCE_EXHAUSTED), failed
  * handshakes.
  *
  * Thread-safety: start, reload, drain and free are for one thread at a time; it must not be the pipeline's.
@@ -33,7 +33,10 @@ struct kms_rpc_options {
     uint32_t calls;                  /* active at once; more are answered LIMIT_EXCEEDED */
     uint32_t connections;            /* see kms_rpc_start */
     uint32_t streams_per_connection; /* calls that one connection may have open */
-    uint32_t message_bytes;          /* longest request */
+    uint32_t message_bytes;          /* longest request of a method that is no batch */
+    uint32_t batch_message_bytes;    /* longest of a batch */
+    uint32_t batches;                /* active at once; more are answered LIMIT_EXCEEDED */
+    uint64_t batch_memory_bytes;     /* most locked memory of all active batches */
     uint64_t grpc_memory_bytes; /* what gRPC may take for connections and requests (its resource quota) */
     uint32_t arena_bytes;       /* most memory of one call; at least twice message_bytes is sensible */
     uint32_t drain_ms;          /* how long active calls may go on once stopping has begun */

@@ -42,6 +42,11 @@ static kms_err raise_descriptors(uint32_t connections, struct kms_why *why)
     return KMS_OK;
 }
 
+static uint32_t longest_request(const struct kms_rpc_options *o)
+{
+    return o->batch_message_bytes > o->message_bytes ? o->batch_message_bytes : o->message_bytes;
+}
+
 static kms_err check_options(const struct kms_rpc_options *o, struct kms_why *why)
 {
     const char *wrong = NULL;
@@ -51,7 +56,7 @@ static kms_err check_options(const struct kms_rpc_options *o, struct kms_why *wh
     if (o->calls == 0 || o->calls > 1000000) wrong = "active calls must be 1 to 1000000";
     if (o->streams_per_connection == 0 || o->streams_per_connection > INT32_MAX)
         wrong = "streams per connection out of range";
-    if (o->message_bytes == 0 || o->message_bytes > INT32_MAX) wrong = "message bytes out of range";
+    if (o->message_bytes == 0 || longest_request(o) > INT32_MAX) wrong = "message bytes out of range";
     if (wrong == NULL) return raise_descriptors(o->connections, why);
     kms_why_set(why, "%s", wrong);
     return KMS_FAIL(CONFIG_INVALID);
@@ -73,7 +78,7 @@ static grpc_server *create_server(const struct kms_rpc_options *o)
          .key = (char *)(uintptr_t)GRPC_ARG_RESOURCE_QUOTA,
          .value = {.pointer = {.p = quota, .vtable = grpc_resource_quota_arg_vtable()}}},
         integer(GRPC_ARG_ALLOW_REUSEPORT, 0), /* a second daemon must not take half of the connections */
-        integer(GRPC_ARG_MAX_RECEIVE_MESSAGE_LENGTH, (int)o->message_bytes),
+        integer(GRPC_ARG_MAX_RECEIVE_MESSAGE_LENGTH, (int)longest_request(o)),
         integer(GRPC_ARG_MAX_CONCURRENT_STREAMS, (int)o->streams_per_connection),
         integer(GRPC_ARG_MAX_METADATA_SIZE, 16 * 1024),
         integer(GRPC_COMPRESSION_CHANNEL_ENABLED_ALGORITHMS_BITSET, 1), /* identity */
@@ -118,6 +123,7 @@ static kms_err register_methods(struct kms_rpc *rpc, struct kms_why *why)
 
 static kms_err start_queues(struct kms_rpc *rpc)
 {
+    rpc->batch_room.limit = rpc->options.batch_memory_bytes;
     rpc->queues = calloc(rpc->options.threads, sizeof *rpc->queues);
     if (rpc->queues == NULL) return KMS_FAIL(NO_MEMORY);
     for (unsigned lane = 0; lane < rpc->options.threads; lane++) {

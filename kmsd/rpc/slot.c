@@ -16,6 +16,7 @@
 #include "kmsd/rpc/decode.h"
 #include "kmsd/rpc/internal.h"
 #include "kmsd/rpc/status.h"
+#include "kmsd/rpc/wirecheck.h"
 
 struct kms_slot {
     struct kms_tag tag;
@@ -33,7 +34,8 @@ struct kms_slot {
     int status;
     grpc_slice status_text;
     grpc_metadata trailer;
-    bool refused; /* status_text and trailer are set */
+    bool refused;  /* status_text and trailer are set */
+    bool in_batch; /* counts as an active batch */
     int cancelled;
     int socket; /* of its TCP connection, -1: none that is known */
     struct kms_call call;
@@ -149,12 +151,14 @@ static void wipe(grpc_byte_buffer *buffer)
     grpc_byte_buffer_reader_destroy(&reader);
 }
 
-/* The request in one piece: as it lies there, or collected in the arena. */
-static kms_err request_bytes(grpc_byte_buffer *buffer, kms_arena *arena, struct kms_bytes *ret_bytes)
+/* The request in one piece: as it lies there, or collected in locked memory of len bytes (ret_whole, to be
+ * given back). */
+static kms_err request_bytes(grpc_byte_buffer *buffer, size_t len, uint8_t **ret_whole,
+                             struct kms_bytes *ret_bytes)
 {
     grpc_byte_buffer_reader reader;
     grpc_slice *slice;
-    size_t len = grpc_byte_buffer_length(buffer), at = 0;
+    size_t at = 0;
     if (!grpc_byte_buffer_reader_init(&reader, buffer)) return KMS_FAIL(INVALID_ARGUMENT);
     uint8_t *whole = NULL;
     kms_err err = KMS_OK;
@@ -162,7 +166,7 @@ static kms_err request_bytes(grpc_byte_buffer *buffer, kms_arena *arena, struct 
     while (!kms_failed(err) && grpc_byte_buffer_reader_peek(&reader, &slice)) {
         bytes = kms_bytes_of(GRPC_SLICE_START_PTR(*slice), GRPC_SLICE_LENGTH(*slice));
         if (whole == NULL && bytes.len == len) break;
-        if (whole == NULL) whole = kms_arena_alloc(arena, len);
+        if (whole == NULL) whole = kms_locked_alloc(len);
         if (whole == NULL || bytes.len > len - at) {
             err = KMS_FAIL(NO_MEMORY);
             break;
@@ -171,6 +175,7 @@ static kms_err request_bytes(grpc_byte_buffer *buffer, kms_arena *arena, struct 
         at += bytes.len;
     }
     grpc_byte_buffer_reader_destroy(&reader);
+    *ret_whole = whole;
     if (!kms_failed(err)) *ret_bytes = whole != NULL ? kms_bytes_of(whole, at) : bytes;
     return err;
 }
@@ -181,9 +186,36 @@ static kms_err decode(struct kms_slot *slot, struct kms_call *call)
         kms_why_set(&call->why, "the call carries no request, or one that is too long");
         return KMS_FAIL(INVALID_ARGUMENT);
     }
+    const struct kms_rpc_options *options = &slot->queue->rpc->options;
+    bool batch = call->method->item != NULL;
+    size_t len = grpc_byte_buffer_length(slot->request);
+    uint32_t most = batch ? options->batch_message_bytes : options->message_bytes;
+    if (len > most) {
+        kms_why_set(&call->why, "a request of %zu bytes, at most %u", len, most);
+        return KMS_FAIL(LIMIT_EXCEEDED);
+    }
     struct kms_bytes wire;
-    KMS_TRY(request_bytes(slot->request, &call->arena, &wire));
-    return kms_decode(kms_method_codec(call->method)->input, wire, &call->arena, &call->request, &call->why);
+    uint8_t *whole = NULL;
+    kms_err err = request_bytes(slot->request, len, &whole, &wire);
+    if (batch) kms_arena_prepare(&call->arena, len + len / 8); /* values, and what holds them */
+    if (!kms_failed(err))
+        err =
+            kms_decode(kms_method_codec(call->method)->input, batch ? KMS_WIRE_BATCH_FIELDS : KMS_WIRE_FIELDS,
+                       wire, &call->arena, &call->request, &call->why);
+    kms_locked_free(whole, len);
+    return batch && kms_is(err, KMS_E_NO_MEMORY) ? KMS_FAIL(LIMIT_EXCEEDED) : err;
+}
+
+/* Batches have a number and memory of their own: a flood of them leaves single calls what they need. */
+static kms_err enter_batch(struct kms_slot *slot, struct kms_call *call)
+{
+    struct kms_rpc *rpc = slot->queue->rpc;
+    kms_arena_init(&call->arena, rpc->options.batch_memory_bytes);
+    call->arena.room = &rpc->batch_room;
+    slot->in_batch = true;
+    if (atomic_fetch_add(&rpc->batches, 1) < rpc->options.batches) return KMS_OK;
+    kms_why_set(&call->why, "%u batches are active already (limits.batches)", rpc->options.batches);
+    return KMS_FAIL(LIMIT_EXCEEDED);
 }
 
 static void begin(struct kms_slot *slot, bool too_many)
@@ -202,6 +234,7 @@ static void begin(struct kms_slot *slot, bool too_many)
         call->err = KMS_FAIL(LIMIT_EXCEEDED);
     }
     if (!kms_failed(call->err) && atomic_load(&rpc->closing)) call->err = KMS_FAIL(SHUTTING_DOWN);
+    if (!kms_failed(call->err) && call->method->item != NULL) call->err = enter_batch(slot, call);
     if (!kms_failed(call->err)) call->err = decode(slot, call);
     if (slot->request != NULL) {
         wipe(slot->request);
@@ -260,11 +293,13 @@ static bool reply_slice(const struct kms_call *call, size_t len, grpc_slice *ret
 
 static kms_err encode_message(struct kms_slot *slot)
 {
-    const struct kms_call *call = &slot->call;
+    struct kms_call *call = &slot->call;
     grpc_slice slice;
     if (call->reply == NULL) return KMS_FAIL(INTERNAL);
-    if (!reply_slice(call, protobuf_c_message_get_packed_size(call->reply), &slice))
-        return KMS_FAIL(NO_MEMORY);
+    size_t len = protobuf_c_message_get_packed_size(call->reply);
+    bool batch = call->batch != NULL;
+    if ((batch && !kms_arena_charge(&call->arena, len)) || !reply_slice(call, len, &slice))
+        return batch ? KMS_FAIL(LIMIT_EXCEEDED) : KMS_FAIL(NO_MEMORY);
     protobuf_c_message_pack(call->reply, GRPC_SLICE_START_PTR(slice));
     slot->message = grpc_raw_byte_buffer_create(&slice, 1);
     grpc_slice_unref(slice);
@@ -314,6 +349,8 @@ static void end(struct kms_slot *slot)
     struct kms_queue *queue = slot->queue;
     drop_reply(slot);
     kms_call_end(&slot->call);
+    if (slot->in_batch) atomic_fetch_sub(&queue->rpc->batches, 1);
+    slot->in_batch = false;
     grpc_call_unref(slot->grpc_call);
     slot->grpc_call = NULL;
     put_idle(slot);

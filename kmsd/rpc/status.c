@@ -1,31 +1,11 @@
 /* Makes the error that a client sees. */
 #include "kmsd/rpc/status.h"
 
-#include <grpc/status.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/text.h"
 #include "google/rpc/status.pb-c.h"
-
-static bool is_callers_business(int code)
-{
-    return code != GRPC_STATUS_INTERNAL && code != GRPC_STATUS_UNAVAILABLE && code != GRPC_STATUS_DATA_LOSS;
-}
-
-/* why was cut at a fixed length, perhaps inside a character; protobuf strings are UTF-8 or other clients
- * fail. */
-static void keep_utf8(char *text)
-{
-    size_t len = strlen(text);
-    for (size_t cut = 0; cut < 4 && cut < len; cut++) {
-        if (!kms_utf8_valid(kms_bytes_of(text, len - cut))) continue;
-        text[len - cut] = '\0';
-        return;
-    }
-    for (char *c = text; *c != '\0'; c++)
-        if ((unsigned char)*c >= 0x80) *c = '?';
-}
 
 /* protobuf-c's members are not const though packing only reads them. */
 static char *borrow(const char *text)
@@ -61,10 +41,7 @@ void kms_status_make(kms_err err, const struct kms_why *why, const struct kms_st
 {
     struct kms_status *status = ret_status;
     status->code = kms_err_grpc_status(err);
-    bool with_why = why != NULL && why->text[0] != '\0' && is_callers_business(status->code);
-    snprintf(status->message, sizeof status->message, "%s%s%s", kms_err_text(err), with_why ? ": " : "",
-             with_why ? why->text : "");
-    keep_utf8(status->message);
+    kms_err_public(err, why, status->message, sizeof status->message);
 
     char type_url[] = "type.googleapis.com/google.rpc.ErrorInfo";
     uint8_t info[512];

@@ -20,7 +20,7 @@ struct level {
 };
 
 struct walk {
-    unsigned fields, depth;
+    unsigned fields_left, depth;
     struct kms_why *why;
 };
 
@@ -145,8 +145,7 @@ static kms_err check_packed(struct walk *walk, const struct level *level, struct
     enum wire_type wire_type = natural_wire_type(level->field->type);
     while (inner.at < packed.len) {
         struct kms_bytes value;
-        if (++walk->fields > KMS_WIRE_FIELDS)
-            return refuse(walk, level, "more fields than a request may have");
+        if (walk->fields_left-- == 0) return refuse(walk, level, "more fields than a request may have");
         if (!read_value(&inner, wire_type, &value))
             return refuse(walk, level, "ends in the middle of a value");
     }
@@ -183,8 +182,7 @@ static kms_err check_message(struct walk *walk, struct level *level)
     while (level->at < level->wire.len) {
         enum wire_type wire_type;
         struct kms_bytes value;
-        if (++walk->fields > KMS_WIRE_FIELDS)
-            return refuse(walk, level, "more fields than a request may have");
+        if (walk->fields_left-- == 0) return refuse(walk, level, "more fields than a request may have");
         if (!read_tag(level, &wire_type)) return refuse(walk, level, "not a field");
         if (!read_value(level, wire_type, &value))
             return refuse(walk, level, "ends in the middle of a value");
@@ -193,9 +191,10 @@ static kms_err check_message(struct walk *walk, struct level *level)
     return KMS_OK;
 }
 
-kms_err kms_wirecheck(const ProtobufCMessageDescriptor *type, struct kms_bytes wire, struct kms_why *why)
+kms_err kms_wirecheck(const ProtobufCMessageDescriptor *type, unsigned fields, struct kms_bytes wire,
+                      struct kms_why *why)
 {
-    struct walk walk = {.depth = 1, .why = why};
+    struct walk walk = {.fields_left = fields, .depth = 1, .why = why};
     struct level level = {.type = type, .wire = wire};
     return check_message(&walk, &level);
 }

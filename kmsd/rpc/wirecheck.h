@@ -11,14 +11,14 @@
 #include "base/bytes.h"
 
 enum {
-    KMS_WIRE_FIELDS =
-        1024, /* most fields (elements of packed fields included) in one request, sub-messages' too */
-    KMS_WIRE_DEPTH = 8, /* messages in messages */
+    KMS_WIRE_FIELDS = 1024,       /* most fields of a request */
+    KMS_WIRE_BATCH_FIELDS = 8192, /* of one of many items */
+    KMS_WIRE_DEPTH = 8,           /* messages in messages */
 };
 
-/* INVALID_ARGUMENT; why names the field: "field encryption_context[2].key: NUL byte". Unknown fields are
- * skipped. */
-KMS_MUST_USE kms_err kms_wirecheck(const ProtobufCMessageDescriptor *type, struct kms_bytes wire,
-                                   struct kms_why *why);
+/* fields: how many there may be, sub-messages' and elements of packed fields included. INVALID_ARGUMENT; why
+ * names the field: "field encryption_context[2].key: NUL byte". Unknown fields are skipped. */
+KMS_MUST_USE kms_err kms_wirecheck(const ProtobufCMessageDescriptor *type, unsigned fields,
+                                   struct kms_bytes wire, struct kms_why *why);
 
 #endif

@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#include "kmsd/service/batch.h"
 #include "kmsd/service/core.h"
 #include "kmsd/service/pipeline.h"
 
@@ -22,21 +23,27 @@ void kms_call_say(struct kms_call *call, const char *name, const char *value)
     call->extra[call->extra_count++] = (struct kms_call_extra){name, value};
 }
 
+void kms_accesses_end(struct kms_access *access, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        kms_key_unref(access[i].key);
+        kms_policy_unref(access[i].policy);
+    }
+}
+
 void kms_call_end(struct kms_call *call)
 {
-    for (size_t i = 0; i < call->access_count; i++) {
-        kms_key_unref(call->access[i].key);
-        kms_policy_unref(call->access[i].policy);
-    }
+    kms_accesses_end(call->access, call->access_count);
     call->access_count = 0;
     kms_granted_unref(call->grant);
     call->grant = NULL;
+    if (call->batch != NULL) kms_batch_end(call);
     kms_policy_unref(call->service_policy);
     call->service_policy = NULL;
     if (call->makes_rsa) kms_authn_end_rsa(call->core->authn, call->identity);
     call->makes_rsa = false;
-    if (call->admitted) kms_authn_leave(call->core->authn, call->identity);
-    call->admitted = false;
+    if (call->admitted > 0) kms_authn_leave(call->core->authn, call->identity, call->admitted);
+    call->admitted = 0;
     kms_identity_unref(call->identity);
     call->identity = NULL;
     kms_arena_wipe(&call->arena);

@@ -26,6 +26,7 @@ struct kms_core; /* core.h: what every call may ask: keyring, keystore, hsm, pol
 struct kms_method;
 struct kms_key;
 struct kms_granted;
+struct kms_batch; /* batch.h */
 
 enum { KMS_CALL_ACCESSES = 4, KMS_CALL_EXTRAS = 8, KMS_CALL_TEXT_BYTES = 128 };
 
@@ -47,12 +48,18 @@ struct kms_access {
     struct kms_decision decision;
     bool own;                   /* about nothing but what is the caller's own: allowed */
     char by_grant[KMS_ID_TEXT]; /* the grant that allowed it where policy did not; "" */
+    /* In a batch: */
+    bool of_reencrypt, on_same_key; /* ReEncrypt asks; its source and destination are one key */
+    uint32_t digest;                /* of what makes the question: alike when two questions are */
+    uint32_t asked;                 /* where it stands among the distinct questions */
 };
 
 /* A name and its value in the record of a call: static, the request's, or in the arena. */
 struct kms_call_extra {
     const char *name, *value;
 };
+/* Gives back the references of accesses. */
+void kms_accesses_end(struct kms_access *access, size_t count);
 
 /* What a call has to do with an approval: said in its record, and to its caller when approvals are missing.
  * */
@@ -98,9 +105,9 @@ struct kms_call {
     const struct kms_core *core;
     struct kms_id request_id;
     enum kms_stage stage;
-    bool by_service; /* nobody asked: internal.h */
-    bool admitted;   /* counts as in flight for its principal */
-    bool silent;     /* refused once too often: counted in a summary, no record of its own */
+    bool by_service;   /* nobody asked: internal.h */
+    unsigned admitted; /* as so many calls in flight of its principal; 0: not admitted */
+    bool silent;       /* refused once too often: counted in a summary, no record of its own */
     struct kms_access access[KMS_CALL_ACCESSES];
     size_t access_count;
     kms_policy *service_policy;              /* the one that answered; reference held */
@@ -108,9 +115,11 @@ struct kms_call {
     bool may_bypass_lockout, bypass_lockout; /* the request has the field; its value */
     struct kms_access
         *spends; /* crypto lane: the access whose key version encrypts, so its budget counts; or NULL */
-    bool out_of_budget;      /* plan found the budget of `spends` empty: reserve, then plan again */
-    struct kms_hsm_job job;  /* crypto lane */
-    ProtobufCMessage *reply; /* in the arena; sent when err is OK */
+    bool out_of_budget;       /* plan found the budget of `spends` empty: reserve, then plan again */
+    struct kms_hsm_job job;   /* crypto lane; a batch has one in each item instead */
+    struct kms_batch *batch;  /* its items, once gathered; in the arena; NULL: not a batch */
+    struct kms_call *part_of; /* of an item: the batch */
+    ProtobufCMessage *reply;  /* in the arena; sent when err is OK */
     kms_err err;
     struct kms_why why;
     char new_key_id[KMS_ID_TEXT]; /* CreateKey: of the key that it will make */

@@ -4,7 +4,9 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/text.h"
 #include "hsm/spec.h"
+#include "kmsd/service/batch.h"
 #include "kmsd/service/core.h"
 
 #define TEXT(s) kms_bytes_text(s)
@@ -19,6 +21,11 @@ static struct kms_bytes present(const char *text)
 static bool same_key(const struct kms_key *a, const struct kms_key *b)
 {
     return a != NULL && b != NULL && kms_id_equal(&a->id, &b->id);
+}
+
+static bool on_same_key(const struct kms_call *call)
+{
+    return call->reencrypt && same_key(call->access[0].key, call->access[1].key);
 }
 
 /* CreateKey asks about a key that it has named, but that is not there yet. */
@@ -82,8 +89,8 @@ void kms_question_of(const struct kms_call *call, const struct kms_access *acces
         .source_ip = present(call->source_ip),
         .now_us = call->started_us,
         .secure_transport = call->source_ip[0] != '\0', /* TCP is TLS always; a Unix socket is not */
-        .reencrypt_on_same_key_known = call->reencrypt,
-        .reencrypt_on_same_key = call->reencrypt && same_key(call->access[0].key, call->access[1].key),
+        .reencrypt_on_same_key_known = call->reencrypt || access->of_reencrypt,
+        .reencrypt_on_same_key = access->of_reencrypt ? access->on_same_key : on_same_key(call),
         .bypass_lockout_known = call->may_bypass_lockout,
         .bypass_lockout = call->bypass_lockout,
         .inputs = access->inputs,
@@ -125,6 +132,47 @@ static void answer(const struct kms_call *call, struct kms_access *access, const
     if (access->key != NULL && access->key->grants != NULL) ask_grants(call, access, &question.request);
 }
 
+/* Whatever the decision can depend on and is not the batch's own. A key that does not exist is asked about by
+ * its name, for the record. */
+static bool same_question(const struct kms_access *a, const struct kms_access *b)
+{
+    return a->digest == b->digest && a->action == b->action && a->on_same_key == b->on_same_key &&
+           (same_key(a->key, b->key) ||
+            (a->key == NULL && b->key == NULL && kms_bytes_equal(a->named, b->named))) &&
+           kms_bytes_equal(a->alias, b->alias) && kms_bytes_equal(a->canonical, b->canonical);
+}
+
+static uint32_t digest_of(const struct kms_access *access)
+{
+    uint32_t digest = kms_crc32c(0, access->canonical);
+    if (access->key == NULL) return kms_crc32c(digest, access->named);
+    return kms_crc32c(digest, kms_bytes_of(access->key->id.bytes, sizeof access->key->id.bytes));
+}
+
+/* What an item asks and an item before it has asked is answered alike. */
+static kms_err answer_once(const struct kms_call *item, struct kms_access *access)
+{
+    struct kms_call *call = item->part_of;
+    access->of_reencrypt = item->reencrypt;
+    access->on_same_key = on_same_key(item);
+    access->digest = digest_of(access);
+    for (size_t i = 0; i < call->batch->asked_count; i++) {
+        if (!same_question(&call->batch->asked[i], access)) continue;
+        access->asked = (uint32_t)i;
+        access->decision = call->batch->asked[i].decision;
+        return KMS_OK;
+    }
+    struct kms_access *asked = kms_batch_ask(call);
+    if (asked == NULL) return KMS_FAIL(NO_MEMORY);
+    access->asked = (uint32_t)(asked - call->batch->asked);
+    answer(item, access, item->service_policy);
+    *asked = *access;
+    asked->version = 0; /* its items may use several */
+    if (asked->key != NULL) kms_key_ref(asked->key);
+    if (asked->policy != NULL) kms_policy_ref(asked->policy);
+    return KMS_OK;
+}
+
 static bool may_list_keys(struct kms_call *call)
 {
     KMS_OWN(kms_policy) service_policy = kms_core_service_policy(call->core);
@@ -162,7 +210,10 @@ kms_err kms_decide(struct kms_call *call)
     if (asks_service(call)) call->service_policy = kms_core_service_policy(call->core);
     const struct kms_access *refused = NULL;
     for (size_t i = 0; i < call->access_count; i++) {
-        answer(call, &call->access[i], call->service_policy);
+        if (call->part_of != NULL)
+            KMS_TRY(answer_once(call, &call->access[i]));
+        else
+            answer(call, &call->access[i], call->service_policy);
         if (refused == NULL && call->access[i].decision.effect != KMS_ALLOW) refused = &call->access[i];
     }
     if (call->access_count == 0) return KMS_FAIL(INTERNAL); /* a gather that asks nothing is a bug: deny */

@@ -7,17 +7,24 @@
 
 #include "base/clock.h"
 #include "kmsd/keys/state.h"
+#include "kmsd/service/batch.h"
 #include "kmsd/service/decide.h"
 #include "kmsd/service/grant_token.h"
 
-/* A failed call that never got to work: one of too many of its principal leaves a count, not a record. */
+/* One of too many of its principal leaves a count, not a record. */
+static void count_refused(struct kms_call *call)
+{
+    if (kms_authn_refused(call->core->authn, call->identity, kms_batch_calls(call), call->started_us)) return;
+    call->silent = true;
+    call->err = kms_call_fail(call, KMS_FAIL(LIMIT_EXCEEDED), "too many refused calls of this principal");
+}
+
+/* A failed call that never got to work. */
 static enum kms_next refuse(struct kms_call *call, kms_err err)
 {
     call->err = err;
     if (kms_is(err, KMS_E_SHUTTING_DOWN)) return KMS_NEXT_FINISH; /* not the caller's fault */
-    if (kms_authn_refused(call->core->authn, call->identity, call->started_us)) return KMS_NEXT_FINISH;
-    call->silent = true;
-    call->err = kms_call_fail(call, KMS_FAIL(LIMIT_EXCEEDED), "too many refused calls of this principal");
+    count_refused(call);
     return KMS_NEXT_FINISH;
 }
 
@@ -31,8 +38,9 @@ static kms_err admit(struct kms_call *call)
 {
     if (kms_failed(call->err)) return call->err; /* no identity, or not decoded */
     call->stage = KMS_STAGE_AUTHN;
-    KMS_TRY(kms_authn_enter(call->core->authn, call->identity, call->started_us, &call->why));
-    call->admitted = true;
+    unsigned calls = kms_batch_calls(call);
+    KMS_TRY(kms_authn_enter(call->core->authn, call->identity, calls, call->started_us, &call->why));
+    call->admitted = calls;
     return check_deadline(call);
 }
 
@@ -41,8 +49,16 @@ static kms_err gather_and_decide(struct kms_call *call)
     call->stage = KMS_STAGE_GATHER;
     KMS_TRY(call->method->gather(call));
     KMS_TRY(kms_grant_tokens_check(call));
+    if (call->batch == NULL) {
+        call->stage = KMS_STAGE_DECIDE;
+        return kms_decide(call);
+    }
+    for (size_t i = 0; i < call->batch->count; i++) {
+        struct kms_call *item = &call->batch->items[i];
+        item->err = gather_and_decide(item);
+    }
     call->stage = KMS_STAGE_DECIDE;
-    return kms_decide(call);
+    return kms_batch_check_memory(call);
 }
 
 /* Two administrators: who says which revision he has seen does not overwrite what he has not. */
@@ -68,7 +84,7 @@ static kms_err check_states(struct kms_call *call)
     return KMS_OK;
 }
 
-static enum kms_next plan(struct kms_call *call)
+static enum kms_next plan_one(struct kms_call *call)
 {
     call->stage = KMS_STAGE_PLAN;
     call->spends = NULL;
@@ -79,6 +95,47 @@ static enum kms_next plan(struct kms_call *call)
     if (call->out_of_budget) return KMS_NEXT_ADMIN;
     call->stage = KMS_STAGE_HSM;
     return KMS_NEXT_HSM;
+}
+
+/* The batch has nothing (more) for the HSM: its answer. */
+static enum kms_next finish_batch(struct kms_call *call)
+{
+    call->stage = KMS_STAGE_FINISH;
+    call->err = call->method->finish(call);
+    return KMS_NEXT_FINISH;
+}
+
+/* Where a batch goes once its items are planned, starved: but for some that wait for budget. */
+static enum kms_next after_plan(struct kms_call *call, bool starved)
+{
+    call->err = kms_batch_check_memory(call);
+    if (kms_failed(call->err)) return KMS_NEXT_FINISH;
+    if (starved) return KMS_NEXT_ADMIN;
+    if (kms_batch_all_failed(call)) return finish_batch(call);
+    call->stage = KMS_STAGE_HSM;
+    return KMS_NEXT_HSM;
+}
+
+static enum kms_next plan_batch(struct kms_call *call)
+{
+    bool starved = false;
+    call->stage = KMS_STAGE_PLAN;
+    for (size_t i = 0; i < call->batch->count; i++) {
+        struct kms_call *item = &call->batch->items[i];
+        if (!kms_failed(item->err)) starved |= plan_one(item) == KMS_NEXT_ADMIN;
+    }
+    return after_plan(call, starved);
+}
+
+/* A batch of which nothing gets to work is a refused call of so many. */
+static enum kms_next plan(struct kms_call *call)
+{
+    if (call->batch == NULL) return plan_one(call);
+    if (!kms_batch_all_failed(call)) return plan_batch(call);
+    finish_batch(call);
+    call->stage = KMS_STAGE_DECIDE;
+    if (!kms_failed(call->err)) count_refused(call);
+    return KMS_NEXT_FINISH;
 }
 
 enum kms_next kms_dispatch_begin(struct kms_call *call)
@@ -139,23 +196,45 @@ kms_err kms_budget_reserve(const struct kms_core *core, const struct kms_key *ke
     return KMS_OK;
 }
 
-enum kms_next kms_dispatch_reserve(struct kms_call *call)
+static enum kms_next reserve_one(struct kms_call *call)
 {
     enum { TRIES = 3 }; /* others may spend a fresh block before this call gets to it */
     for (int i = 0; i < TRIES; i++) {
         call->err = kms_budget_reserve(call->core, call->spends->key, call->spends->version, &call->why);
         if (kms_failed(call->err)) return KMS_NEXT_FINISH;
-        enum kms_next next = plan(call);
+        enum kms_next next = plan_one(call);
         if (next != KMS_NEXT_ADMIN) return next;
     }
     call->err = KMS_FAIL(LIMIT_EXCEEDED);
     return KMS_NEXT_FINISH;
 }
 
-void kms_dispatch_finish(struct kms_call *call)
+enum kms_next kms_dispatch_reserve(struct kms_call *call)
+{
+    if (call->batch == NULL) return reserve_one(call);
+    for (size_t i = 0; i < call->batch->count; i++) {
+        struct kms_call *item = &call->batch->items[i];
+        if (kms_failed(item->err) || !item->out_of_budget) continue;
+        item->err = check_deadline(call);
+        if (kms_failed(item->err) || plan_one(item) != KMS_NEXT_ADMIN)
+            continue; /* an item before it reserved */
+        reserve_one(item);
+    }
+    return after_plan(call, false);
+}
+
+static void finish_one(struct kms_call *call)
 {
     call->err = call->job.err;
     if (kms_failed(call->err)) return;
     call->stage = KMS_STAGE_FINISH;
     call->err = call->method->finish(call);
+}
+
+void kms_dispatch_finish(struct kms_call *call)
+{
+    if (call->batch == NULL)
+        finish_one(call);
+    else
+        finish_batch(call);
 }

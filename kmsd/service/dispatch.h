@@ -7,7 +7,7 @@
 
 enum kms_next {
     KMS_NEXT_FINISH, /* done or failed: to the audit log, then the reply */
-    KMS_NEXT_HSM,    /* call->job is ready to be submitted */
+    KMS_NEXT_HSM,    /* call->job is ready to be submitted, or those of a batch's items */
     KMS_NEXT_ADMIN,  /* to an admin thread: for its act, or because it must wait for budget */
 };
 
@@ -23,7 +23,7 @@ void kms_dispatch_act(struct kms_call *call);
 /* On an admin thread, crypto lane: plan found no budget left; reserves a block and plans again. */
 enum kms_next kms_dispatch_reserve(struct kms_call *call);
 
-/* On the finish thread: from the job's result to the reply. */
+/* On the finish thread: from the job's result to the reply; for a batch when all its items are finished. */
 void kms_dispatch_finish(struct kms_call *call);
 
 /* Reserves encryptions of a key version in the keystore (key.h). Blocks. */

@@ -12,6 +12,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "kmsd/service/batch.h"
 #include "kmsd/service/dispatch.h"
 #include "kmsd/service/record.h"
 #include "kmsd/service/usage.h"
@@ -43,6 +44,8 @@ struct kms_finish {
     size_t batch_count;
     struct kms_record record;
     uint64_t second_due_us;
+    unsigned lane; /* of the HSM, for more jobs of a batch */
+    bool fed;      /* something was submitted there */
     bool audit_failing;
     unsigned hsm_healthy; /* what was last logged of the workers */
     uint64_t hsm_replaced;
@@ -156,18 +159,55 @@ static void take_or_commit(kms_finish *f, struct kms_call *call)
     take(f, call);
 }
 
-static void job_done(struct kms_hsm_job *job)
-{
-    struct kms_call *call = (struct kms_call *)(void *)((char *)job - offsetof(struct kms_call, job));
-    kms_dispatch_finish(call);
-    take_or_commit(job->user, call);
-}
+static void job_done(struct kms_hsm_job *job);
 
-void kms_finish_submit(kms_finish *f, unsigned lane, struct kms_call *call)
+static void submit(kms_finish *f, unsigned lane, struct kms_call *call)
 {
     call->job.done = job_done;
     call->job.user = f;
     kms_hsm_submit(f->core->hsm, lane, &call->job);
+}
+
+/* As many items as may be with the HSM at a time. Once the last one is submitted, the batch may be over. */
+static void feed(kms_finish *f, unsigned lane, struct kms_call *call)
+{
+    struct kms_call *ready[KMS_BATCH_WINDOW];
+    size_t count = 0, room = KMS_BATCH_WINDOW - call->batch->out;
+    while (count < room && (ready[count] = kms_batch_next(call)) != NULL) count++;
+    call->batch->out += count;
+    for (size_t i = 0; i < count; i++) submit(f, lane, ready[i]);
+}
+
+/* Half of the window goes at once: a datagram of many jobs costs little more than one of few. */
+static void item_done(kms_finish *f, struct kms_call *call)
+{
+    call->batch->out--;
+    if (call->deadline_us != 0 && call->deadline_us <= kms_monotonic_us()) kms_batch_give_up(call);
+    if (call->batch->out <= KMS_BATCH_WINDOW / 2) {
+        feed(f, f->lane, call);
+        f->fed = true;
+    }
+    if (call->batch->out > 0) return;
+    kms_dispatch_finish(call);
+    take_or_commit(f, call);
+}
+
+static void job_done(struct kms_hsm_job *job)
+{
+    struct kms_call *call = (struct kms_call *)(void *)((char *)job - offsetof(struct kms_call, job));
+    kms_dispatch_finish(call);
+    if (call->part_of == NULL)
+        take_or_commit(job->user, call);
+    else
+        item_done(job->user, call->part_of);
+}
+
+void kms_finish_submit(kms_finish *f, unsigned lane, struct kms_call *call)
+{
+    if (call->batch == NULL)
+        submit(f, lane, call);
+    else
+        feed(f, lane, call);
 }
 
 /* Commits even when the append failed: that is what lets the log try a fresh file. */
@@ -256,6 +296,8 @@ static void *finish_main(void *self)
         if (timeout_ms < 0 || timeout_ms > 1000) timeout_ms = 1000; /* some work is due every second */
         if (poll(fds, 2, timeout_ms) < 0 && errno != EINTR) break;
         kms_hsm_poll(f->core->hsm);
+        if (f->fed) kms_hsm_flush(f->core->hsm, f->lane);
+        f->fed = false;
         empty_inbox(f);
         each_second(f);
     }
@@ -273,11 +315,12 @@ static void no_release(void *self, struct kms_call **calls, size_t count)
     (void)self, (void)calls, (void)count;
 }
 
-kms_err kms_finish_start(struct kms_core *core, kms_finish **ret_finish)
+kms_err kms_finish_start(struct kms_core *core, unsigned lane, kms_finish **ret_finish)
 {
     kms_finish *f = calloc(1, sizeof *f);
     if (f == NULL) return KMS_FAIL(NO_MEMORY);
     f->core = core;
+    f->lane = lane;
     f->transport = (struct kms_transport){.encode = no_encode, .release = no_release};
     f->inbox_end = &f->inbox;
     f->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);

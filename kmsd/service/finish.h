@@ -10,13 +10,14 @@
 
 typedef struct kms_finish kms_finish;
 
-KMS_MUST_USE kms_err kms_finish_start(struct kms_core *core, kms_finish **ret_finish);
+/* lane: of the HSM, the finish thread's own. */
+KMS_MUST_USE kms_err kms_finish_start(struct kms_core *core, unsigned lane, kms_finish **ret_finish);
 void kms_finish_set_transport(kms_finish *finish, const struct kms_transport *transport);
 void kms_finish_stop(kms_finish *finish);
 
 /* A call that is done, or (call->attempt) about to change something. Any thread but the finish thread. */
 void kms_finish_post(kms_finish *finish, struct kms_call *call);
-/* The call's job, submitted on a lane of the caller's; kms_hsm_flush sends it. */
+/* The call's job, or the first of a batch, submitted on a lane of the caller's; kms_hsm_flush sends it. */
 void kms_finish_submit(kms_finish *finish, unsigned lane, struct kms_call *call);
 /* Writes the attempt of an admin call and waits until it is durable. Returns call->err. */
 KMS_MUST_USE kms_err kms_finish_attempt(kms_finish *finish, struct kms_call *call);

@@ -4,11 +4,25 @@
 #include <stdio.h>
 
 #include "kms/v1/approvals.pb-c.h"
+#include "kms/v1/batch.pb-c.h"
 #include "kms/v1/crypto.pb-c.h"
 #include "kms/v1/grants.pb-c.h"
 #include "kms/v1/keys.pb-c.h"
 #include "kms/v1/policy.pb-c.h"
 #include "kms/v1/system.pb-c.h"
+#include "kmsd/service/batch.h"
+
+enum {
+#define KMS_CRYPTO(svc, name, act_, prefix) ROW_##prefix,
+#define KMS_BATCH(svc, name, act_, prefix)  ROW_##prefix##_batch,
+#define KMS_ADMIN(svc, name, act_, prefix)  ROW_##prefix,
+#define KMS_GUARDED                         KMS_ADMIN
+#include "kmsd/service/method.def"
+#undef KMS_CRYPTO
+#undef KMS_BATCH
+#undef KMS_ADMIN
+#undef KMS_GUARDED
+};
 
 const struct kms_method kms_methods[] = {
 #define KMS_CRYPTO(svc, name, act_, prefix)                                                                  \
@@ -19,6 +33,14 @@ const struct kms_method kms_methods[] = {
      .gather = kms_##prefix##_gather,                                                                        \
      .plan = kms_##prefix##_plan,                                                                            \
      .finish = kms_##prefix##_finish},
+#define KMS_BATCH(svc, name, act_, prefix)                                                                   \
+    {.service = &kms__v1__##svc##__descriptor,                                                               \
+     .rpc = (name),                                                                                          \
+     .action = KMS_ACT_##act_,                                                                               \
+     .lane = KMS_LANE_CRYPTO,                                                                                \
+     .gather = kms_batch_gather,                                                                             \
+     .finish = kms_batch_finish,                                                                             \
+     .item = &kms_methods[ROW_##prefix]},
 #define KMS_ADMIN(svc, name, act_, prefix)                                                                   \
     {.service = &kms__v1__##svc##__descriptor,                                                               \
      .rpc = (name),                                                                                          \
@@ -36,6 +58,7 @@ const struct kms_method kms_methods[] = {
      .act = kms_##prefix##_act},
 #include "kmsd/service/method.def"
 #undef KMS_CRYPTO
+#undef KMS_BATCH
 #undef KMS_ADMIN
 #undef KMS_GUARDED
 };

@@ -4,7 +4,8 @@
 
 #include "kmsd/service/call.h"
 
-/* crypto: never blocks, one HSM job. admin: straight-line code on the admin threads, may wait. */
+/* crypto: never blocks, one HSM job (one for each item of a batch). admin: straight-line code on the admin
+ * threads, may wait. */
 enum kms_lane { KMS_LANE_CRYPTO = 1, KMS_LANE_ADMIN };
 
 /* Reads what the decision needs: which keys, under which names and contexts (call->access). No effect on
@@ -28,6 +29,7 @@ struct kms_method {
     kms_plan_fn *plan;
     kms_finish_fn *finish;
     kms_act_fn *act;
+    const struct kms_method *item; /* of a batch: the method that each item is a call of */
 };
 
 extern const struct kms_method kms_methods[];

@@ -9,12 +9,14 @@
     kms_gather_fn kms_##prefix##_gather;                                                                     \
     kms_plan_fn kms_##prefix##_plan;                                                                         \
     kms_finish_fn kms_##prefix##_finish;
+#define KMS_BATCH(service, rpc, action, prefix) /* those of prefix for each item, and batch.h */
 #define KMS_ADMIN(service, rpc, action, prefix)                                                              \
     kms_gather_fn kms_##prefix##_gather;                                                                     \
     kms_act_fn kms_##prefix##_act;
 #define KMS_GUARDED KMS_ADMIN
 #include "kmsd/service/method.def"
 #undef KMS_CRYPTO
+#undef KMS_BATCH
 #undef KMS_ADMIN
 #undef KMS_GUARDED
 

@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "kmsd/service/admin.h"
+#include "kmsd/service/batch.h"
 #include "kmsd/service/dispatch.h"
 #include "kmsd/service/finish.h"
 
@@ -28,6 +29,8 @@ static void go_on(kms_pipeline *p, unsigned lane, struct kms_call *call, enum km
 {
     if (next == KMS_NEXT_HSM) {
         refill_if_low(p, call);
+        for (size_t i = 0; call->batch != NULL && i < call->batch->count; i++)
+            refill_if_low(p, &call->batch->items[i]);
         kms_finish_submit(p->finish, lane, call);
         return;
     }
@@ -89,7 +92,7 @@ kms_err kms_pipeline_start(const struct kms_pipeline_options *options, struct km
     if (p == NULL) return KMS_FAIL(NO_MEMORY);
     p->core = core;
     const struct kms_admin_work work = {.self = p, .run = run_admin, .refill = refill};
-    kms_err err = kms_finish_start(core, &p->finish);
+    kms_err err = kms_finish_start(core, options->rpc_threads + options->admin_threads, &p->finish);
     if (!kms_failed(err))
         err = kms_admin_start(options->admin_threads, options->admin_queue, options->rpc_threads, &work,
                               &p->admin);

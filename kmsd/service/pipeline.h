@@ -21,6 +21,7 @@ struct kms_transport {
     void (*release)(void *self, struct kms_call **calls, size_t count);
 };
 
+/* The HSM has a lane for each of these threads, and one more, of the finish thread. */
 struct kms_pipeline_options {
     unsigned rpc_threads; /* lanes 0 .. rpc_threads - 1 */
     unsigned admin_threads;

@@ -6,13 +6,23 @@
 #include "kmsd/policy/input.h"
 #include "kmsd/service/decide.h"
 
+/* All a call can have, with fifty tags on each of its keys; of a batch what there is room for. */
+enum { KMS_RECORD_INPUTS = 4096, KMS_RECORD_INPUT_TEXT_BYTES = 128 * 1024 };
+
 /* Space for what the event borrows and the call does not hold. */
 struct kms_record {
     struct kms_audit_event event;
-    struct kms_audit_pair pairs[KMS_CALL_ACCESSES][KMS_CONTEXT_PAIRS];
-    struct kms_question questions[KMS_CALL_ACCESSES];
-    struct kms_inputs inputs[KMS_CALL_ACCESSES + 1]; /* the last: of the call */
-    struct kms_audit_pair input_pairs[KMS_CALL_ACCESSES + 1][KMS_INPUT_PAIRS];
+    struct kms_audit_pair pairs[KMS_AUDIT_BATCH_PAIRS]; /* contexts of all accesses */
+    size_t pair_count;
+    struct kms_question questions[KMS_AUDIT_BATCH_ACCESSES];
+    struct kms_inputs scratch; /* of one access, or of the call */
+    struct kms_audit_pair inputs[KMS_RECORD_INPUTS];
+    size_t input_count;
+    char input_text[KMS_RECORD_INPUT_TEXT_BYTES]; /* what inputs borrowed from scratch */
+    size_t input_text_len;
+    struct kms_audit_batch batch;
+    struct kms_audit_access access[KMS_AUDIT_BATCH_ACCESSES];
+    struct kms_audit_item items[KMS_AUDIT_ITEMS];
 };
 
 /* The call's attempt (call->attempt) or its outcome. Borrows from call and space. */

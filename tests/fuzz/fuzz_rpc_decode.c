@@ -45,7 +45,8 @@ static void check_round_trip(const ProtobufCMessage *message, kms_arena *arena)
     if (first == NULL || second == NULL) abort();
     const ProtobufCMessage *again = NULL;
     if (protobuf_c_message_pack(message, first) != len) abort();
-    kms_err err = kms_decode(message->descriptor, kms_bytes_of(first, len), arena, &again, NULL);
+    kms_err err =
+        kms_decode(message->descriptor, KMS_WIRE_BATCH_FIELDS, kms_bytes_of(first, len), arena, &again, NULL);
     if (kms_failed(err) && !kms_is(err, KMS_E_NO_MEMORY)) abort();
     if (!kms_failed(err) &&
         (protobuf_c_message_get_packed_size(again) != len || protobuf_c_message_pack(again, second) != len ||
@@ -65,7 +66,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     const ProtobufCMessage *message = NULL;
     const ProtobufCMessageDescriptor *type = pick(data[0]);
     kms_arena_init(&arena, 1 << 20);
-    kms_err err = kms_decode(type, kms_bytes_of(data + 1, len - 1), &arena, &message, &why);
+    kms_err err =
+        kms_decode(type, KMS_WIRE_BATCH_FIELDS, kms_bytes_of(data + 1, len - 1), &arena, &message, &why);
     if (!kms_failed(err)) {
         check_strings(message);
         check_round_trip(message, &arena);

@@ -229,12 +229,12 @@ def check_chain(service):
 def stored(tmp_path_factory):
     """A service whose log has several files and a restart in it; stopped."""
     service = Service(tmp_path_factory.mktemp("stored") / "home")
-    service.write_config(audit={"segment": "64KiB"})
+    service.write_config(audit={"segment": "512KiB"})
     service.init().start()
     key = service.new_key()
     for _ in range(2):
         with service.client(APP) as app:
-            pad = {"pad": "p" * 500}
+            pad = {"pad": "p" * 4000}
             calls = [
                 app.start("Encrypt", key_id=key, plaintext=b"x", encryption_context=pad) for _ in range(150)
             ]

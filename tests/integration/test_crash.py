@@ -284,7 +284,7 @@ class Promises:
 
 
 def test_the_daemon_dies_at_random_moments(fresh):
-    fresh.write_config(audit={"segment": "64KiB"})
+    fresh.write_config(audit={"segment": "512KiB"})
     fresh.init().start()
     promises = Promises(fresh.new_key(description="first"))
     seed = random.randrange(1 << 32)

@@ -163,12 +163,13 @@ def names_wrong(services, methods, actions):
         for rpc, types in found.items():
             if types != (rpc + "Request", rpc + "Response"):
                 yield f"rpc {rpc}: takes and returns {rpc}Request and {rpc}Response"
-            if rpc not in AWS | OURS:
+            if rpc.removesuffix("Batch") not in AWS | OURS:
                 yield f"rpc {rpc}: no operation of AWS KMS; if it is ours, say so in tests/lint/protos.py"
     for _, rpc, symbol in methods:
+        single = rpc.removesuffix("Batch")
         if symbol not in actions:
             yield f"method.def: {rpc} needs {symbol}, which action.def has not"
-        elif actions[symbol] != rpc and (rpc, actions[symbol]) != ("ReEncrypt", "ReEncryptFrom"):
+        elif actions[symbol] != single and (single, actions[symbol]) != ("ReEncrypt", "ReEncryptFrom"):
             yield f"method.def: {rpc} needs kms:{actions[symbol]}"
     for symbol, name in actions.items():
         if symbol != re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name.replace("ReEncrypt", "Reencrypt")).upper():
@@ -185,7 +186,7 @@ def main():
         wrong += [f"{place}:{n}: {c}" for n, c in [*head_wrong(inside, source), *body_wrong(source)]]
         services.update(rpcs_of(source))
     rows = (ROOT / "kmsd/service/method.def").read_text()
-    methods = re.findall(r'^KMS_(?:CRYPTO|ADMIN|GUARDED)\((\w+),\s*"(\w+)",\s*(\w+),', rows, re.M)
+    methods = re.findall(r'^KMS_(?:CRYPTO|BATCH|ADMIN|GUARDED)\((\w+),\s*"(\w+)",\s*(\w+),', rows, re.M)
     wrong += names_wrong(services, methods, actions_of((ROOT / "kmsd/policy/action.def").read_text()))
     print("\n".join(wrong))
     sys.exit(1 if wrong else 0)

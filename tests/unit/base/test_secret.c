@@ -49,7 +49,7 @@ static void lengths(void)
         memset(kms_secret_data(s), 0xa5, cases[i].len);
     }
     CU_ASSERT_PTR_NULL(kms_locked_alloc(0));
-    CU_ASSERT_PTR_NULL(kms_locked_alloc(KMS_SECRET_MAX_BYTES + 1));
+    CU_ASSERT_PTR_NULL(kms_locked_alloc(KMS_LOCKED_MAX_BYTES + 1));
 }
 
 /* Slabs stay mapped, so the memory can be looked at after it was given back; its first bytes link the free

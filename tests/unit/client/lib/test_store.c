@@ -53,7 +53,7 @@ static void plaintext(void)
     CU_ASSERT_EQUAL(memcmp(kms_plaintext_data(p), "key", 3), 0);
     kms_plaintext_free(p);
     kms_plaintext_free(NULL);
-    CU_ASSERT_PTR_NULL(kms_plaintext_of((ProtobufCBinaryData){.data = bytes, .len = 1 << 20}));
+    CU_ASSERT_PTR_NULL(kms_plaintext_of((ProtobufCBinaryData){.data = bytes, .len = 1 << 25}));
 }
 
 KMS_TEST_MAIN("client/lib/store", {"a result owns what it points to", a_result_owns_what_it_points_to},

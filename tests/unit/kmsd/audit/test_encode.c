@@ -7,7 +7,7 @@
 
 #include "tests/harness/suite.h"
 
-static uint8_t body[KMS_AUDIT_BODY_BYTES];
+static uint8_t body[KMS_AUDIT_BATCH_BODY_BYTES];
 
 /* The event as an object; freed by the caller. */
 static json_t *encode(const struct kms_audit_event *event, size_t *ret_len)
@@ -185,6 +185,10 @@ static void dictionary_is_complete(void)
 {
     struct kms_audit_pair pair = {text("name"), text("value")};
     struct kms_audit_event event = full_event(&pair), cut = {.kind = KMS_AUDIT_CALL};
+    const struct kms_audit_item items[] = {{.access_count = 2, .access = {0, 1}, .key_version = {3, 4}},
+                                           {.access_count = 2, .access = {0, 1}, .key_version = {3, 4}}};
+    const struct kms_audit_batch batch = {event.access, 1, items, 2};
+    struct kms_audit_event many = {.kind = KMS_AUDIT_CALL, .batch = &batch};
     struct kms_audit_state state = {0};
     struct kms_audit_opening opening = {.number = 2, .after = 1, .because = KMS_AUDIT_CRASH};
     KMS_OWN_BUF line = {0};
@@ -194,8 +198,8 @@ static void dictionary_is_complete(void)
     endless[99999] = '\0';
     cut.detail = endless;
     cut.started_us = 2001; /* after the record's own time */
-    for (int i = 0; i < 2; i++) {
-        json_t *object = encode(i == 0 ? &event : &cut, &len);
+    for (int i = 0; i < 3; i++) {
+        json_t *object = encode(i == 0 ? &event : i == 1 ? &cut : &many, &len);
         walk("", object);
         json_decref(object);
     }
@@ -259,6 +263,80 @@ static void always_fits(void)
     }
 }
 
+/* What a batch did, item by item: those alike in a row are one element with their number. */
+static void items_of_a_batch(void)
+{
+    const struct kms_audit_access access[] = {{.action = "kms:Encrypt", .key_id = "k1", .decision = "allow"},
+                                              {.action = "kms:Encrypt", .key_id = "k2", .decision = "deny"}};
+    const struct kms_audit_item items[] = {
+        {.outcome = KMS_FAIL(INVALID_ARGUMENT)},
+        {.access_count = 1, .access = {0}, .key_version = {7}},
+        {.access_count = 1, .access = {0}, .key_version = {7}},
+        {.access_count = 1, .access = {0}, .key_version = {8}},
+        {.access_count = 1, .access = {1}, .outcome = KMS_FAIL(ACCESS_DENIED)},
+        {.access_count = 1, .access = {0}, .key_version = {8}},
+        {.access_count = 2, .access = {0, 1}, .key_version = {8, 1}},
+        {.access_count = 2, .access = {0, 1}, .key_version = {8, 2}},
+    };
+    const struct kms_audit_batch batch = {access, KMS_COUNT(access), items, KMS_COUNT(items)};
+    const struct kms_audit_event event = {.kind = KMS_AUDIT_CALL, .batch = &batch};
+    size_t len;
+    json_t *object = encode(&event, &len);
+    char *text = json_dumps(json_object_get(object, "items"), JSON_COMPACT);
+    CU_ASSERT_STRING_EQUAL(
+        text,
+        "[{\"outcome\":\"INVALID_ARGUMENT\"},"
+        "{\"count\":2,\"access\":0,\"key_version\":7,\"outcome\":\"OK\"},"
+        "{\"access\":0,\"key_version\":8,\"outcome\":\"OK\"},{\"access\":1,\"outcome\":\"ACCESS_DENIED\"},"
+        "{\"access\":0,\"key_version\":8,\"outcome\":\"OK\"},"
+        "{\"access\":0,\"key_version\":8,\"to_access\":1,\"to_key_version\":1,\"outcome\":\"OK\"},"
+        "{\"access\":0,\"key_version\":8,\"to_access\":1,\"to_key_version\":2,\"outcome\":\"OK\"}]");
+    CU_ASSERT_EQUAL(json_array_size(json_object_get(object, "access")), 2);
+    free(text);
+    json_decref(object);
+}
+
+/* The worst batch: as many items, decisions and contexts as there may be, none alike, all to be escaped. */
+static void any_batch_fits(void)
+{
+    enum { LONG = 20000, INPUTS = 20 };
+    static char fill[LONG + 1];
+    static struct kms_audit_pair pairs[KMS_AUDIT_BATCH_PAIRS];
+    static struct kms_audit_access access[KMS_AUDIT_BATCH_ACCESSES];
+    static struct kms_audit_item items[KMS_AUDIT_ITEMS];
+    const struct kms_audit_batch batch = {access, KMS_AUDIT_BATCH_ACCESSES, items, KMS_AUDIT_ITEMS};
+    struct kms_audit_event event = {.kind = KMS_AUDIT_CALL, .batch = &batch, .started_us = 1};
+    memset(fill, '\x01', LONG);
+    for (size_t i = 0; i < KMS_AUDIT_BATCH_PAIRS; i++)
+        pairs[i] = (struct kms_audit_pair){kms_bytes_of(fill, 100), kms_bytes_of(fill, LONG)};
+    for (size_t i = 0; i < KMS_AUDIT_BATCH_ACCESSES; i++)
+        access[i] = (struct kms_audit_access){.action = "kms:GenerateDataKeyWithoutPlaintext",
+                                              .key_id = "abcd0000-0000-4000-8000-000000000001",
+                                              .key_named = kms_bytes_of(fill, LONG),
+                                              .context = &pairs[i * 2],
+                                              .context_count = 2,
+                                              .inputs = pairs,
+                                              .input_count = INPUTS,
+                                              .decision = "no-match",
+                                              .statement = fill};
+    for (uint16_t i = 0; i < KMS_AUDIT_ITEMS; i++)
+        items[i] = (struct kms_audit_item){.access_count = 2,
+                                           .access = {(uint16_t)(511 - i), (uint16_t)(i + 200)},
+                                           .key_version = {UINT32_MAX, UINT32_MAX - i},
+                                           .outcome = KMS_FAIL(KEY_BUDGET_EXHAUSTED)};
+    event.principal = event.peer = event.detail = event.stage = fill;
+    event.client = event.correlation_id = kms_bytes_of(fill, LONG);
+    event.inputs = pairs;
+    event.input_count = 100;
+    size_t len;
+    json_t *object = encode(&event, &len);
+    CU_ASSERT_EQUAL(json_integer_value(json_object_get(object, "shortened")), 24);
+    CU_ASSERT_EQUAL(json_array_size(json_object_get(object, "access")), KMS_AUDIT_BATCH_ACCESSES);
+    CU_ASSERT_EQUAL(json_array_size(json_object_get(object, "items")), KMS_AUDIT_ITEMS);
+    CU_ASSERT_TRUE(len > KMS_AUDIT_BODY_BYTES);
+    json_decref(object);
+}
+
 /* Two contexts of 8 KiB in plain text are kept whole, in four decisions as well. */
 static void ordinary_contexts_are_whole(void)
 {
@@ -304,5 +382,6 @@ static void opening_fits(void)
 
 KMS_TEST_MAIN("audit/encode", {"the line, byte by byte", exact_line}, {"outcome by kind", outcome_by_kind},
               {"dictionary is complete", dictionary_is_complete}, {"always fits", always_fits},
+              {"items of a batch", items_of_a_batch}, {"any batch fits", any_batch_fits},
               {"ordinary contexts are whole", ordinary_contexts_are_whole},
               {"first record of a file fits", opening_fits})

@@ -175,7 +175,7 @@ static void chooses_the_instance(void)
 
 static void overlong_line(void)
 {
-    static char line[KMS_AUDIT_RECORD_BYTES + 10];
+    static char line[KMS_AUDIT_LINE_BYTES + 10];
     char dir[128];
     struct kms_why why = {""};
     struct kms_audit_line read;

@@ -129,7 +129,7 @@ static void leave_out(kms_buf *buf, size_t at, size_t len)
 }
 static void add_long_line(kms_buf *buf, size_t at, size_t len)
 {
-    static char filler[KMS_AUDIT_RECORD_BYTES];
+    static char filler[KMS_AUDIT_LINE_BYTES];
     (void)at, (void)len;
     memset(filler, 'x', sizeof filler);
     KMS_ASSERT_OK_FATAL(kms_buf_append(buf, filler, sizeof filler));

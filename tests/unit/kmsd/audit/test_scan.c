@@ -96,7 +96,7 @@ static void many_lines(void)
     enum { LINES = 3000 };
     struct place place;
     KMS_OWN_BUF file = {0};
-    static char text[KMS_AUDIT_RECORD_BYTES];
+    static char text[KMS_AUDIT_LINE_BYTES];
     memset(text, 'x', sizeof text);
     begin(&place);
     for (size_t i = 0; i < LINES; i++) {
@@ -125,15 +125,15 @@ static void many_lines(void)
 
 static void longest_line(void)
 {
-    static char text[KMS_AUDIT_RECORD_BYTES + 1];
+    static char text[KMS_AUDIT_LINE_BYTES + 1];
     struct place place;
     begin(&place);
     memset(text, 'x', sizeof text);
-    text[KMS_AUDIT_RECORD_BYTES - 1] = '\n';
-    write_and_scan(&place, text, KMS_AUDIT_RECORD_BYTES);
+    text[KMS_AUDIT_LINE_BYTES - 1] = '\n';
+    write_and_scan(&place, text, KMS_AUDIT_LINE_BYTES);
     steps(&place, "xE");
-    text[KMS_AUDIT_RECORD_BYTES - 1] = 'x';
-    text[KMS_AUDIT_RECORD_BYTES] = '\n';
+    text[KMS_AUDIT_LINE_BYTES - 1] = 'x';
+    text[KMS_AUDIT_LINE_BYTES] = '\n';
     write_and_scan(&place, text, sizeof text);
     steps(&place, "OO");
     end(&place);

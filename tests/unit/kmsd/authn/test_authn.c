@@ -46,8 +46,8 @@ static void peers(void)
         CU_ASSERT_STRING_EQUAL(identity->source, "unix");
         CU_ASSERT_STRING_EQUAL(identity->serial, "");
         CU_ASSERT_EQUAL(identity->not_after_us, 0);
-        KMS_ASSERT_OK(kms_authn_enter(authn, identity, UINT64_MAX, NULL));
-        kms_authn_leave(authn, identity);
+        KMS_ASSERT_OK(kms_authn_enter(authn, identity, 1, UINT64_MAX, NULL));
+        kms_authn_leave(authn, identity, 1);
     }
 }
 
@@ -90,11 +90,11 @@ static void one_principal_one_limit(void)
     KMS_ASSERT_OK_FATAL(kms_identity_new(authn, kms_bytes_text("same"), "unix", &one, NULL));
     KMS_ASSERT_OK_FATAL(kms_identity_new(authn, kms_bytes_text("same"), "mtls-uri", &two, NULL));
     KMS_ASSERT_OK_FATAL(kms_identity_new(authn, kms_bytes_text("other"), "unix", &other, NULL));
-    KMS_ASSERT_OK(kms_authn_enter(authn, one, 0, NULL));
-    KMS_ASSERT_CODE(kms_authn_enter(authn, two, 0, NULL), LIMIT_EXCEEDED);
-    KMS_ASSERT_OK(kms_authn_enter(authn, other, 0, NULL));
-    kms_authn_leave(authn, one);
-    KMS_ASSERT_OK(kms_authn_enter(authn, two, 0, NULL));
+    KMS_ASSERT_OK(kms_authn_enter(authn, one, 1, 0, NULL));
+    KMS_ASSERT_CODE(kms_authn_enter(authn, two, 1, 0, NULL), LIMIT_EXCEEDED);
+    KMS_ASSERT_OK(kms_authn_enter(authn, other, 1, 0, NULL));
+    kms_authn_leave(authn, one, 1);
+    KMS_ASSERT_OK(kms_authn_enter(authn, two, 1, 0, NULL));
 }
 
 static void references(void)
@@ -121,10 +121,10 @@ static void strangers_share_an_entry(void)
 {
     KMS_OWN(kms_authn) authn = authn_with(&(struct kms_authn_options){.refused_per_second = 2});
     uint64_t count = 0;
-    CU_ASSERT(kms_authn_refused(authn, NULL, 5));
-    CU_ASSERT(kms_authn_refused(authn, NULL, 5));
-    CU_ASSERT_FALSE(kms_authn_refused(authn, NULL, 5));
-    CU_ASSERT_FALSE(kms_authn_refused(authn, NULL, 999999));
+    CU_ASSERT(kms_authn_refused(authn, NULL, 1, 5));
+    CU_ASSERT(kms_authn_refused(authn, NULL, 1, 5));
+    CU_ASSERT_FALSE(kms_authn_refused(authn, NULL, 1, 5));
+    CU_ASSERT_FALSE(kms_authn_refused(authn, NULL, 1, 999999));
     kms_authn_suppressed(authn, 1000000, visit, &count);
     CU_ASSERT_EQUAL(count, 2);
 }

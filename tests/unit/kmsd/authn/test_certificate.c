@@ -129,11 +129,11 @@ static void expired(void)
     KMS_OWN(kms_identity) identity = NULL;
     struct kms_why why = {{0}};
     KMS_ASSERT_OK_FATAL(kms_identity_of_certificate(authn, kms_bytes_text(pem), &identity, NULL));
-    KMS_ASSERT_CODE(kms_authn_enter(authn, identity, kms_now_us(), &why), UNAUTHENTICATED);
+    KMS_ASSERT_CODE(kms_authn_enter(authn, identity, 1, kms_now_us(), &why), UNAUTHENTICATED);
     CU_ASSERT_PTR_NOT_NULL(strstr(why.text, "expired"));
-    KMS_ASSERT_OK(kms_authn_enter(authn, identity, identity->not_after_us, NULL));
-    kms_authn_leave(authn, identity);
-    KMS_ASSERT_CODE(kms_authn_enter(authn, identity, identity->not_after_us + 1, NULL), UNAUTHENTICATED);
+    KMS_ASSERT_OK(kms_authn_enter(authn, identity, 1, identity->not_after_us, NULL));
+    kms_authn_leave(authn, identity, 1);
+    KMS_ASSERT_CODE(kms_authn_enter(authn, identity, 1, identity->not_after_us + 1, NULL), UNAUTHENTICATED);
 }
 
 int main(void)

@@ -136,18 +136,18 @@ static void a_reload_with_a_mistake_keeps_the_old_list(void)
     struct kms_why why = {{0}};
     KMS_ASSERT_OK_FATAL(kms_identity_new(authn, kms_bytes_text("bad"), "unix", &bad, NULL));
     KMS_ASSERT_OK_FATAL(kms_identity_new(authn, kms_bytes_text("good"), "unix", &good, NULL));
-    KMS_ASSERT_CODE(kms_authn_enter(authn, bad, 0, &why), UNAUTHENTICATED);
+    KMS_ASSERT_CODE(kms_authn_enter(authn, bad, 1, 0, &why), UNAUTHENTICATED);
     CU_ASSERT_PTR_NOT_NULL(strstr(why.text, "deny list"));
-    KMS_ASSERT_OK(kms_authn_enter(authn, good, 0, NULL));
+    KMS_ASSERT_OK(kms_authn_enter(authn, good, 1, 0, NULL));
     write_list(TEXT("principal good\nnonsense\n"));
     KMS_ASSERT_CODE(kms_authn_reload(authn, &why), CONFIG_INVALID);
     CU_ASSERT_PTR_NOT_NULL(strstr(why.text, ":2:"));
-    KMS_ASSERT_CODE(kms_authn_enter(authn, bad, 0, NULL), UNAUTHENTICATED);
-    KMS_ASSERT_OK(kms_authn_enter(authn, good, 0, NULL));
+    KMS_ASSERT_CODE(kms_authn_enter(authn, bad, 1, 0, NULL), UNAUTHENTICATED);
+    KMS_ASSERT_OK(kms_authn_enter(authn, good, 1, 0, NULL));
     write_list(TEXT("principal good\n"));
     KMS_ASSERT_OK(kms_authn_reload(authn, &why));
-    KMS_ASSERT_OK(kms_authn_enter(authn, bad, 0, NULL));
-    KMS_ASSERT_CODE(kms_authn_enter(authn, good, 0, NULL), UNAUTHENTICATED);
+    KMS_ASSERT_OK(kms_authn_enter(authn, bad, 1, 0, NULL));
+    KMS_ASSERT_CODE(kms_authn_enter(authn, good, 1, 0, NULL), UNAUTHENTICATED);
 }
 
 KMS_TEST_MAIN("authn/deny", {"matches", matches}, {"mistakes are found", mistakes}, {"files", files},

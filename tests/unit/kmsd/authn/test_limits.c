@@ -36,9 +36,9 @@ static void table_end(struct table *t)
 static bool call_at(struct table *t, uint64_t now_us)
 {
     struct kms_why why = {{0}};
-    kms_err err = kms_limits_enter(t->limits, t->one, now_us, &why);
+    kms_err err = kms_limits_enter(t->limits, t->one, 1, now_us, &why);
     if (!kms_failed(err)) {
-        kms_limits_leave(t->one);
+        kms_limits_leave(t->one, 1);
         return true;
     }
     KMS_ASSERT_CODE(err, LIMIT_EXCEEDED);
@@ -134,16 +134,16 @@ static void in_flight(void)
     struct table t = table_of(0, 1, 2);
     struct kms_principal *other = kms_limits_find(t.limits, "other");
     struct kms_why why = {{0}};
-    KMS_ASSERT_OK(kms_limits_enter(t.limits, t.one, start, NULL));
-    KMS_ASSERT_OK(kms_limits_enter(t.limits, t.one, start, NULL));
-    KMS_ASSERT_CODE(kms_limits_enter(t.limits, t.one, start, &why), LIMIT_EXCEEDED);
+    KMS_ASSERT_OK(kms_limits_enter(t.limits, t.one, 1, start, NULL));
+    KMS_ASSERT_OK(kms_limits_enter(t.limits, t.one, 1, start, NULL));
+    KMS_ASSERT_CODE(kms_limits_enter(t.limits, t.one, 1, start, &why), LIMIT_EXCEEDED);
     CU_ASSERT_PTR_NOT_NULL(strstr(why.text, "limits.in_flight_per_principal"));
-    KMS_ASSERT_OK(kms_limits_enter(t.limits, other, start, NULL));
-    kms_limits_leave(t.one);
-    KMS_ASSERT_OK(kms_limits_enter(t.limits, t.one, start, NULL));
-    kms_limits_leave(t.one);
-    kms_limits_leave(t.one);
-    kms_limits_leave(other);
+    KMS_ASSERT_OK(kms_limits_enter(t.limits, other, 1, start, NULL));
+    kms_limits_leave(t.one, 1);
+    KMS_ASSERT_OK(kms_limits_enter(t.limits, t.one, 1, start, NULL));
+    kms_limits_leave(t.one, 1);
+    kms_limits_leave(t.one, 1);
+    kms_limits_leave(other, 1);
     kms_limits_release(other);
     table_end(&t);
 }
@@ -152,12 +152,12 @@ static void in_flight(void)
 static void in_flight_before_rate(void)
 {
     struct table t = table_of(1, 2, 1);
-    KMS_ASSERT_OK(kms_limits_enter(t.limits, t.one, start, NULL));
+    KMS_ASSERT_OK(kms_limits_enter(t.limits, t.one, 1, start, NULL));
     for (int i = 0; i < 5; i++)
-        KMS_ASSERT_CODE(kms_limits_enter(t.limits, t.one, start, NULL), LIMIT_EXCEEDED);
-    kms_limits_leave(t.one);
-    KMS_ASSERT_OK(kms_limits_enter(t.limits, t.one, start, NULL));
-    kms_limits_leave(t.one);
+        KMS_ASSERT_CODE(kms_limits_enter(t.limits, t.one, 1, start, NULL), LIMIT_EXCEEDED);
+    kms_limits_leave(t.one, 1);
+    KMS_ASSERT_OK(kms_limits_enter(t.limits, t.one, 1, start, NULL));
+    kms_limits_leave(t.one, 1);
     table_end(&t);
 }
 
@@ -185,7 +185,7 @@ static struct summary summary_at(struct table *t, uint64_t now_us)
 static unsigned recorded(struct table *t, uint64_t now_us, unsigned refusals)
 {
     unsigned count = 0;
-    for (unsigned i = 0; i < refusals; i++) count += kms_limits_refused(t->limits, t->one, now_us);
+    for (unsigned i = 0; i < refusals; i++) count += kms_limits_refused(t->limits, t->one, 1, now_us);
     return count;
 }
 
@@ -260,8 +260,8 @@ static void idle_entries_go(void)
     CU_ASSERT_EQUAL(kms_limits_entries(t.limits), 3);
     CU_ASSERT_EQUAL(calls_at(&t, start, 20), 20);
     for (int i = 0; i < 15; i++) {
-        KMS_ASSERT_OK(kms_limits_enter(t.limits, owing, start, NULL));
-        kms_limits_leave(owing);
+        KMS_ASSERT_OK(kms_limits_enter(t.limits, owing, 1, start, NULL));
+        kms_limits_leave(owing, 1);
     }
     kms_limits_release(idle);
     kms_limits_release(owing);
@@ -298,8 +298,8 @@ static void *work(void *limits)
         char name[8];
         snprintf(name, sizeof name, "p%u", i % 3);
         struct kms_principal *entry = kms_limits_find(limits, name);
-        if (!kms_failed(kms_limits_enter(limits, entry, start + i, NULL))) kms_limits_leave(entry);
-        kms_limits_refused(limits, entry, start);
+        if (!kms_failed(kms_limits_enter(limits, entry, 1, start + i, NULL))) kms_limits_leave(entry, 1);
+        kms_limits_refused(limits, entry, 1, start);
         kms_limits_release(entry);
     }
     return NULL;

@@ -92,7 +92,7 @@ static const struct {
     {LEAST "arn: {account: '1'}\n", "option 'arn.account': too short"},
     {LEAST "arn: {region: 'a:b'}\n", "option 'arn.region': holds a colon"},
     {LEAST "audit: {instance: a/b}\n", "option 'audit.instance': holds a slash"},
-    {LEAST "audit: {segment: 63KiB}\n", "allowed: 64KiB to 4GiB"},
+    {LEAST "audit: {segment: 511KiB}\n", "allowed: 512KiB to 4GiB"},
     {LEAST "log: {level: trace}\n", "one of: error, warn, info, debug"},
     {LEAST "hsms: {}\n", ":4: option 'hsms': no such option"},
 };

@@ -47,11 +47,13 @@ static void what_each_says(void)
         FRAME(
             "call") "'operation':'Decrypt','access':[{'action':'kms:Encrypt','key_id':'k','key_named':'alias/"
                     "x',"
-                    "'context':{'a':'1','b':'2'},'inputs':{'request_alias':'alias/x','key_spec':'RSA_2048',"
-                    "'encryption_algorithm':null},'decision':'deny','statement':'S'},{'action':'kms:ListKeys'"
+                    "'context':{'a':'1','b':'2'},'inputs':{'reencrypt_on_same_key':'false','request_alias':'"
+                    "alias/x',"
+                    "'key_spec':'RSA_2048','encryption_algorithm':null},'decision':'deny','statement':'S'},{'"
+                    "action':'kms:ListKeys'"
                     ","
-                    "'inputs':{'resource':'arn:x'},'decision':'no-match'}],'inputs':{'source_ip':'10.0.0.1',"
-                    "'reencrypt_on_same_key':'false'},'outcome':'ACCESS_DENIED','latency_us':60,'shortened':"
+                    "'inputs':{'resource':'arn:x'},'decision':'no-match'}],'inputs':{'source_ip':'10.0.0.1'},"
+                    "'outcome':'ACCESS_DENIED','latency_us':60,'shortened':"
                     "512}",
         &why));
     CU_ASSERT_EQUAL_FATAL(replay.count, 2);

@@ -77,7 +77,8 @@ static void test_table(void)
         struct kms_why why = {""};
         size_t len = strlen(cases[i].hex) / 2;
         CU_ASSERT_FATAL(kms_unhex(cases[i].hex, 2 * len, wire, len));
-        kms_err err = kms_wirecheck(&kms__v1__encrypt_request__descriptor, kms_bytes_of(wire, len), &why);
+        kms_err err = kms_wirecheck(&kms__v1__encrypt_request__descriptor, KMS_WIRE_FIELDS,
+                                    kms_bytes_of(wire, len), &why);
         bool as_expected = err.code == cases[i].code && strstr(why.text, cases[i].why) != NULL;
         if (!as_expected) printf("\n%s: %s \"%s\"", cases[i].hex, kms_err_reason(err), why.text);
         CU_ASSERT(as_expected);
@@ -95,8 +96,8 @@ static void test_accepted_unpack(void)
         kms_arena arena;
         kms_arena_init(&arena, 65536);
         const ProtobufCMessage *message = NULL;
-        KMS_ASSERT_OK(kms_decode(&kms__v1__encrypt_request__descriptor, kms_bytes_of(wire, len), &arena,
-                                 &message, NULL));
+        KMS_ASSERT_OK(kms_decode(&kms__v1__encrypt_request__descriptor, KMS_WIRE_FIELDS,
+                                 kms_bytes_of(wire, len), &arena, &message, NULL));
         CU_ASSERT_PTR_NOT_NULL(message);
         kms_arena_wipe(&arena);
     }
@@ -108,8 +109,9 @@ static void test_field_bound(void)
     struct kms_why why;
     for (size_t i = 0; i < sizeof wire; i += 2) kms_copy(wire + i, "\x20\x01", 2);
     const ProtobufCMessageDescriptor *type = &kms__v1__encrypt_request__descriptor;
-    KMS_ASSERT_OK(kms_wirecheck(type, kms_bytes_of(wire, sizeof wire - 2), &why));
-    KMS_ASSERT_CODE(kms_wirecheck(type, kms_bytes_of(wire, sizeof wire), &why), INVALID_ARGUMENT);
+    KMS_ASSERT_OK(kms_wirecheck(type, KMS_WIRE_FIELDS, kms_bytes_of(wire, sizeof wire - 2), &why));
+    KMS_ASSERT_CODE(kms_wirecheck(type, KMS_WIRE_FIELDS, kms_bytes_of(wire, sizeof wire), &why),
+                    INVALID_ARGUMENT);
     CU_ASSERT_PTR_NOT_NULL(strstr(why.text, "more fields"));
 }
 
@@ -125,7 +127,8 @@ static void test_depth_bound(void)
     size_t from = sizeof wire;
     for (unsigned depth = 1; depth <= KMS_WIRE_DEPTH + 1; depth++) {
         struct kms_why why;
-        kms_err err = kms_wirecheck(&type, kms_bytes_of(wire + from, sizeof wire - from), &why);
+        kms_err err =
+            kms_wirecheck(&type, KMS_WIRE_FIELDS, kms_bytes_of(wire + from, sizeof wire - from), &why);
         CU_ASSERT_EQUAL(err.code, depth <= KMS_WIRE_DEPTH ? KMS_E_OK : KMS_E_INVALID_ARGUMENT);
         if (depth > KMS_WIRE_DEPTH) CU_ASSERT_PTR_NOT_NULL(strstr(why.text, "nested too deep"));
         wire[from - 1] = (uint8_t)(sizeof wire - from);
@@ -157,8 +160,9 @@ static void test_packed(void)
                 {"\x12\x05\x01\x02\x03\x04\x05", 7, KMS_E_INVALID_ARGUMENT}};
     for (size_t i = 0; i < KMS_COUNT(rows); i++) {
         struct kms_why why;
-        CU_ASSERT_EQUAL(kms_wirecheck(&type, kms_bytes_of(rows[i].wire, rows[i].len), &why).code,
-                        rows[i].code);
+        CU_ASSERT_EQUAL(
+            kms_wirecheck(&type, KMS_WIRE_FIELDS, kms_bytes_of(rows[i].wire, rows[i].len), &why).code,
+            rows[i].code);
     }
 }
 
@@ -169,14 +173,14 @@ static void test_arena_bound(void)
     struct kms_why why;
     const ProtobufCMessage *message = NULL;
     kms_arena_init(&arena, 16384);
-    KMS_ASSERT_CODE(kms_decode(&kms__v1__encrypt_request__descriptor, kms_bytes_of(wire, 4 + 19996 + 0),
-                               &arena, &message, &why),
+    KMS_ASSERT_CODE(kms_decode(&kms__v1__encrypt_request__descriptor, KMS_WIRE_FIELDS,
+                               kms_bytes_of(wire, 4 + 19996 + 0), &arena, &message, &why),
                     INVALID_ARGUMENT); /* one byte short */
     struct kms_bytes whole = kms_bytes_of(wire, sizeof wire);
     uint8_t fitting[20001] = {0};
     kms_copy(fitting, whole.ptr, whole.len);
-    KMS_ASSERT_CODE(kms_decode(&kms__v1__encrypt_request__descriptor, kms_bytes_of(fitting, sizeof fitting),
-                               &arena, &message, &why),
+    KMS_ASSERT_CODE(kms_decode(&kms__v1__encrypt_request__descriptor, KMS_WIRE_FIELDS,
+                               kms_bytes_of(fitting, sizeof fitting), &arena, &message, &why),
                     NO_MEMORY);
     CU_ASSERT_PTR_NULL(message);
     kms_arena_wipe(&arena);

@@ -45,7 +45,7 @@ static void begin(void)
     answers_open(&rig.answers, &transport);
     sem_init(&rig.begun, 0, 0);
     sem_init(&rig.gate, 0, 0);
-    KMS_ASSERT_OK_FATAL(kms_finish_start(&rig.world.core, &rig.finish));
+    KMS_ASSERT_OK_FATAL(kms_finish_start(&rig.world.core, 1, &rig.finish));
     kms_finish_set_transport(rig.finish, &transport);
 }
 
@@ -243,7 +243,7 @@ static void summaries(void)
     uint64_t now = kms_now_us();
     unsigned recorded = 0;
     for (int i = 0; i < 7; i++)
-        recorded += kms_authn_refused(rig.world.core.authn, rig.calls[0].call.identity, now);
+        recorded += kms_authn_refused(rig.world.core.authn, rig.calls[0].call.identity, 1, now);
     CU_ASSERT_EQUAL(recorded, 2);
     clock_advance(2000000);
     while (atomic_load(&broken_audit.durable) == 0) usleep(1000);

@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "kms/v1/approvals.pb-c.h"
+#include "kms/v1/batch.pb-c.h"
 #include "kms/v1/crypto.pb-c.h"
 #include "kms/v1/grants.pb-c.h"
 #include "kms/v1/keys.pb-c.h"
@@ -12,6 +13,7 @@
 #include "tests/harness/suite.h"
 
 static const ProtobufCServiceDescriptor *const services[] = {
+    &kms__v1__batch_service__descriptor,
     &kms__v1__approval_service__descriptor, &kms__v1__crypto_service__descriptor,
     &kms__v1__grant_service__descriptor,    &kms__v1__key_service__descriptor,
     &kms__v1__policy_service__descriptor,   &kms__v1__system_service__descriptor};
@@ -43,8 +45,8 @@ static void every_row_has_the_functions_of_its_lane(void)
         bool crypto = m->lane == KMS_LANE_CRYPTO;
         CU_ASSERT(crypto || m->lane == KMS_LANE_ADMIN);
         CU_ASSERT(m->gather != NULL);
-        CU_ASSERT((m->plan != NULL) == crypto && (m->finish != NULL) == crypto &&
-                  (m->act != NULL) == !crypto);
+        CU_ASSERT((m->plan != NULL) == (crypto && m->item == NULL));
+        CU_ASSERT((m->finish != NULL) == crypto && (m->act != NULL) == !crypto);
     }
 }
 
@@ -58,6 +60,7 @@ static enum kms_action_class class_by_name(const struct kms_method *m)
 {
     if (begins(m->rpc, "Describe") || begins(m->rpc, "Get") || begins(m->rpc, "List")) return KMS_CLASS_READ;
     if (begins(m->rpc, "Simulate") || strcmp(m->rpc, "GenerateRandom") == 0) return KMS_CLASS_READ;
+    if (m->service == &kms__v1__batch_service__descriptor) return KMS_CLASS_USAGE;
     return m->service == &kms__v1__crypto_service__descriptor ? KMS_CLASS_USAGE : KMS_CLASS_ADMIN;
 }
 
@@ -72,14 +75,39 @@ static void classes(void)
     }
 }
 
-/* The action bears the rpc's name; ReEncrypt alone needs two. */
+/* A batch is the method whose name it bears, many times: with its messages, class and lane. */
+static void batches(void)
+{
+    size_t batch_count = 0;
+    for (size_t i = 0; i < kms_method_count; i++) {
+        const struct kms_method *m = &kms_methods[i], *item = m->item;
+        if (item == NULL) continue;
+        batch_count++;
+        size_t len = strlen(item->rpc);
+        CU_ASSERT(begins(m->rpc, item->rpc) && strcmp(m->rpc + len, "Batch") == 0);
+        CU_ASSERT(item->item == NULL && item->action == m->action && item->lane == m->lane);
+        const ProtobufCMethodDescriptor *many = kms_method_codec(m), *one = kms_method_codec(item);
+        CU_ASSERT_PTR_EQUAL(many->input->fields[0].descriptor, one->input);
+        const ProtobufCMessageDescriptor *result = many->output->fields[0].descriptor;
+        CU_ASSERT_PTR_EQUAL(protobuf_c_message_descriptor_get_field_by_name(result, "success")->descriptor,
+                            one->output);
+        CU_ASSERT_PTR_EQUAL(protobuf_c_message_descriptor_get_field_by_name(result, "error")->descriptor,
+                            &kms__v1__batch_error__descriptor);
+    }
+    CU_ASSERT_EQUAL(batch_count, kms__v1__batch_service__descriptor.n_methods);
+}
+
+/* The action bears the rpc's name; ReEncrypt alone needs two. A batch has that of its items. */
 static void actions(void)
 {
     for (size_t i = 0; i < kms_method_count; i++) {
+        if (kms_methods[i].item != NULL) continue;
         const char *name = kms_action_name(kms_methods[i].action), *rpc = kms_methods[i].rpc;
         CU_ASSERT(begins(name, "kms:"));
         CU_ASSERT_STRING_EQUAL(name + 4, strcmp(rpc, "ReEncrypt") == 0 ? "ReEncryptFrom" : rpc);
-        for (size_t k = 0; k < i; k++) CU_ASSERT_NOT_EQUAL(kms_methods[k].action, kms_methods[i].action);
+        for (size_t k = 0; k < i; k++)
+            if (kms_methods[k].item == NULL)
+                CU_ASSERT_NOT_EQUAL(kms_methods[k].action, kms_methods[i].action);
     }
 }
 
@@ -118,4 +146,4 @@ static void guarded(void)
 
 KMS_TEST_MAIN("service/method", {"every rpc has one row", every_rpc_has_one_row},
               {"every row has the functions of its lane", every_row_has_the_functions_of_its_lane},
-              {"guarded", guarded}, {"classes", classes}, {"actions", actions}, {"paths", paths})
+              {"guarded", guarded}, {"classes", classes}, {"batches", batches}, {"actions", actions}, {"paths", paths})

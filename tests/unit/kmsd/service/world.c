@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "kms/v1/keys.pb-c.h"
+#include "kmsd/service/batch.h"
 
 static void open_store(struct world *world)
 {
@@ -33,6 +34,8 @@ void world_open(struct world *world, const struct kms_authn_options *options)
     pthread_mutex_init(&world->core.service_policy_lock, NULL);
     world->core.instance = "test";
     world->core.key_budget = KMS_KEY_BUDGET;
+    world->core.batch_items = KMS_BATCH_ITEMS;
+    world->core.batch_bytes = KMS_BATCH_BYTES;
     open_store(world);
 }
 
