@@ -132,6 +132,11 @@ static void answer(const struct kms_call *call, struct kms_access *access, const
     if (access->key != NULL && access->key->grants != NULL) ask_grants(call, access, &question.request);
 }
 
+static bool same_word(const char *a, const char *b)
+{
+    return a == b || (a != NULL && b != NULL && strcmp(a, b) == 0);
+}
+
 /* Whatever the decision can depend on and is not the batch's own. A key that does not exist is asked about by
  * its name, for the record. */
 static bool same_question(const struct kms_access *a, const struct kms_access *b)
@@ -139,7 +144,9 @@ static bool same_question(const struct kms_access *a, const struct kms_access *b
     return a->digest == b->digest && a->action == b->action && a->on_same_key == b->on_same_key &&
            (same_key(a->key, b->key) ||
             (a->key == NULL && b->key == NULL && kms_bytes_equal(a->named, b->named))) &&
-           kms_bytes_equal(a->alias, b->alias) && kms_bytes_equal(a->canonical, b->canonical);
+           kms_bytes_equal(a->alias, b->alias) && kms_bytes_equal(a->canonical, b->canonical) &&
+           same_word(a->encryption_algorithm, b->encryption_algorithm) && a->inputs == NULL &&
+           b->inputs == NULL; /* no method that comes in batches has others */
 }
 
 static uint32_t digest_of(const struct kms_access *access)

@@ -57,6 +57,44 @@ static void copies_and_text(void)
     for (size_t i = 0; i < 6; i++) CU_ASSERT_EQUAL(was[i], 0); /* locked slabs stay mapped */
 }
 
+/* Arenas of one room cannot take more than it has, and give back what they took; a part has no memory of its
+ * own. */
+static void rooms_and_parts(void)
+{
+    struct kms_arena_room room = {.limit = 100 * 1024};
+    kms_arena one, two, part;
+    kms_arena_init(&one, 4 << 20);
+    kms_arena_init(&two, 4 << 20);
+    one.room = two.room = &room;
+    kms_arena_init_part(&part, &one);
+    CU_ASSERT_PTR_NOT_NULL(kms_arena_alloc(&part, 40 * 1024));
+    CU_ASSERT(one.total > 40 * 1024 && part.total == 0 && room.used == one.total);
+    CU_ASSERT_PTR_NULL(kms_arena_alloc(&two, 60 * 1024));
+    CU_ASSERT_FALSE(kms_arena_charge(&two, 60 * 1024));
+    CU_ASSERT(kms_arena_charge(&two, 10 * 1024) && two.total == 10 * 1024);
+    CU_ASSERT_EQUAL(room.used, one.total + two.total);
+    kms_arena_wipe(&part);
+    CU_ASSERT(one.total > 0);
+    kms_arena_wipe(&two);
+    kms_arena_wipe(&one);
+    CU_ASSERT_EQUAL(room.used, 0);
+}
+
+/* What is announced lies in one chunk, however large; without room for it nothing fails yet. */
+static void prepared_at_once(void)
+{
+    kms_arena arena;
+    kms_arena_init(&arena, 2 << 20);
+    kms_arena_prepare(&arena, 1 << 20);
+    size_t total = arena.total;
+    CU_ASSERT(total >= 1 << 20 && total < (1 << 20) + 4096);
+    for (int i = 0; i < 15; i++) CU_ASSERT_PTR_NOT_NULL(kms_arena_alloc(&arena, 65536));
+    CU_ASSERT_EQUAL(arena.total, total);
+    kms_arena_prepare(&arena, 4 << 20);
+    CU_ASSERT_EQUAL(arena.total, total);
+    kms_arena_wipe(&arena);
+}
+
 static void no_locked_memory_no_answer(void)
 {
     kms_locked_limit(kms_locked_used());
@@ -70,5 +108,6 @@ static void no_locked_memory_no_answer(void)
 }
 
 KMS_TEST_MAIN("base/arena", {"allocations", allocations}, {"the limit holds", the_limit_holds},
-              {"copies and text", copies_and_text},
+              {"copies and text", copies_and_text}, {"rooms and parts", rooms_and_parts},
+              {"prepared at once", prepared_at_once},
               {"no locked memory, no answer", no_locked_memory_no_answer})

@@ -103,6 +103,22 @@ static void fails_closed(void)
     CU_ASSERT_EQUAL(failures, 4);
 }
 
+/* Large blocks are mapped one by one, and given back to the system. */
+static void large_blocks_go_back(void)
+{
+    size_t before = kms_locked_used();
+    uint8_t *p = kms_locked_alloc(KMS_SECRET_MAX_BYTES + 1);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(p);
+    CU_ASSERT_EQUAL(kms_locked_used(), before + KMS_SECRET_MAX_BYTES + 4096);
+    CU_ASSERT(p[0] == 0 && p[KMS_SECRET_MAX_BYTES] == 0);
+    memset(p, 0xa5, KMS_SECRET_MAX_BYTES + 1);
+    kms_locked_free(p, KMS_SECRET_MAX_BYTES + 1);
+    CU_ASSERT_EQUAL(kms_locked_used(), before);
+    kms_locked_limit(before + KMS_SECRET_MAX_BYTES);
+    CU_ASSERT_PTR_NULL(kms_locked_alloc(KMS_SECRET_MAX_BYTES + 1));
+    kms_locked_limit(0);
+}
+
 static void the_limit_holds(void)
 {
     kms_locked_limit(kms_locked_used());
@@ -188,7 +204,8 @@ static void threads_share_the_pool(void)
 
 KMS_TEST_MAIN("base/secret", {"fails closed when memory cannot be locked", fails_closed},
               {"lengths", lengths}, {"wiped on free", wiped_on_free},
-              {"blocks do not overlap", blocks_do_not_overlap}, {"the limit holds", the_limit_holds},
+              {"blocks do not overlap", blocks_do_not_overlap},
+              {"large blocks go back", large_blocks_go_back}, {"the limit holds", the_limit_holds},
               {"locked, kept out of dumps", locked_and_kept_out_of_dumps},
               {"a forked child sees nothing", a_forked_child_sees_nothing},
               {"threads share the pool", threads_share_the_pool})

@@ -318,7 +318,8 @@ static void any_batch_fits(void)
                                               .inputs = pairs,
                                               .input_count = INPUTS,
                                               .decision = "no-match",
-                                              .statement = fill};
+                                              .statement = fill,
+                                              .grant = "abcd0000-0000-4000-8000-000000000001"};
     for (uint16_t i = 0; i < KMS_AUDIT_ITEMS; i++)
         items[i] = (struct kms_audit_item){.access_count = 2,
                                            .access = {(uint16_t)(511 - i), (uint16_t)(i + 200)},

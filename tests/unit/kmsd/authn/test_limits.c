@@ -122,6 +122,39 @@ static void rsa_keys_in_the_making(void)
     table_end(&without);
 }
 
+static bool batch_at(struct table *t, unsigned calls, uint64_t now_us)
+{
+    return !kms_failed(kms_limits_enter(t->limits, t->one, calls, now_us, NULL));
+}
+
+/* A batch of n is n calls: of the rate, in flight, and when it is refused. */
+static void batches(void)
+{
+    struct table t = table_of(10, 20, 100);
+    CU_ASSERT(batch_at(&t, 15, start));
+    CU_ASSERT_FALSE(batch_at(&t, 6, start));
+    CU_ASSERT(batch_at(&t, 5, start)); /* nothing is taken from who is refused */
+    CU_ASSERT_FALSE(batch_at(&t, 30, start + SECOND));
+    CU_ASSERT(batch_at(&t, 30, start + 2 * SECOND)); /* more than the burst: all of it, and 10 of debt */
+    CU_ASSERT_FALSE(batch_at(&t, 1, start + 3 * SECOND));
+    CU_ASSERT(batch_at(&t, 1, start + 3 * SECOND + SECOND / 10));
+    kms_limits_leave(t.one, 51);
+    table_end(&t);
+    t = table_of(0, 1, 10);
+    CU_ASSERT(batch_at(&t, 6, start));
+    CU_ASSERT_FALSE(batch_at(&t, 5, start));
+    CU_ASSERT(batch_at(&t, 4, start));
+    kms_limits_leave(t.one, 4);
+    CU_ASSERT_FALSE(batch_at(&t, 11, start)); /* more than there may be: only alone */
+    kms_limits_leave(t.one, 6);
+    CU_ASSERT(batch_at(&t, 11, start));
+    CU_ASSERT_FALSE(batch_at(&t, 1, start));
+    kms_limits_leave(t.one, 11);
+    CU_ASSERT(batch_at(&t, 1, start));
+    kms_limits_leave(t.one, 1);
+    table_end(&t);
+}
+
 static void no_rate_limit(void)
 {
     struct table t = table_of(0, 1, 100);
@@ -336,8 +369,9 @@ static void out_of_memory(void)
 
 KMS_TEST_MAIN("authn/limits", {"rate", rate}, {"impatience costs nothing", impatience_costs_nothing},
               {"a clock that goes back", a_clock_that_goes_back}, {"no rate limit", no_rate_limit},
-              {"RSA keys in the making", rsa_keys_in_the_making}, {"in flight", in_flight},
-              {"in flight before rate", in_flight_before_rate}, {"refusals", refusals},
+              {"RSA keys in the making", rsa_keys_in_the_making}, {"batches", batches},
+              {"in flight", in_flight}, {"in flight before rate", in_flight_before_rate},
+              {"refusals", refusals},
               {"a flood without a pause is summed up", a_flood_without_a_pause_is_summed_up},
               {"a flood is not forgotten by hanging up", a_flood_is_not_forgotten_by_hanging_up},
               {"limits outlive connections", limits_outlive_connections},

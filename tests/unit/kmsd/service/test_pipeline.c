@@ -3,9 +3,12 @@
 
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/log.h"
+#include "kms/v1/batch.pb-c.h"
 #include "kms/v1/crypto.pb-c.h"
 #include "kms/v1/keys.pb-c.h"
+#include "kmsd/service/batch.h"
 #include "tests/unit/kmsd/service/answers.h"
 
 #define KEY1 "abcd0000-0000-4000-8000-000000000001"
@@ -68,6 +71,36 @@ static const struct kms_method usage = {.service = &kms__v1__crypto_service__des
                                          .gather = gather,
                                          .act = act};
 
+/* A batch of so many of them, whose items are calls of `usage`. */
+enum { MANY = 100 };
+static kms_err gather_many(struct kms_call *call)
+{
+    static Kms__V1__EncryptRequest one;
+    kms__v1__encrypt_request__init(&one);
+    struct kms_batch *batch = kms_call_alloc(call, sizeof *batch);
+    struct kms_call *items = kms_call_alloc(call, MANY * sizeof *items);
+    if (batch == NULL || items == NULL) return KMS_FAIL(NO_MEMORY);
+    *batch = (struct kms_batch){.items = items, .count = MANY};
+    for (size_t i = 0; i < MANY; i++) {
+        items[i] = (struct kms_call){.method = call->method->item,
+                                     .core = call->core,
+                                     .request = &one.base,
+                                     .identity = call->identity,
+                                     .part_of = call};
+        kms_arena_init_part(&items[i].arena, &call->arena);
+    }
+    call->batch = batch;
+    return KMS_OK;
+}
+
+static const struct kms_method many = {.service = &kms__v1__batch_service__descriptor,
+                                       .rpc = "EncryptBatch",
+                                       .action = KMS_ACT_ENCRYPT,
+                                       .lane = KMS_LANE_CRYPTO,
+                                       .gather = gather_many,
+                                       .finish = finish,
+                                       .item = &usage};
+
 static void begin(void)
 {
     struct kms_transport transport;
@@ -102,9 +135,83 @@ static void end(unsigned calls)
 
 static struct tracked *start(unsigned i, const struct kms_method *method, const char *principal)
 {
+    static Kms__V1__EncryptBatchRequest few; /* a batch counts as the calls of its request: one */
     tracked_begin(&rig.world, &rig.calls[i], method, principal);
+    kms__v1__encrypt_batch_request__init(&few);
+    if (method->item != NULL) rig.calls[i].call.request = &few.base;
     kms_pipeline_begin(rig.pipeline, 0, &rig.calls[i].call);
     return &rig.calls[i];
+}
+
+static void wait_for_jobs(size_t count)
+{
+    for (int i = 0; i < 5000 && slow_hsm_waiting() != count; i++) usleep(1000);
+    CU_ASSERT_EQUAL_FATAL(slow_hsm_waiting(), count);
+}
+
+/* The HSM has a window of the batch at a time; the last result answers, once, whatever the items came to. */
+static void a_batch_is_fed_by_and_by(void)
+{
+    enum { FINISH_LANE = 3 };
+    begin();
+    struct tracked *t = start(0, &many, "app");
+    for (size_t left = MANY, round = 0; left > 0; round++) {
+        size_t now = left < KMS_BATCH_WINDOW ? left : KMS_BATCH_WINDOW;
+        wait_for_jobs(now);
+        CU_ASSERT_EQUAL(t->released, 0);
+        slow_hsm_answer(round == 1 ? KMS_FAIL(HSM_UNAVAILABLE) : KMS_OK);
+        left -= now;
+    }
+    answers_wait(&rig.answers, 1);
+    CU_ASSERT(t->encoded == 1 && t->last == KMS_E_OK);
+    CU_ASSERT(slow_hsm_flushes(FINISH_LANE) >= MANY / KMS_BATCH_WINDOW);
+    const struct kms_batch *batch = t->call.batch;
+    for (size_t i = 0; i < MANY; i++)
+        CU_ASSERT_EQUAL(kms_failed(batch->items[i].err),
+                        i / KMS_BATCH_WINDOW == 1 /* those of the second answer */);
+    CU_ASSERT_PTR_NOT_NULL(record_of(&t->call, 0));
+    CU_ASSERT_PTR_NULL(record_of(&t->call, 1));
+    CU_ASSERT_EQUAL(atomic_load(&rig.key->versions[0].budget->left), (1 << 20) - MANY);
+    end(1);
+}
+
+/* What the HSM does not have when the deadline passes, it does not get. */
+static void a_late_batch_is_given_up(void)
+{
+    begin();
+    Kms__V1__EncryptBatchRequest few;
+    kms__v1__encrypt_batch_request__init(&few);
+    tracked_begin(&rig.world, &rig.calls[0], &many, "app");
+    rig.calls[0].call.request = &few.base;
+    rig.calls[0].call.deadline_us = kms_monotonic_us() + 10000000;
+    kms_pipeline_begin(rig.pipeline, 0, &rig.calls[0].call);
+    wait_for_jobs(KMS_BATCH_WINDOW);
+    clock_advance(20000000);
+    slow_hsm_answer(KMS_OK);
+    answers_wait(&rig.answers, 1);
+    CU_ASSERT_EQUAL(slow_hsm_waiting(), 0);
+    const struct kms_batch *batch = rig.calls[0].call.batch;
+    for (size_t i = 0; i < MANY; i++)
+        CU_ASSERT(kms_is(batch->items[i].err, i < KMS_BATCH_WINDOW ? KMS_E_OK : KMS_E_DEADLINE_EXCEEDED));
+    end(1);
+}
+
+/* A small call that comes behind a batch waits for one window of it at most. */
+static void small_calls_get_between(void)
+{
+    begin();
+    start(0, &many, "app");
+    struct tracked *small = start(1, &usage, "app");
+    wait_for_jobs(KMS_BATCH_WINDOW + 1);
+    slow_hsm_answer(KMS_OK);
+    answers_wait(&rig.answers, 1);
+    CU_ASSERT(small->released == 1 && rig.calls[0].released == 0);
+    while (rig.calls[0].released == 0) {
+        slow_hsm_answer(KMS_OK);
+        usleep(1000);
+    }
+    answers_wait(&rig.answers, 1);
+    end(2);
 }
 
 static void crypto_lane(void)
@@ -257,6 +364,9 @@ static void not_decoded(void)
 }
 
 KMS_TEST_MAIN("service/pipeline", {"crypto lane", crypto_lane},
+              {"a batch is fed by and by", a_batch_is_fed_by_and_by},
+              {"a late batch is given up", a_late_batch_is_given_up},
+              {"small calls get between", small_calls_get_between},
               {"attempt, act, outcome", attempt_act_outcome}, {"no attempt, no act", no_attempt_no_act},
               {"no outcome, no answer", no_outcome_no_answer}, {"a full queue", a_full_queue},
               {"silent refusals", silent_refusals}, {"without budget", without_budget},
