@@ -4,8 +4,8 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "kmsd/service/batch.h"
 #include "kmsd/service/change.h"
-#include "kmsd/service/method.h"
 
 static void count_access(const struct kms_core *core, const struct kms_call *call,
                          const struct kms_access *access, uint64_t now_us)
@@ -22,6 +22,15 @@ static void count_access(const struct kms_core *core, const struct kms_call *cal
     kms_ledger_add(core->ledger, &use);
 }
 
+static void count_items(const struct kms_core *core, const struct kms_batch *batch, uint64_t now_us)
+{
+    for (size_t i = 0; batch != NULL && i < batch->count; i++) {
+        const struct kms_call *item = &batch->items[i];
+        if (kms_failed(item->err)) continue;
+        for (size_t k = 0; k < item->access_count; k++) count_access(core, item, &item->access[k], now_us);
+    }
+}
+
 void kms_usage_count(const struct kms_core *core, struct kms_call *const *calls, size_t count)
 {
     uint64_t sequence, now_us = kms_now_us();
@@ -31,6 +40,7 @@ void kms_usage_count(const struct kms_core *core, struct kms_call *const *calls,
         const struct kms_call *call = calls[i];
         if (call->attempt || kms_failed(call->err) || call->by_service) continue;
         for (size_t k = 0; k < call->access_count; k++) count_access(core, call, &call->access[k], now_us);
+        count_items(core, call->batch, now_us);
     }
     kms_audit_head(core->audit, &sequence, hash);
     kms_ledger_release(core->ledger, sequence);

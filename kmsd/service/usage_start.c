@@ -29,16 +29,33 @@ static bool is(const json_t *object, const char *name, const char *value)
     return text != NULL && strcmp(text, value) == 0;
 }
 
-static void count_access(kms_ledger *ledger, const json_t *access, struct kms_ledger_use *use)
+static void count_access(kms_ledger *ledger, const json_t *access, const json_t *version,
+                         struct kms_ledger_use *use)
 {
     struct kms_id id;
     const char *key_id = text_of(access, "key_id"), *action = text_of(access, "action");
-    use->version = (uint32_t)json_integer_value(json_object_get(access, "key_version"));
+    use->version = (uint32_t)json_integer_value(version);
     if (key_id == NULL || use->version == 0 || !kms_id_parse(kms_bytes_text(key_id), &id) || action == NULL ||
         !kms_action_find(action, &use->action) || kms_action_class_of(use->action) != KMS_CLASS_USAGE)
         return;
     use->key_id = &id;
     kms_ledger_add(ledger, use);
+}
+
+/* Items of a batch name their access by its place in the record's list, and so many may be alike. */
+static void count_item(kms_ledger *ledger, const json_t *accesses, const json_t *item,
+                       struct kms_ledger_use *use)
+{
+    static const char *const names[][2] = {{"access", "key_version"}, {"to_access", "to_key_version"}};
+    const json_t *count = json_object_get(item, "count");
+    if (!is(item, "outcome", "OK")) return;
+    use->times = count != NULL ? (uint64_t)json_integer_value(count) : 1;
+    for (size_t i = 0; i < 2; i++) {
+        const json_t *place = json_object_get(item, names[i][0]);
+        if (place == NULL) continue;
+        count_access(ledger, json_array_get(accesses, (size_t)json_integer_value(place)),
+                     json_object_get(item, names[i][1]), use);
+    }
 }
 
 static void count_record(kms_ledger *ledger, const json_t *record, uint64_t sequence)
@@ -50,8 +67,13 @@ static void count_record(kms_ledger *ledger, const json_t *record, uint64_t sequ
                                  .sequence = sequence};
     if (use.principal == NULL) return;
     const json_t *accesses = json_object_get(record, "access");
-    for (size_t i = 0; i < json_array_size(accesses); i++)
-        count_access(ledger, json_array_get(accesses, i), &use);
+    const json_t *items = json_object_get(record, "items"); /* of a batch */
+    for (size_t i = 0; items == NULL && i < json_array_size(accesses); i++) {
+        const json_t *access = json_array_get(accesses, i);
+        count_access(ledger, access, json_object_get(access, "key_version"), &use);
+    }
+    for (size_t i = 0; i < json_array_size(items); i++)
+        count_item(ledger, accesses, json_array_get(items, i), &use);
 }
 
 /* Every line begins so: what was counted before is passed over unparsed. */

@@ -21,13 +21,25 @@ def usage(client, key):
     return {v.version: {o.action.removeprefix("kms:"): o.count for o in v.operations} for v in reply.versions}
 
 
+def uses(record):
+    """(access, key version, how often) of one call, or of the items of a batch."""
+    if "items" not in record:
+        return [(access, access["key_version"], 1) for access in record["access"]]
+    return [
+        (record["access"][item[place]], item[version], item.get("count", 1))
+        for item in record["items"]
+        for place, version in (("access", "key_version"), ("to_access", "to_key_version"))
+        if item["outcome"] == "OK" and place in item
+    ]
+
+
 def on_record(own, key):
     """The same, counted from the audit log by this test."""
     counts = collections.defaultdict(collections.Counter)
     for record in own.records(kind="call", outcome="OK", **{"class": "usage"}):
-        for access in record["access"]:
+        for access, version, count in uses(record):
             if access.get("key_id") == key:
-                counts[access["key_version"]][access["action"].removeprefix("kms:")] += 1
+                counts[version][access["action"].removeprefix("kms:")] += count
     return {version: dict(actions) for version, actions in counts.items()}
 
 
@@ -43,6 +55,24 @@ def own(tmp_path_factory):
 def stored(own):
     """A checkpoint was stored since so many."""
     return len(own.records(operation="CheckpointUsage", kind="outcome", outcome="OK"))
+
+
+def test_every_item_of_a_batch_counts(own):
+    """Those that failed do not; the same after a restart, when the log is read."""
+    key = own.new_key()
+    with own.client(ADMIN) as admin, own.client(APP) as app:
+        blob = app.Encrypt(key_id=key, plaintext=b"x").ciphertext_blob
+        admin.RotateKeyOnDemand(key_id=key)
+        items = [{"key_id": key, "plaintext": b"x"}] * 20 + [{"key_id": key, "plaintext": b""}] * 2
+        app.EncryptBatch(items=items)
+        app.ReEncryptBatch(items=[{"ciphertext_blob": blob, "destination_key_id": key}] * 3)
+        app.DecryptBatch(items=[{"ciphertext_blob": blob, "encryption_context": {"no": str(i)}} for i in range(4)])
+        expected = {1: {"Encrypt": 1, "ReEncryptFrom": 3}, 2: {"Encrypt": 20, "ReEncryptTo": 3}}
+        assert usage(admin, key) == expected == on_record(own, key)
+    own.kill()
+    own.start()
+    with own.client(ADMIN) as admin:
+        assert usage(admin, key) == expected
 
 
 def test_counts_by_version_operation_and_principal(own):
