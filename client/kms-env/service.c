@@ -10,7 +10,7 @@
 #include "client/kms-env/connection.h"
 
 /* One connection carries all of them; beyond this many at a time the service gains nothing. */
-enum { IN_FLIGHT = 64 };
+enum { IN_FLIGHT = 64, BATCH_ITEMS = 256, BATCH_BYTES = 1024 * 1024 };
 
 struct kms_env_service {
     kms_client *client;
@@ -102,6 +102,40 @@ static void finish(struct kms_decrypt_item *item, struct kms_env_job *job)
     explain(job);
 }
 
+/* As many as one batch takes. */
+static size_t batch_of(const struct kms_decrypt_item *items, size_t count)
+{
+    size_t some = 0, bytes = 0;
+    while (some < count && some < BATCH_ITEMS) {
+        bytes += items[some].request.ciphertext.len;
+        if (some > 0 && bytes > BATCH_BYTES) break;
+        some++;
+    }
+    return some;
+}
+
+/* An older server knows no batches, a busy or a small one may refuse them: then one by one. */
+static bool batch_is_refused(const struct kms_decrypt_item *items, size_t count,
+                             const struct kms_error *error)
+{
+    enum { UNIMPLEMENTED = 12, RESOURCE_EXHAUSTED = 8 };
+    for (size_t i = 0; i < count; i++)
+        if (items[i].result != NULL) return false;
+    return error->code == UNIMPLEMENTED || error->code == RESOURCE_EXHAUSTED ||
+           strcmp(error->reason, "INVALID_ARGUMENT") == 0;
+}
+
+/* Each item says for itself what became of it. */
+static void decrypt_some(kms_client *client, struct kms_decrypt_item *items, size_t count)
+{
+    struct kms_error error;
+    if (count > 1 && (kms_client_decrypt_batch(client, items, count, NULL, &error) ||
+                      !batch_is_refused(items, count, &error)))
+        return;
+    bool all = kms_client_decrypt_many(client, items, count, IN_FLIGHT, NULL, NULL);
+    (void)all;
+}
+
 static kms_err decrypt_all(kms_env_service *service, struct kms_env_job *jobs, size_t count)
 {
     struct kms_decrypt_item *items = calloc(count, sizeof *items);
@@ -113,8 +147,10 @@ static kms_err decrypt_all(kms_env_service *service, struct kms_env_job *jobs, s
                 (struct kms_decrypt_request){.ciphertext = {jobs[i].ciphertext.ptr, jobs[i].ciphertext.len},
                                              .context = kms_env_bind(&pairs[i], jobs[i].app, jobs[i].name),
                                              .key_id = jobs[i].key};
-        bool all = kms_client_decrypt_many(service->client, items, count, IN_FLIGHT, NULL, NULL);
-        (void)all; /* each item says it for itself */
+        for (size_t i = 0, some; i < count; i += some) {
+            some = batch_of(&items[i], count - i);
+            decrypt_some(service->client, &items[i], some);
+        }
         for (size_t i = 0; i < count; i++) finish(&items[i], &jobs[i]);
     }
     free(items);

@@ -98,3 +98,11 @@ void kms_error_remote(struct kms_error *error, int code, struct kms_bytes messag
     set_code(error, code, found ? reason : kms_error_code_name(code));
     set_message(error, message.len > 0 ? message : kms_bytes_text(error->reason));
 }
+
+void kms_error_item(struct kms_error *error, uint32_t code, const char *reason, const char *message)
+{
+    enum { CODE_UNKNOWN = 2, CODES = 17 };
+    int known = code > 0 && code < CODES ? (int)code : CODE_UNKNOWN;
+    set_code(error, known, is_reason(reason) ? reason : kms_error_code_name(known));
+    set_message(error, kms_bytes_text(message[0] != '\0' ? message : error->reason));
+}

@@ -1,6 +1,7 @@
 /* The table of RPCs. */
 #include "client/lib/rpc.h"
 
+#include "kms/v1/batch.pb-c.h"
 #include "kms/v1/crypto.pb-c.h"
 #include "kms/v1/keys.pb-c.h"
 #include "kms/v1/system.pb-c.h"

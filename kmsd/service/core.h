@@ -34,8 +34,8 @@ struct kms_core {
     uint64_t key_budget;   /* encryptions of a key version at HSM level: KMS_KEY_BUDGET, or fewer */
     uint64_t approvals_lifetime_us;
     uint32_t approvals_per_key; /* that may be open at once */
-    unsigned batch_items;  /* limits.batch_items */
-    size_t batch_bytes;    /* limits.batch_bytes */
+    unsigned batch_items;       /* limits.batch_items */
+    size_t batch_bytes;         /* limits.batch_bytes */
     uint64_t started_us;
     atomic_ullong latest_us; /* latest wall clock that is believed: see kms_core_now_us */
     const char *instance;

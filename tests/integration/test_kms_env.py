@@ -30,19 +30,38 @@ class Env:
         assert not any(value in done.stderr for value in VALUES)
 
 
-@pytest.fixture
-def env(service, tmp_path):
-    env = Env(service, tmp_path)
+def make_env(service, folder):
+    env = Env(service, folder)
     env.file.write_text("".join(f'{name}="{value}"\n' for name, value in zip("ABC", VALUES)))
     done = env("encrypt", "--app", "shop", "--key", service.new_key(), "--in", env.file, "--in-place")
     assert done.returncode == 0, done.stderr
     return env
 
 
-def test_values_open_on_one_connection(service, env):
+@pytest.fixture
+def env(service, tmp_path):
+    return make_env(service, tmp_path)
+
+
+def test_values_open_in_one_call(service, env):
+    seen = len(service.records(operation="DecryptBatch"))
     done = env.run()
     assert done.returncode == 0 and env.started.exists(), done.stderr
-    assert len({record["peer"] for record in service.records(operation="Decrypt")[-3:]}) == 1
+    (record,) = service.records(operation="DecryptBatch")[seen:]
+    assert [i["outcome"] for i in record["items"]] == ["OK"] * 3  # three names: three contexts
+    assert service.records(operation="Decrypt") == []
+
+
+def test_a_service_that_takes_no_such_batch(fresh, tmp_path):
+    """The values are asked for one by one, on one connection."""
+    fresh.write_config(limits={"batch_items": "2"})
+    fresh.init().start()
+    env = make_env(fresh, tmp_path)
+    done = env.run()
+    assert done.returncode == 0 and env.started.exists(), done.stderr
+    assert [r["outcome"] for r in fresh.records(operation="DecryptBatch")] == ["INVALID_ARGUMENT"]
+    assert len(fresh.records(operation="Decrypt")) == 3
+    assert len({record["peer"] for record in fresh.records(operation="Decrypt")}) == 1
 
 
 def test_two_lines_swapped(env):

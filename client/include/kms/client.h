@@ -91,6 +91,22 @@ KMS_CHECK bool kms_client_generate_random(kms_client *client, uint32_t number_of
                                           const struct kms_call_options *options, kms_plaintext **ret_random,
                                           struct kms_error *error);
 
+/*
+ * Many in one call and one audit record, 1 to 256 items and 1 MiB of plaintext; proto/kms/v1/batch.proto.
+ * Every item gets a result or an error of its own; false when any failed, and *error is that of the first
+ * item that did. When the call as a whole failed, that is the error of each.
+ */
+KMS_CHECK bool kms_client_encrypt_batch(kms_client *client, struct kms_encrypt_item *items, size_t count,
+                                        const struct kms_call_options *options, struct kms_error *error);
+KMS_CHECK bool kms_client_decrypt_batch(kms_client *client, struct kms_decrypt_item *items, size_t count,
+                                        const struct kms_call_options *options, struct kms_error *error);
+KMS_CHECK bool kms_client_re_encrypt_batch(kms_client *client, struct kms_re_encrypt_item *items,
+                                           size_t count, const struct kms_call_options *options,
+                                           struct kms_error *error);
+KMS_CHECK bool kms_client_generate_data_key_batch(kms_client *client, struct kms_data_key_item *items,
+                                                  size_t count, const struct kms_call_options *options,
+                                                  struct kms_error *error);
+
 /* Administration of keys; proto/kms/v1/keys.proto. */
 KMS_CHECK bool kms_client_create_key(kms_client *client, const struct kms_create_key_request *request,
                                      const struct kms_call_options *options,

@@ -74,7 +74,12 @@ struct kms_decrypt_result {
     uint32_t key_version;
 };
 
-/* One value of kms_client_decrypt_many. */
+/* Items of many: each has its result or its error afterwards. */
+struct kms_encrypt_item {
+    struct kms_encrypt_request request;
+    struct kms_encrypt_result *result; /* out: yours to free; NULL when this item failed */
+    struct kms_error error;            /* out: code 0 when this item succeeded */
+};
 struct kms_decrypt_item {
     struct kms_decrypt_request request;
     struct kms_decrypt_result *result; /* out: yours to free; NULL when this value failed */
@@ -111,6 +116,11 @@ struct kms_data_key_result {
     kms_plaintext *plaintext; /* the data key; NULL from ..._without_plaintext. May be taken out, as above */
     const char *key_arn;
     uint32_t key_version;
+};
+struct kms_data_key_item {
+    struct kms_data_key_request request;
+    struct kms_data_key_result *result; /* out: yours to free; NULL when this item failed */
+    struct kms_error error;             /* out: code 0 when this item succeeded */
 };
 
 struct kms_data_key_pair_request {

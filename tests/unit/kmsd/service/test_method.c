@@ -13,10 +13,10 @@
 #include "tests/harness/suite.h"
 
 static const ProtobufCServiceDescriptor *const services[] = {
-    &kms__v1__batch_service__descriptor,
-    &kms__v1__approval_service__descriptor, &kms__v1__crypto_service__descriptor,
-    &kms__v1__grant_service__descriptor,    &kms__v1__key_service__descriptor,
-    &kms__v1__policy_service__descriptor,   &kms__v1__system_service__descriptor};
+    &kms__v1__batch_service__descriptor,  &kms__v1__approval_service__descriptor,
+    &kms__v1__crypto_service__descriptor, &kms__v1__grant_service__descriptor,
+    &kms__v1__key_service__descriptor,    &kms__v1__policy_service__descriptor,
+    &kms__v1__system_service__descriptor};
 
 static size_t rows_of(const ProtobufCServiceDescriptor *service, const char *rpc)
 {
@@ -146,4 +146,5 @@ static void guarded(void)
 
 KMS_TEST_MAIN("service/method", {"every rpc has one row", every_rpc_has_one_row},
               {"every row has the functions of its lane", every_row_has_the_functions_of_its_lane},
-              {"guarded", guarded}, {"classes", classes}, {"batches", batches}, {"actions", actions}, {"paths", paths})
+              {"guarded", guarded}, {"classes", classes}, {"batches", batches}, {"actions", actions},
+              {"paths", paths})
