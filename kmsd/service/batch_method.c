@@ -92,7 +92,7 @@ static void make_item(struct kms_call *call, struct kms_call *item, const void *
 kms_err kms_batch_gather(struct kms_call *call)
 {
     const batch_request *request = (const void *)call->request;
-    size_t bytes;
+    size_t bytes = 0;
     KMS_TRY(check_load(call, request, &bytes));
     /* The items, what each keeps of its own, and their outputs. */
     kms_arena_prepare(&call->arena, request->n_items * (sizeof(struct kms_call) + ITEM_BYTES) + bytes);

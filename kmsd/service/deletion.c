@@ -171,8 +171,8 @@ kms_err kms_delete_key(struct kms_call *call)
     const struct kms_core *core = call->core;
     KMS_OWN_CHANGES changes = {.count = 0};
     KMS_OWN_KEY key = NULL;
-    struct kms_alias *aliases;
-    size_t alias_count;
+    struct kms_alias *aliases = NULL;
+    size_t alias_count = 0;
     if (!kms_deletion_due(call->access[0].key, kms_core_now_us(core)))
         return kms_call_fail(call, KMS_FAIL(CONFLICT), "not due any more");
     KMS_TRY(kms_key_copy(call->access[0].key, 0, &key));
