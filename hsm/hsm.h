@@ -47,6 +47,7 @@ enum {
     KMS_HSM_PRIVATE_BYTES = 2560,     /* longest PKCS#8 private key: RSA-4096 has about 2,375 */
     KMS_HSM_PROOF_BYTES = 6144,       /* longest signature or MAC that is compared (AWS's limit) */
     KMS_HSM_SIGNATURE_BYTES = 512,    /* longest signature that is made: RSA-4096 */
+    KMS_HSM_MARK_BYTES = 32,          /* mark of imported material */
     KMS_HSM_MAC_BYTES = 64,           /* HMAC-SHA-512 */
     KMS_HSM_RANDOM_BYTES = 1024,
 };
@@ -93,6 +94,10 @@ enum kms_hsm_op {
      * then the private key sealed. Made with OpenSSL in the worker. */
     KMS_HSM_DATA_KEY_PAIR,
     KMS_HSM_DATA_KEY_PAIR_SEALED, /* the same with an empty private key */
+    /* key=RSA wrapping key, input=wrapped material, to.ref -> KMS_HSM_MARK_BYTES that tell the same material
+     * of that key again, then the wrapped key; INCORRECT_KEY_MATERIAL. Input of a modulus: RSA-OAEP-SHA-256
+     * of the material; a longer one: that of an AES-256 key, then the material under it (RFC 5649). */
+    KMS_HSM_IMPORT,
     KMS_HSM_OP_COUNT
 };
 

@@ -33,6 +33,7 @@ static const uint8_t fields_of[KMS_HSM_OP_COUNT] = {
     [KMS_HSM_RSA_DECRYPT] = KEY | ALGORITHM | INPUT,
     [KMS_HSM_DATA_KEY_PAIR] = KEY | AAD | PAIR,
     [KMS_HSM_DATA_KEY_PAIR_SEALED] = KEY | AAD | PAIR,
+    [KMS_HSM_IMPORT] = KEY | INPUT | TO,
 };
 
 enum { HEAD_BYTES = 8 + 8 + 1, KEY_BYTES = KMS_ID_BYTES + 4 + 3 + 4, STORE_KEY_BYTES = 128 };
@@ -84,6 +85,8 @@ size_t kms_hsm_output_bound(const struct kms_hsm_job *job)
     case KMS_HSM_DATA_KEY_PAIR:
     case KMS_HSM_DATA_KEY_PAIR_SEALED:
         return 4 + KMS_HSM_PUBLIC_BYTES + 4 + 2 * KMS_HSM_PRIVATE_BYTES + overhead(job->key.ref.level);
+    case KMS_HSM_IMPORT:
+        return KMS_HSM_MARK_BYTES + KMS_HSM_WRAPPED_BYTES;
     case KMS_HSM_OP_COUNT:
         break;
     }
@@ -119,12 +122,22 @@ static bool algorithm_valid(const struct kms_hsm_job *job)
     return hashes && job->input.len == a->hash / 8U;
 }
 
+/* Material enters a worker in plain, so it becomes a key of SOFTWARE level. */
+static bool import_suits(const struct kms_hsm_job *job)
+{
+    const struct kms_key_ref *from = &job->key.ref, *to = &job->to.ref;
+    return from->spec == KMS_SPEC_RSA_4096 && from->usage == KMS_USAGE_ENCRYPT_DECRYPT &&
+           from->level == KMS_LEVEL_SOFTWARE && to->level == KMS_LEVEL_SOFTWARE &&
+           !kms_family_has_public(kms_spec_of(to->spec)->family);
+}
+
 /* What seals and opens takes AES keys; what takes an algorithm, keys that it fits. */
 static bool suits(const struct kms_hsm_job *job)
 {
     const struct kms_spec *spec = kms_spec_of(job->key.ref.spec);
     if (fields_of[job->op] & ALGORITHM) return algorithm_valid(job);
     if (job->op == KMS_HSM_NEW_KEY || job->op == KMS_HSM_REWRAP) return true;
+    if (job->op == KMS_HSM_IMPORT) return import_suits(job);
     if (job->op == KMS_HSM_PUBLIC_KEY) return kms_family_has_public(spec->family);
     return spec->family == KMS_FAMILY_AES &&
            (!(fields_of[job->op] & TO) || job->to.ref.spec == KMS_SPEC_AES_256);

@@ -102,7 +102,7 @@ static void free_place(kms_hsm *hsm, struct kms_forgotten *f)
 
 bool kms_pool_forgotten(kms_hsm *hsm, const struct kms_hsm_job *job)
 {
-    bool found = false;
+    bool found = false, gives = job->op == KMS_HSM_IMPORT; /* `to` opens nothing: it gets its material */
     if (atomic_load_explicit(&hsm->forgotten_count, memory_order_relaxed) == 0) return false;
     uint64_t now = kms_monotonic_us();
     pthread_mutex_lock(&hsm->forgotten_lock);
@@ -113,7 +113,7 @@ bool kms_pool_forgotten(kms_hsm *hsm, const struct kms_hsm_job *job)
             free_place(hsm, f);
         else
             found |= kms_id_equal(&f->key_id, &job->key.ref.key_id) ||
-                     kms_id_equal(&f->key_id, &job->to.ref.key_id);
+                     (!gives && kms_id_equal(&f->key_id, &job->to.ref.key_id));
     }
     pthread_mutex_unlock(&hsm->forgotten_lock);
     return found;

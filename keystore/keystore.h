@@ -34,7 +34,7 @@ enum kms_table {
     KMS_TABLE_GRANT,       /* id: "KEYID/GRANTID"           body: StoredGrant */
     KMS_TABLE_APPROVAL,    /* id: approval id               body: StoredApproval */
     KMS_TABLE_USAGE,       /* id: "KEYID/0000000a", ""      body: StoredUsage (kmsd/keys/ledger.h) */
-    KMS_TABLE_IMPORT,      /* id: import token's id         body: StoredImport */
+    KMS_TABLE_IMPORT,      /* id: key id                    body: StoredImport */
     KMS_TABLE_TOMBSTONE,   /* id: key id                    body: StoredTombstone */
     KMS_TABLE_COUNT
 };

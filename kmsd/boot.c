@@ -55,6 +55,7 @@ static kms_err core_start(struct kms_boot *boot, struct kms_why *why)
     pthread_mutex_init(&core->service_policy_lock, NULL);
     pthread_rwlock_init(&core->doomed_root_lock, NULL);
     core->started_us = kms_now_us();
+    core->import_window_us = (uint64_t)conf->keys_import_window_ms * 1000;
     core->approvals_lifetime_us = (uint64_t)conf->approvals_lifetime_ms * 1000;
     core->approvals_per_key = conf->approvals_per_key;
     core->instance = conf->audit_instance;

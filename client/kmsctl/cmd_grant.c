@@ -3,9 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
-#include "base/clock.h"
 #include "client/kmsctl/call.h"
 #include "client/kmsctl/commands.h"
 #include "client/kmsctl/input.h"
@@ -13,7 +11,7 @@
 #include "client/kmsctl/pages.h"
 
 #define PREFIX "GRANT_OPERATION_"
-enum { OPERATION_BYTES = 128, SECOND_US = 1000000 };
+enum { OPERATION_BYTES = 128 };
 
 /* "ReEncryptFrom", "kms:ReEncryptFrom" or "RE_ENCRYPT_FROM" becomes "GRANT_OPERATION_RE_ENCRYPT_FROM". */
 static void operation_value(const char *given, char value[OPERATION_BYTES])
@@ -39,27 +37,6 @@ static json_t *operation_name(const char *value)
         first = *value == '_';
     }
     return json_stringn(name, len);
-}
-
-/* "90d", "12h" from now, or a moment as 2027-01-31T12:00:00Z; 0: neither. */
-static uint64_t moment_us(const char *text)
-{
-    static const struct {
-        char unit;
-        uint64_t seconds;
-    } units[] = {{'s', 1}, {'m', 60}, {'h', 3600}, {'d', 86400}};
-    char *end;
-    struct tm tm = {0};
-    const char *rest = strptime(text, "%Y-%m-%dT%H:%M:%SZ", &tm);
-    if (rest != NULL && *rest == '\0') {
-        time_t seconds = timegm(&tm);
-        return seconds > 0 ? (uint64_t)seconds * SECOND_US : 0;
-    }
-    unsigned long long count = isdigit((unsigned char)text[0]) ? strtoull(text, &end, 10) : 0;
-    for (size_t i = 0; count > 0 && count < UINT32_MAX && i < sizeof units / sizeof units[0]; i++)
-        if (end[0] == units[i].unit && end[1] == '\0')
-            return kms_now_us() + count * units[i].seconds * SECOND_US;
-    return 0;
 }
 
 static json_t *operations_of(const struct ctl_texts *given)
@@ -94,7 +71,7 @@ static bool put_constraint(struct ctl *ctl, json_t *request, const char *name, c
 
 static bool fill(struct ctl *ctl, json_t *request)
 {
-    uint64_t expires_us = ctl->expires != NULL ? moment_us(ctl->expires) : 0;
+    uint64_t expires_us = ctl->expires != NULL ? ctl_moment_us(ctl->expires) : 0;
     if (ctl->operations.count == 0) return ctl_fail_usage(ctl, "--operation is required, such as Decrypt");
     if (ctl->expires != NULL && expires_us == 0)
         return ctl_fail_usage(ctl, "--expires %s: not like 90d, 12h or 2027-01-31T12:00:00Z", ctl->expires);

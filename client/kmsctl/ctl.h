@@ -70,6 +70,8 @@ struct ctl {
     bool service;
     uint32_t bytes, limit, lines; /* 0: not given */
     bool bypass, base64, show, without_plaintext, follow, digest, der;
+    const char *wrapping, *import_token; /* import */
+    bool new_material;
     const char *grantee, *retiring, *name, *expires; /* grant */
     struct ctl_texts subset, operations, grant_tokens;
     struct ctl_texts approvers;

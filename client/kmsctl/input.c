@@ -1,13 +1,16 @@
 /* Reads files, standard input and arguments, all bounded. */
 #include "client/kmsctl/input.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "kmsd/policy/input.h"
 
 enum { LONGEST_MS = 24 * 60 * 60 * 1000 };
@@ -143,4 +146,25 @@ bool ctl_time(const char *text, uint64_t *ret_us)
     if (kms_failed(kms_input_set(&request, time, &pool, &why))) return false;
     *ret_us = request.now_us;
     return true;
+}
+
+uint64_t ctl_moment_us(const char *text)
+{
+    enum { SECOND_US = 1000000 };
+    static const struct {
+        char unit;
+        uint64_t seconds;
+    } units[] = {{'s', 1}, {'m', 60}, {'h', 3600}, {'d', 86400}};
+    char *end;
+    struct tm tm = {0};
+    const char *rest = strptime(text, "%Y-%m-%dT%H:%M:%SZ", &tm);
+    if (rest != NULL && *rest == '\0') {
+        time_t seconds = timegm(&tm);
+        return seconds > 0 ? (uint64_t)seconds * SECOND_US : 0;
+    }
+    unsigned long long count = isdigit((unsigned char)text[0]) ? strtoull(text, &end, 10) : 0;
+    for (size_t i = 0; count > 0 && count < UINT32_MAX && i < sizeof units / sizeof units[0]; i++)
+        if (end[0] == units[i].unit && end[1] == '\0')
+            return kms_now_us() + count * units[i].seconds * SECOND_US;
+    return 0;
 }

@@ -26,6 +26,7 @@ const char *const ctl_admin_actions[] = {
     "kms:CreateGrant",
     "kms:RevokeGrant",
     "kms:RetireGrant",
+    "kms:GetParametersForImport",
     "kms:ImportKeyMaterial",
     "kms:DeleteImportedKeyMaterial",
     "kms:EnableKeyRotation",

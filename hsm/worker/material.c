@@ -146,18 +146,32 @@ static kms_err make_secret(kms_token *token, unsigned spec, uint8_t *secret, siz
     return kms_pair_private_der(pair, secret, KMS_HSM_PRIVATE_BYTES, ret_len);
 }
 
-static kms_err make_outside(kms_token *token, const struct kms_root *root, const struct kms_key_ref *ref,
-                            uint8_t *secret, uint8_t *room, struct kms_wrapped *made)
+static kms_err seal_secret(kms_token *token, const struct kms_root *root, const struct kms_key_ref *ref,
+                           struct kms_bytes secret, uint8_t *room, struct kms_wrapped *made)
 {
     uint8_t memory[KMS_REF_BYTES];
     const struct kms_sealing sealing = {root->seal, KMS_SEAL_BACKING_KEY,
                                         ref_aad(ref, made->root_id, memory)};
+    made->blob.len = secret.len + KMS_SEALED_OVERHEAD;
+    return kms_seal_key(token, &sealing, secret, room);
+}
+
+static kms_err make_outside(kms_token *token, const struct kms_root *root, const struct kms_key_ref *ref,
+                            uint8_t *secret, uint8_t *room, struct kms_wrapped *made)
+{
     size_t len = 0;
     kms_err err = make_secret(token, ref->spec, secret, &len, room + BLOB_ROOM, &made->public_key.len);
-    if (!kms_failed(err)) err = kms_seal_key(token, &sealing, kms_bytes_of(secret, len), room);
+    if (!kms_failed(err)) err = seal_secret(token, root, ref, kms_bytes_of(secret, len), room, made);
     kms_wipe(secret, KMS_MATERIAL_BYTES);
-    made->blob.len = len + KMS_SEALED_OVERHEAD;
     return err;
+}
+
+kms_err kms_material_take(kms_token *token, const struct kms_root *root, const struct kms_key_ref *ref,
+                          struct kms_bytes secret, uint8_t *room, struct kms_wrapped *made)
+{
+    made->blob = kms_bytes_of(room, 0);
+    made->public_key = kms_bytes_of(room, 0);
+    return seal_secret(token, root, ref, secret, room, made);
 }
 
 kms_err kms_material_make(kms_token *token, const struct kms_root *root, const struct kms_key_ref *ref,

@@ -32,16 +32,16 @@ kms_err kms_op_rsa_encrypt(struct kms_worker *w, struct kms_hsm_job *job)
     return ok ? KMS_OK : KMS_FAIL(INTERNAL);
 }
 
-static kms_err decrypt_outside(EVP_PKEY *key, struct kms_hsm_job *job)
+kms_err kms_rsa_open(EVP_PKEY *key, struct kms_bytes input, uint8_t *out, size_t cap, size_t *ret_len)
 {
-    size_t len = job->output_cap;
+    size_t len = cap;
     EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new(key, NULL);
     bool ready = ctx != NULL && EVP_PKEY_decrypt_init(ctx) == 1 && set_oaep(ctx);
-    bool opened = ready && EVP_PKEY_decrypt(ctx, job->output, &len, job->input.ptr, job->input.len) == 1;
+    bool opened = ready && EVP_PKEY_decrypt(ctx, out, &len, input.ptr, input.len) == 1;
     EVP_PKEY_CTX_free(ctx);
     if (!ready) return KMS_FAIL(INTERNAL);
     if (!opened) return KMS_FAIL(INVALID_CIPHERTEXT);
-    job->output_len = len;
+    *ret_len = len;
     return KMS_OK;
 }
 
@@ -74,6 +74,6 @@ kms_err kms_op_rsa_decrypt(struct kms_worker *w, struct kms_hsm_job *job)
     const struct kms_open_key *key;
     if (job->input.len != kms_spec_of(job->key.ref.spec)->bits / 8U) return KMS_FAIL(INVALID_CIPHERTEXT);
     KMS_TRY(kms_keyring_open(w->keyring, &job->key, &key));
-    return key->level == KMS_LEVEL_SOFTWARE ? decrypt_outside(key->private_key, job)
-                                            : decrypt_in_token(w, key, job);
+    if (key->level != KMS_LEVEL_SOFTWARE) return decrypt_in_token(w, key, job);
+    return kms_rsa_open(key->private_key, job->input, job->output, job->output_cap, &job->output_len);
 }

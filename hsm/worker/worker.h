@@ -87,6 +87,10 @@ KMS_MUST_USE kms_err kms_material_make(kms_token *token, const struct kms_root *
                                        struct kms_wrapped *made);
 /* Session objects that making such a key leaves closed: each costs a token a little memory for ever. */
 unsigned kms_material_objects(const struct kms_key_ref *ref);
+/* Material that came from outside, as a SOFTWARE level key; it is still the caller's to wipe. */
+KMS_MUST_USE kms_err kms_material_take(kms_token *token, const struct kms_root *root,
+                                       const struct kms_key_ref *ref, struct kms_bytes secret, uint8_t *room,
+                                       struct kms_wrapped *made);
 /* The same material under another root. As kms_material_make; made->public_key is the old one. */
 struct kms_material_move {
     const struct kms_key_ref *ref;
@@ -122,6 +126,9 @@ KMS_MUST_USE kms_err kms_keyring_rewrap(kms_keyring *keyring, const struct kms_h
 /* A fresh key for the ref, under the newest root; wrapped has KMS_HSM_WRAPPED_BYTES. */
 KMS_MUST_USE kms_err kms_keyring_make(kms_keyring *keyring, const struct kms_key_ref *ref, uint8_t *wrapped,
                                       size_t *ret_len);
+/* Material that came from outside, likewise. */
+KMS_MUST_USE kms_err kms_keyring_take(kms_keyring *keyring, const struct kms_key_ref *ref,
+                                      struct kms_bytes secret, uint8_t *wrapped, size_t *ret_len);
 
 /* probe.c: capabilities, found by trying. wrapping is root-wrap, or 0 to make one for the occasion. */
 void kms_probe(kms_token *token, kms_object wrapping, struct kms_hsm_status *status);
@@ -142,10 +149,14 @@ enum { KMS_SCRATCH_BYTES = KMS_HSM_INPUT_BYTES + 64 };
 
 /* ops.c: what the hello says of the roots. */
 void kms_worker_note_roots(struct kms_worker *worker);
-/* sign.c, mac.c, rsa.c: the operations of keys that do not seal, as rows of ops.c. */
+/* sign.c, mac.c, rsa.c, import.c: the operations of keys that do not seal, as rows of ops.c. */
 typedef kms_err kms_operation(struct kms_worker *worker, struct kms_hsm_job *job);
 kms_operation kms_op_sign, kms_op_verify, kms_op_mac, kms_op_verify_mac, kms_op_rsa_encrypt,
-    kms_op_rsa_decrypt;
+    kms_op_rsa_decrypt, kms_op_import;
+/* Opens RSAES-OAEP with a private key that is here. out has room for a modulus. INVALID_CIPHERTEXT, in the
+ * same time whatever is wrong. */
+KMS_MUST_USE kms_err kms_rsa_open(EVP_PKEY *key, struct kms_bytes input, uint8_t *out, size_t cap,
+                                  size_t *ret_len);
 /* SHA-256, SHA-384 or SHA-512 of OpenSSL; NULL: bits of no hash. */
 const EVP_MD *kms_hash_of(unsigned bits);
 

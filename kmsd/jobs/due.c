@@ -3,6 +3,7 @@
 #include "kmsd/keys/state.h"
 #include "kmsd/service/approval.h"
 #include "kmsd/service/deletion.h"
+#include "kmsd/service/import.h"
 #include "kmsd/service/rotation.h"
 
 struct finding {
@@ -24,6 +25,7 @@ static void visit(void *user, const struct kms_key *key)
         note(f, KMS_INTERNAL_ROTATE_FOR_BUDGET, key);
     if (f->doubted) return;
     if (kms_grants_due(key->grants, f->now_us)) note(f, KMS_INTERNAL_EXPIRE_GRANTS, key);
+    if (kms_material_due(key, f->now_us)) note(f, KMS_INTERNAL_EXPIRE_MATERIAL, key);
     if (kms_deletion_due(key, f->now_us)) note(f, KMS_INTERNAL_DELETE_KEY, key);
     if (kms_rotation_due(key, f->now_us)) note(f, KMS_INTERNAL_ROTATE_SCHEDULED, key);
 }

@@ -78,14 +78,24 @@ kms_err kms_key_set_wrapped(struct kms_key_version *version, struct kms_bytes wr
     return KMS_OK;
 }
 
+void kms_version_drop_wrapped(struct kms_key_version *version)
+{
+    struct kms_bytes *wrapped = &version->wrapped;
+    if (wrapped->ptr != NULL) kms_wipe((void *)(uintptr_t)wrapped->ptr, wrapped->len);
+    free((void *)(uintptr_t)wrapped->ptr);
+    *wrapped = (struct kms_bytes){0};
+}
+
 void kms_key_drop_wrapped(struct kms_key *key)
 {
-    for (uint32_t i = 0; i < key->version_count; i++) {
-        struct kms_bytes *wrapped = &key->versions[i].wrapped;
-        if (wrapped->ptr != NULL) kms_wipe((void *)(uintptr_t)wrapped->ptr, wrapped->len);
-        free((void *)(uintptr_t)wrapped->ptr);
-        *wrapped = (struct kms_bytes){0};
-    }
+    for (uint32_t i = 0; i < key->version_count; i++) kms_version_drop_wrapped(&key->versions[i]);
+}
+
+bool kms_key_complete(const struct kms_key *key)
+{
+    bool complete = true;
+    for (uint32_t i = 0; i < key->version_count; i++) complete &= key->versions[i].wrapped.len > 0;
+    return complete;
 }
 
 /* The copy's version is the same version: one budget for both. */
@@ -100,6 +110,8 @@ static kms_err copy_version(struct kms_key_version *to, const struct kms_key_ver
     to->retired_us = from->retired_us;
     to->expires_us = from->expires_us;
     to->cause = from->cause;
+    to->marked = from->marked;
+    kms_copy(to->mark, from->mark, sizeof to->mark);
     return kms_key_set_wrapped(to, from->wrapped);
 }
 

@@ -45,9 +45,11 @@ struct kms_key_version {
     uint32_t version, root_id;
     uint64_t revision; /* of the row; 0: not stored yet */
     uint64_t created_us;
-    uint64_t retired_us;       /* opens nothing since then; 0: it does */
-    uint64_t expires_us;       /* imported material: usable until then; 0: for ever */
-    uint8_t cause;             /* enum kms_version_cause */
+    uint64_t retired_us; /* opens nothing since then; 0: it does */
+    uint64_t expires_us; /* imported material: usable until then; 0: for ever */
+    uint8_t cause;       /* enum kms_version_cause */
+    bool marked;         /* material was imported once, and mark tells it again */
+    uint8_t mark[KMS_HSM_MARK_BYTES];
     struct kms_bytes wrapped;  /* owned by the key; empty: no material (yet, or any more) */
     struct kms_budget *budget; /* reference held */
 };
@@ -105,6 +107,10 @@ KMS_MUST_USE kms_err kms_key_set_tag(struct kms_key *key, const char *name, cons
 void kms_key_drop_tag(struct kms_key *key, const char *name); /* no such tag: a no-op */
 /* Wipes the wrapped keys of all versions: of a key that is no more. */
 void kms_key_drop_wrapped(struct kms_key *key);
+/* Every version has its material. */
+bool kms_key_complete(const struct kms_key *key);
+/* Wipes the wrapped key of one version. */
+void kms_version_drop_wrapped(struct kms_key_version *version);
 /* NULL: no such version. */
 const struct kms_key_version *kms_key_version_find(const struct kms_key *key, uint32_t version);
 static inline const struct kms_key_version *kms_key_current(const struct kms_key *key)

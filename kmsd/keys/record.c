@@ -74,6 +74,8 @@ kms_err kms_version_body(const struct kms_key_version *version, kms_buf *body)
     stored.cause = version->cause;
     stored.retired_us = version->retired_us;
     stored.expires_us = version->expires_us;
+    stored.material_mark.data = (uint8_t *)(uintptr_t)version->mark;
+    stored.material_mark.len = version->marked ? sizeof version->mark : 0;
     return pack(&stored.base, body);
 }
 
@@ -195,7 +197,9 @@ kms_err kms_version_from_row(struct kms_key *key, uint32_t version, const struct
     to->retired_us = stored->retired_us;
     to->expires_us = stored->expires_us;
     to->cause = (uint8_t)cause_of(stored, version);
-    if (stored->cause >= KMS_CAUSE_COUNT) {
+    to->marked = stored->material_mark.len == sizeof to->mark;
+    if (to->marked) kms_copy(to->mark, stored->material_mark.data, sizeof to->mark);
+    if (stored->cause >= KMS_CAUSE_COUNT || (stored->material_mark.len > 0 && !to->marked)) {
         kms__store__v1__stored_key_version__free_unpacked(stored, NULL);
         return bad_row(row, "impossible values", why);
     }

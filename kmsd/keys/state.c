@@ -27,9 +27,12 @@ const char *kms_key_state_name(enum kms_key_state state)
 
 enum kms_key_state kms_key_state_at(const struct kms_key *key, uint64_t now_us)
 {
-    uint64_t expires_us = kms_key_current(key)->expires_us;
-    bool can_expire = key->state == KMS_STATE_ENABLED || key->state == KMS_STATE_DISABLED;
-    if (can_expire && expires_us != 0 && now_us >= expires_us) return KMS_STATE_PENDING_IMPORT;
+    bool can_expire = key->origin == KMS_ORIGIN_EXTERNAL &&
+                      (key->state == KMS_STATE_ENABLED || key->state == KMS_STATE_DISABLED);
+    for (uint32_t i = 0; can_expire && i < key->version_count; i++) {
+        uint64_t expires_us = key->versions[i].expires_us;
+        if (expires_us != 0 && now_us >= expires_us) return KMS_STATE_PENDING_IMPORT;
+    }
     return key->state;
 }
 

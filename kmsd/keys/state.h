@@ -19,7 +19,7 @@ enum kms_key_state {
 };
 
 const char *kms_key_state_name(enum kms_key_state state); /* "PendingDeletion" */
-/* The state at a moment: material that expired is as good as none. */
+/* The state at a moment: one version whose material expired is as good as none. */
 enum kms_key_state kms_key_state_at(const struct kms_key *key, uint64_t now_us);
 
 /* OK, or why not: KEY_DISABLED, INVALID_KEY_STATE, KEY_UNAVAILABLE. INTERNAL: the action has no row. */

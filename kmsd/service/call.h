@@ -124,6 +124,7 @@ struct kms_call {
     struct kms_why why;
     char new_key_id[KMS_ID_TEXT]; /* CreateKey: of the key that it will make */
     uint8_t new_spec, new_usage;  /* the same: enum kms_key_spec, kms_key_usage; 0: none */
+    bool new_external;            /* the same: its material will be imported */
     bool makes_rsa;               /* counts against limits.rsa_keys_per_principal */
     const char *policy_json;      /* the document that CreateKey will store; in the arena or the request */
     const char *noted; /* something that the record should say although the call succeeds; NULL: nothing */

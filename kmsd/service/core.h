@@ -29,9 +29,10 @@ struct kms_core {
     kms_audit *audit;
     kms_authn *authn;
     struct kms_arn_prefix arn;
-    bool separation_warn;  /* policy.separation = warn: what is not separated is let in and said */
-    size_t grants_per_key; /* limits.grants_per_key */
-    uint64_t key_budget;   /* encryptions of a key version at HSM level: KMS_KEY_BUDGET, or fewer */
+    bool separation_warn;      /* policy.separation = warn: what is not separated is let in and said */
+    size_t grants_per_key;     /* limits.grants_per_key */
+    uint64_t key_budget;       /* encryptions of a key version at HSM level: KMS_KEY_BUDGET, or fewer */
+    uint64_t import_window_us; /* how long import parameters are good */
     uint64_t approvals_lifetime_us;
     uint32_t approvals_per_key; /* that may be open at once */
     unsigned batch_items;       /* limits.batch_items */

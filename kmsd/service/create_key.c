@@ -18,6 +18,14 @@
 
 static kms_err check_request(struct kms_call *call, const Kms__V1__CreateKeyRequest *request)
 {
+    bool external = request->origin == KMS__V1__KEY_ORIGIN__KEY_ORIGIN_EXTERNAL;
+    if (request->origin > KMS__V1__KEY_ORIGIN__KEY_ORIGIN_EXTERNAL)
+        return kms_call_fail(call, KMS_FAIL(INVALID_ARGUMENT), "origin: KMS or EXTERNAL");
+    if (external && request->protection_level == KMS__V1__PROTECTION_LEVEL__PROTECTION_LEVEL_HSM)
+        return kms_call_fail(
+            call, KMS_FAIL(UNSUPPORTED),
+            "origin: material that existed outside the token becomes a key of SOFTWARE level");
+    call->new_external = external;
     if (request->protection_level > KMS__V1__PROTECTION_LEVEL__PROTECTION_LEVEL_SOFTWARE)
         return kms_call_fail(call, KMS_FAIL(INVALID_ARGUMENT), "protection_level: HSM or SOFTWARE");
     return kms_description_check(call, request->description);
@@ -39,6 +47,9 @@ static kms_err choose_kind(struct kms_call *call, const Kms__V1__CreateKeyReques
     if (!kms_spec_usage_fits(number, usage))
         return kms_call_fail(call, KMS_FAIL(INVALID_ARGUMENT), "key_usage: not one that %s can have",
                              spec->name);
+    if (call->new_external && kms_family_has_public(spec->family))
+        return kms_call_fail(call, KMS_FAIL(UNSUPPORTED),
+                             "origin: no key pairs are imported in this release");
     call->new_spec = (uint8_t)number;
     call->new_usage = (uint8_t)usage;
     return KMS_OK;
@@ -52,7 +63,7 @@ static kms_err choose_level(struct kms_call *call, const Kms__V1__CreateKeyReque
     bool software = request->protection_level == KMS__V1__PROTECTION_LEVEL__PROTECTION_LEVEL_SOFTWARE;
     struct kms_key_ref ref = {.spec = call->new_spec,
                               .usage = call->new_usage,
-                              .level = software ? KMS_LEVEL_SOFTWARE : KMS_LEVEL_HSM};
+                              .level = software || call->new_external ? KMS_LEVEL_SOFTWARE : KMS_LEVEL_HSM};
     bool open = request->protection_level == KMS__V1__PROTECTION_LEVEL__PROTECTION_LEVEL_UNSPECIFIED &&
                 ref.spec == KMS_SPEC_ED25519;
     struct kms_hsm_status status;
@@ -108,8 +119,8 @@ static kms_err new_key(struct kms_call *call, const Kms__V1__CreateKeyRequest *r
     key->spec = call->new_spec;
     key->usage = call->new_usage;
     KMS_TRY(choose_level(call, request, &key->level));
-    key->state = KMS_STATE_ENABLED;
-    key->origin = KMS_ORIGIN_KMS;
+    key->state = call->new_external ? KMS_STATE_PENDING_IMPORT : KMS_STATE_ENABLED;
+    key->origin = call->new_external ? KMS_ORIGIN_EXTERNAL : KMS_ORIGIN_KMS;
     key->policy = kms_policy_ref(call->access[0].policy);
     key->policy_json = strdup(call->policy_json);
     key->description = strdup(request->description);
@@ -118,7 +129,9 @@ static kms_err new_key(struct kms_call *call, const Kms__V1__CreateKeyRequest *r
         return KMS_FAIL(NO_MEMORY);
     KMS_TRY(kms_tags_set(call, key, request->tags, request->n_tags));
     KMS_TRY(kms_begin_rsa(call, key->spec));
-    KMS_TRY(kms_new_version(call, key, 1));
+    key->versions[0].cause = KMS_CAUSE_IMPORT;
+    key->versions[0].created_us = key->created_us;
+    if (!call->new_external) KMS_TRY(kms_new_version(call, key, 1));
     *ret_key = KMS_GIVE(key);
     return KMS_OK;
 }

@@ -55,11 +55,13 @@ static struct kms_bytes encryption_algorithm(const struct kms_access *access)
 }
 
 /* What the key itself adds; a key that is about to be has no tags. */
-static void add_key(const struct kms_access *access, struct kms_question *question)
+static void add_key(const struct kms_call *call, const struct kms_access *access,
+                    struct kms_question *question)
 {
     struct kms_access_request *request = &question->request;
     const struct kms_key *key = access->key;
-    request->key_origin = TEXT(key != NULL && key->origin == KMS_ORIGIN_EXTERNAL ? "EXTERNAL" : "AWS_KMS");
+    bool external = key != NULL ? key->origin == KMS_ORIGIN_EXTERNAL : call->new_external;
+    request->key_origin = TEXT(external ? "EXTERNAL" : "AWS_KMS");
     request->encryption_algorithm = encryption_algorithm(access);
     for (size_t i = 0; key != NULL && i < key->tag_count && i < KMS_TAGS_MAX; i++)
         question->tags[request->resource_tag_count++] =
@@ -95,7 +97,7 @@ void kms_question_of(const struct kms_call *call, const struct kms_access *acces
         .bypass_lockout = call->bypass_lockout,
         .inputs = access->inputs,
     };
-    if (q->key_id != NULL) add_key(access, q);
+    if (q->key_id != NULL) add_key(call, access, q);
 }
 
 /* What policy says nothing of, a grant may permit. A key that has none costs nothing. */

@@ -6,6 +6,7 @@
 #include "kmsd/service/access.h"
 #include "kmsd/service/change.h"
 #include "kmsd/service/end_grant.h"
+#include "kmsd/service/import.h"
 #include "kmsd/service/methods.h"
 #include "kmsd/service/seal.h"
 #include "kmsd/service/usage.h"
@@ -113,8 +114,7 @@ kms_err kms_cancel_key_deletion_act(struct kms_call *call)
     reply->key_id = kms_access_arn(call, &call->access[0]);
     if (reply->key_id == NULL) return KMS_FAIL(NO_MEMORY);
     KMS_TRY(kms_key_copy(call->access[0].key, 0, &key));
-    bool material = key->origin == KMS_ORIGIN_KMS || kms_key_current(key)->wrapped.len > 0;
-    key->state = material ? KMS_STATE_DISABLED : KMS_STATE_PENDING_IMPORT;
+    key->state = kms_key_complete(key) ? KMS_STATE_DISABLED : KMS_STATE_PENDING_IMPORT;
     key->deletion_us = 0;
     KMS_TRY(kms_change_key(&changes, key));
     return kms_change_apply_key(&changes, call, key);
@@ -179,6 +179,7 @@ kms_err kms_delete_key(struct kms_call *call)
     key->deletion_us = kms_core_now_us(core); /* the tombstone says when it was */
     KMS_TRY(drop_aliases(call, &changes, key, &aliases, &alias_count));
     KMS_TRY(kms_change_remove_grants(&changes, key));
+    KMS_TRY(kms_import_remove(call, &changes, key));
     KMS_TRY(drop_rows(core, &changes, key));
     KMS_TRY(kms_change_apply(&changes, call));
     kms_key_drop_wrapped(key);

@@ -9,6 +9,7 @@
 #include "kmsd/service/approval.h"
 #include "kmsd/service/deletion.h"
 #include "kmsd/service/end_grant.h"
+#include "kmsd/service/import.h"
 #include "kmsd/service/record.h"
 #include "kmsd/service/rotation.h"
 #include "kmsd/service/usage.h"
@@ -24,6 +25,8 @@ static const struct kms_method acts[KMS_INTERNAL_COUNT] = {
     [KMS_INTERNAL_ROTATE_SCHEDULED] = ROW("RotateKeyOnSchedule", kms_rotate_scheduled, ROTATE_KEY_ON_DEMAND),
     [KMS_INTERNAL_ROTATE_FOR_BUDGET] = ROW("RotateKeyForBudget", kms_rotate_for_budget, ROTATE_KEY_ON_DEMAND),
     [KMS_INTERNAL_EXPIRE_GRANTS] = ROW("ExpireGrants", kms_expire_grants, REVOKE_GRANT),
+    [KMS_INTERNAL_EXPIRE_MATERIAL] =
+        ROW("ExpireKeyMaterial", kms_expire_material, DELETE_IMPORTED_KEY_MATERIAL),
     [KMS_INTERNAL_CHECKPOINT_USAGE] = ROW("CheckpointUsage", kms_usage_checkpoint, GET_KEY_USAGE),
     [KMS_INTERNAL_DELETE_KEY] = ROW("DeleteKey", kms_delete_key, SCHEDULE_KEY_DELETION),
     [KMS_INTERNAL_CLOSE_APPROVAL] = ROW("CloseApproval", kms_close_approval, REJECT_REQUEST),

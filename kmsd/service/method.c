@@ -7,6 +7,7 @@
 #include "kms/v1/batch.pb-c.h"
 #include "kms/v1/crypto.pb-c.h"
 #include "kms/v1/grants.pb-c.h"
+#include "kms/v1/import.pb-c.h"
 #include "kms/v1/keys.pb-c.h"
 #include "kms/v1/policy.pb-c.h"
 #include "kms/v1/system.pb-c.h"

@@ -50,6 +50,7 @@ ADMIN_ACTIONS = [
     "kms:ScheduleKeyDeletion",
     "kms:CancelKeyDeletion",
     "kms:RevokeGrant",
+    "kms:Import*",
     "kms:TagResource",
     "kms:UntagResource",
     "kms:Describe*",

@@ -2,6 +2,7 @@
 import uuid
 
 import approval_world
+import importing
 from harness import ADMIN, APP, key_policy
 
 ECDSA_SHA_256, DECRYPT = 7, 1
@@ -26,6 +27,7 @@ class Methods:
         self.signer = service.new_key(key_spec=5)  # ECC_NIST_P256, and HMAC_256 below
         self.signed = {"key_id": self.signer, "message": b"m", "message_type": 1, "signing_algorithm": ECDSA_SHA_256}
         self.authenticated = {"key_id": service.new_key(key_spec=9), "message": b"m", "mac_algorithm": 1}
+        self.imported = service.new_key(origin=2)
         self.ruled, self.rule = service.new_key(policy=approval_world.policy()), approval_world.rule(1, ADMIN)
         self.shared, self.approval = approval_world.waiting(service)
         with service.client(APP) as app:
@@ -110,6 +112,7 @@ class Methods:
                 ["SimulatePolicy"],
                 "read",
             ),
+            *self.imports(),
             ("PutApprovalRule", {"key_id": self.ruled, "approval_rule": self.rule}, ["PutApprovalRule"], "admin"),
             ("GetApprovalRule", {"key_id": self.shared}, ["GetApprovalRule"], "read"),
             ("ListApprovals", {"key_id": self.shared}, ["ListApprovals"], "read"),
@@ -117,4 +120,16 @@ class Methods:
             ("ApproveRequest", {"approval_id": self.approval}, ["ApproveRequest"], "admin"),
             ("RejectRequest", {"approval_id": self.approval}, ["RejectRequest"], "admin"),
             ("GetStatus", {}, ["GetStatus"], "read"),
+        ]
+
+    def imports(self):
+        with self.service.client(ADMIN) as admin:
+            parameters = admin.GetParametersForImport(key_id=self.imported)
+        material = importing.oaep(parameters.public_key, PLAINTEXT[-32:])
+        key = {"key_id": self.imported}
+        fields = dict(key, import_token=parameters.import_token, encrypted_key_material=material, expiration_model=2)
+        return [
+            ("ImportKeyMaterial", fields, ["ImportKeyMaterial"], "admin"),
+            ("DeleteImportedKeyMaterial", key, ["DeleteImportedKeyMaterial"], "admin"),
+            ("GetParametersForImport", key, ["GetParametersForImport"], "admin"),
         ]

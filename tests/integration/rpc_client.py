@@ -29,7 +29,8 @@ class Client:
 
     def __init__(self, service, uri, certificate=None, ca="ca", unix=None, target=None):
         import grpc
-        from kms.v1 import approvals_pb2, batch_pb2, crypto_pb2, grants_pb2, keys_pb2, policy_pb2, system_pb2
+        from kms.v1 import approvals_pb2, batch_pb2, crypto_pb2, grants_pb2, import_pb2, keys_pb2, policy_pb2
+        from kms.v1 import system_pb2
 
         self.grpc = grpc
         self.modules = {
@@ -37,6 +38,7 @@ class Client:
             "BatchService": batch_pb2,
             "CryptoService": crypto_pb2,
             "GrantService": grants_pb2,
+            "ImportService": import_pb2,
             "KeyService": keys_pb2,
             "PolicyService": policy_pb2,
             "SystemService": system_pb2,

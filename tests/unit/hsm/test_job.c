@@ -14,6 +14,7 @@ static void suit(struct kms_hsm_job *job)
         {KMS_HSM_VERIFY_MAC, KMS_SPEC_HMAC_512, KMS_USAGE_GENERATE_VERIFY_MAC, KMS_ALGORITHM_HMAC_SHA_512},
         {KMS_HSM_PUBLIC_KEY, KMS_SPEC_ED25519, KMS_USAGE_SIGN_VERIFY, 0},
         {KMS_HSM_RSA_ENCRYPT, KMS_SPEC_RSA_2048, KMS_USAGE_ENCRYPT_DECRYPT, KMS_ALGORITHM_RSAES_OAEP_SHA_256},
+        {KMS_HSM_IMPORT, KMS_SPEC_RSA_4096, KMS_USAGE_ENCRYPT_DECRYPT, 0},
         {KMS_HSM_RSA_DECRYPT, KMS_SPEC_RSA_3072, KMS_USAGE_ENCRYPT_DECRYPT, KMS_ALGORITHM_RSAES_OAEP_SHA_256},
     };
     for (size_t i = 0; i < KMS_COUNT(rows); i++) {
@@ -38,6 +39,7 @@ static struct kms_hsm_job sample(enum kms_hsm_op op)
     job.input = kms_bytes_of(input, op == KMS_HSM_FORGET ? KMS_ID_BYTES : sizeof input);
     job.proof = kms_bytes_of(input, 48);
     job.pair = KMS_SPEC_EC_P521;
+    if (op == KMS_HSM_IMPORT) job.key.ref.level = KMS_LEVEL_SOFTWARE; /* all that it takes */
     suit(&job);
     return job;
 }

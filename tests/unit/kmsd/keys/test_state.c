@@ -54,7 +54,10 @@ static void deletion_can_be_cancelled_and_nothing_else(void)
 static void expired_material_is_none(void)
 {
     KMS_OWN_KEY key = key_of(1, 2);
-    key->versions[1].expires_us = 1000;
+    key->versions[0].expires_us = 1000;
+    CU_ASSERT_EQUAL(kms_key_state_at(key, 1000),
+                    KMS_STATE_ENABLED); /* material that was made here does not */
+    key->origin = KMS_ORIGIN_EXTERNAL;
     CU_ASSERT_EQUAL(kms_key_state_at(key, 999), KMS_STATE_ENABLED);
     CU_ASSERT_EQUAL(kms_key_state_at(key, 1000), KMS_STATE_PENDING_IMPORT);
     key->state = KMS_STATE_PENDING_DELETION;

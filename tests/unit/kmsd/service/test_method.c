@@ -7,16 +7,17 @@
 #include "kms/v1/batch.pb-c.h"
 #include "kms/v1/crypto.pb-c.h"
 #include "kms/v1/grants.pb-c.h"
+#include "kms/v1/import.pb-c.h"
 #include "kms/v1/keys.pb-c.h"
 #include "kms/v1/policy.pb-c.h"
 #include "kms/v1/system.pb-c.h"
 #include "tests/harness/suite.h"
 
 static const ProtobufCServiceDescriptor *const services[] = {
-    &kms__v1__batch_service__descriptor,  &kms__v1__approval_service__descriptor,
-    &kms__v1__crypto_service__descriptor, &kms__v1__grant_service__descriptor,
-    &kms__v1__key_service__descriptor,    &kms__v1__policy_service__descriptor,
-    &kms__v1__system_service__descriptor};
+    &kms__v1__batch_service__descriptor,    &kms__v1__import_service__descriptor,
+    &kms__v1__approval_service__descriptor, &kms__v1__crypto_service__descriptor,
+    &kms__v1__grant_service__descriptor,    &kms__v1__key_service__descriptor,
+    &kms__v1__policy_service__descriptor,   &kms__v1__system_service__descriptor};
 
 static size_t rows_of(const ProtobufCServiceDescriptor *service, const char *rpc)
 {
@@ -58,6 +59,7 @@ static bool begins(const char *text, const char *with)
 /* What only looks is read; what uses key material is usage, in the crypto service; all else administers. */
 static enum kms_action_class class_by_name(const struct kms_method *m)
 {
+    if (begins(m->rpc, "GetParameters")) return KMS_CLASS_ADMIN; /* it makes and stores a wrapping key */
     if (begins(m->rpc, "Describe") || begins(m->rpc, "Get") || begins(m->rpc, "List")) return KMS_CLASS_READ;
     if (begins(m->rpc, "Simulate") || strcmp(m->rpc, "GenerateRandom") == 0) return KMS_CLASS_READ;
     if (m->service == &kms__v1__batch_service__descriptor) return KMS_CLASS_USAGE;

@@ -1,0 +1,95 @@
+/*
+ * Material from outside: opened in locked memory, checked, sealed like a key of SOFTWARE level that was made
+ * here. Whatever is wrong with it has one error; so that the time does not tell either whether the padding
+ * was right, an AES key that could not be opened is replaced by zeros and the unwrapping done all the same.
+ */
+#include "base/secret.h"
+#include "hsm/worker/worker.h"
+
+enum {
+    MODULUS = 4096 / 8,
+    AES_BYTES = 32,
+    WRAP_OVERHEAD = 8,
+    LONGEST = 64, /* HMAC_512 */
+    OPENED = 0,   /* places in the scratch memory */
+    UNWRAPPED = MODULUS,
+    ALL = 2 * MODULUS
+};
+_Static_assert((int)ALL <= (int)KMS_SCRATCH_BYTES, "room");
+
+/* RFC 5649. out has wrapped.len bytes. */
+static bool unwrap(const uint8_t *key, struct kms_bytes wrapped, uint8_t *out, size_t *ret_len)
+{
+    EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
+    int len = 0;
+    if (ctx != NULL) EVP_CIPHER_CTX_set_flags(ctx, EVP_CIPHER_CTX_FLAG_WRAP_ALLOW);
+    bool ok = ctx != NULL && EVP_DecryptInit_ex(ctx, EVP_aes_256_wrap_pad(), NULL, key, NULL) == 1 &&
+              EVP_DecryptUpdate(ctx, out, &len, wrapped.ptr, (int)wrapped.len) == 1 && len > 0;
+    EVP_CIPHER_CTX_free(ctx);
+    *ret_len = ok ? (size_t)len : 0;
+    return ok;
+}
+
+static kms_err recover(struct kms_worker *w, EVP_PKEY *key, struct kms_bytes input,
+                       struct kms_bytes *ret_secret)
+{
+    uint8_t *opened = w->scratch + OPENED, *unwrapped = w->scratch + UNWRAPPED;
+    const struct kms_bytes rest = {input.ptr + MODULUS, input.len - MODULUS};
+    size_t len = 0, unwrapped_len;
+    kms_err err = kms_rsa_open(key, kms_bytes_of(input.ptr, MODULUS), opened, MODULUS, &len);
+    if (kms_failed(err) && !kms_is(err, KMS_E_INVALID_CIPHERTEXT)) return err;
+    bool ok = !kms_failed(err);
+    if (rest.len == 0) {
+        *ret_secret = kms_bytes_of(opened, len);
+        return ok ? KMS_OK : KMS_FAIL(INCORRECT_KEY_MATERIAL);
+    }
+    ok &= len == AES_BYTES;
+    if (!ok) kms_wipe(opened, MODULUS);
+    ok &= unwrap(opened, rest, unwrapped, &unwrapped_len);
+    *ret_secret = kms_bytes_of(unwrapped, unwrapped_len);
+    return ok ? KMS_OK : KMS_FAIL(INCORRECT_KEY_MATERIAL);
+}
+
+/* A digest of an HMAC under the material: whoever sees the mark learns nothing of a random key of 256 bits or
+ * more, nor a MAC that an HMAC key could have made; and it stays the same under every generation of root
+ * keys. */
+static kms_err mark_of(struct kms_bytes secret, const struct kms_id *key_id, uint8_t *mark)
+{
+    KMS_OWN(kms_digest) keyed = NULL;
+    KMS_OWN(kms_digest) plain = NULL;
+    uint8_t inner[KMS_DIGEST_BYTES];
+    const struct kms_bytes part = {inner, sizeof inner};
+    const struct kms_bytes parts[] = {kms_bytes_text("kmsd.import.mark.v1"),
+                                      kms_bytes_of(key_id->bytes, sizeof key_id->bytes)};
+    KMS_TRY(kms_digest_new_keyed(secret, &keyed));
+    KMS_TRY(kms_digest_run(keyed, parts, 2, inner));
+    KMS_TRY(kms_digest_new(&plain));
+    kms_err err = kms_digest_run(plain, &part, 1, mark);
+    kms_wipe(inner, sizeof inner);
+    return err;
+}
+
+static kms_err take(struct kms_worker *w, struct kms_hsm_job *job, const struct kms_open_key *key)
+{
+    const struct kms_key_ref *to = &job->to.ref;
+    struct kms_bytes secret;
+    size_t len;
+    KMS_TRY(recover(w, key->private_key, job->input, &secret));
+    if (secret.len != kms_spec_of(to->spec)->bits / 8U) return KMS_FAIL(INCORRECT_KEY_MATERIAL);
+    KMS_TRY(mark_of(secret, &to->key_id, job->output));
+    KMS_TRY(kms_keyring_take(w->keyring, to, secret, job->output + KMS_HSM_MARK_BYTES, &len));
+    job->output_len = KMS_HSM_MARK_BYTES + len;
+    return KMS_OK;
+}
+
+kms_err kms_op_import(struct kms_worker *w, struct kms_hsm_job *job)
+{
+    const struct kms_open_key *key;
+    const size_t len = job->input.len;
+    bool wrapped = len >= MODULUS + 2 * WRAP_OVERHEAD && len <= MODULUS + WRAP_OVERHEAD + LONGEST;
+    if (len != MODULUS && !wrapped) return KMS_FAIL(INCORRECT_KEY_MATERIAL);
+    KMS_TRY(kms_keyring_open(w->keyring, &job->key, &key));
+    kms_err err = take(w, job, key);
+    kms_wipe(w->scratch, ALL);
+    return err;
+}
