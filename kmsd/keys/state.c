@@ -53,10 +53,9 @@ kms_err kms_state_answer(enum kms_key_state state, enum kms_action action)
     return KMS_FAIL(INTERNAL);
 }
 
-kms_err kms_key_state_check(const struct kms_key *key, enum kms_action action, uint64_t now_us,
+kms_err kms_key_state_check(const struct kms_key *key, enum kms_key_state state, enum kms_action action,
                             struct kms_why *why)
 {
-    enum kms_key_state state = kms_key_state_at(key, now_us);
     kms_err err = kms_state_answer(state, action);
     if (kms_is(err, KMS_E_KEY_DISABLED))
         kms_why_set(why, "key %s: kmsctl key enable", key->id_text);

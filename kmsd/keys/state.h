@@ -24,8 +24,8 @@ enum kms_key_state kms_key_state_at(const struct kms_key *key, uint64_t now_us);
 
 /* OK, or why not: KEY_DISABLED, INVALID_KEY_STATE, KEY_UNAVAILABLE. INTERNAL: the action has no row. */
 KMS_MUST_USE kms_err kms_state_answer(enum kms_key_state state, enum kms_action action);
-/* The same for a key, in words. */
-KMS_MUST_USE kms_err kms_key_state_check(const struct kms_key *key, enum kms_action action, uint64_t now_us,
-                                         struct kms_why *why);
+/* The same for a key in a state that it may have now, in words. */
+KMS_MUST_USE kms_err kms_key_state_check(const struct kms_key *key, enum kms_key_state state,
+                                         enum kms_action action, struct kms_why *why);
 
 #endif

@@ -19,6 +19,20 @@ void kms_core_seen_us(struct kms_core *core, uint64_t wall_us)
         continue;
 }
 
+enum kms_key_state kms_core_key_state(const struct kms_core *core, const struct kms_key *key, uint64_t now_us)
+{
+    enum kms_key_state state = kms_key_state_at(key, now_us);
+    const struct kms_key_version *version = kms_key_current(key);
+    if ((state != KMS_STATE_ENABLED && state != KMS_STATE_DISABLED) || version->wrapped.len == 0)
+        return state;
+    struct kms_hsm_status status = {.root_count = 0};
+    if (core->hsm != NULL) kms_hsm_status(core->hsm, &status);
+    if (status.root_count == 0) return state; /* no worker has answered yet: nothing is known */
+    for (unsigned i = 0; i < status.root_count; i++)
+        if (status.roots[i] == version->root_id) return state;
+    return KMS_STATE_UNAVAILABLE;
+}
+
 void kms_core_set_service_policy(struct kms_core *core, kms_policy *policy, const char *sha256_hex)
 {
     pthread_mutex_lock(&core->service_policy_lock);

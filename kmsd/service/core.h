@@ -12,6 +12,7 @@
 #include "kmsd/keys/keyring.h"
 #include "kmsd/keys/ledger.h"
 #include "kmsd/keys/name.h"
+#include "kmsd/keys/state.h"
 #include "kmsd/policy/policy.h"
 #include "kmsd/service/call.h"
 
@@ -59,6 +60,11 @@ struct kms_core {
  * the clock is back would come too early. */
 uint64_t kms_core_now_us(const struct kms_core *core);
 void kms_core_seen_us(struct kms_core *core, uint64_t wall_us);
+
+/* The state of a key now: Unavailable when the token lost the root key that wraps its current version. Asks
+ * the HSM's status: not on the crypto lane, where the worker itself finds out. */
+enum kms_key_state kms_core_key_state(const struct kms_core *core, const struct kms_key *key,
+                                      uint64_t now_us);
 
 /* Puts a service policy in force; takes over the reference. */
 void kms_core_set_service_policy(struct kms_core *core, kms_policy *policy, const char *sha256_hex);

@@ -95,7 +95,7 @@ Kms__V1__KeyMetadata *kms_describe(struct kms_call *call, const struct kms_key *
     meta->description = kms_arena_print(&call->arena, "%s", key->description);
     meta->key_spec = (Kms__V1__KeySpec)key->spec;
     meta->key_usage = (Kms__V1__KeyUsage)key->usage;
-    meta->key_state = (Kms__V1__KeyState)kms_key_state_at(key, call->started_us);
+    meta->key_state = (Kms__V1__KeyState)kms_core_key_state(call->core, key, call->started_us);
     meta->origin = (Kms__V1__KeyOrigin)key->origin;
     meta->revision = key->revision;
     meta->deletion_time_us = key->deletion_us;

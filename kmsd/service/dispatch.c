@@ -79,7 +79,10 @@ static kms_err check_states(struct kms_call *call)
     for (size_t i = 0; i < call->access_count; i++) {
         const struct kms_access *access = &call->access[i];
         if (access->key == NULL) continue;
-        KMS_TRY(kms_key_state_check(access->key, access->action, call->started_us, &call->why));
+        bool ask = call->method->lane == KMS_LANE_ADMIN; /* on the crypto lane the worker finds out */
+        enum kms_key_state state = ask ? kms_core_key_state(call->core, access->key, call->started_us)
+                                       : kms_key_state_at(access->key, call->started_us);
+        KMS_TRY(kms_key_state_check(access->key, state, access->action, &call->why));
     }
     return KMS_OK;
 }

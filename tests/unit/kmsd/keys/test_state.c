@@ -69,7 +69,8 @@ static void the_words_say_state_and_action(void)
     KMS_OWN_KEY key = key_of(1, 1);
     struct kms_why why = {{0}};
     key->state = KMS_STATE_PENDING_DELETION;
-    KMS_ASSERT_CODE(kms_key_state_check(key, KMS_ACT_ENCRYPT, 1, &why), INVALID_KEY_STATE);
+    KMS_ASSERT_CODE(kms_key_state_check(key, kms_key_state_at(key, 1), KMS_ACT_ENCRYPT, &why),
+                    INVALID_KEY_STATE);
     CU_ASSERT_STRING_EQUAL(why.text,
                            "key abcd0000-0000-4000-8000-000000000001 is PendingDeletion, which does "
                            "not allow kms:Encrypt");
