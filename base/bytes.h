@@ -25,6 +25,7 @@ struct kms_bytes kms_bytes_text(const char *text);             /* without the NU
 bool kms_bytes_equal(struct kms_bytes a, struct kms_bytes b);  /* for public data only */
 bool kms_bytes_same(const void *a, const void *b, size_t len); /* constant time: tags, seals, digests */
 void kms_copy(void *to, const void *from, size_t len);         /* len 0 with NULL is fine */
+char *kms_bytes_dup_text(struct kms_bytes b); /* with a NUL behind; the caller frees it; NULL: no memory */
 
 /* Growable bytes that hold no secret. Zero-initialised is empty; data is NUL-terminated beyond len. */
 typedef struct kms_buf {

@@ -58,8 +58,8 @@ static kms_err fill(struct item *item, struct kms_bytes name, struct kms_bytes a
 {
     struct kms_ciphertext_header header;
     struct kms_bytes sealed;
-    item->name = strndup((const char *)name.ptr, name.len);
-    item->app = strndup((const char *)app.ptr, app.len);
+    item->name = kms_bytes_dup_text(name);
+    item->app = kms_bytes_dup_text(app);
     if (item->name == NULL || item->app == NULL) return KMS_FAIL(NO_MEMORY);
     KMS_TRY(kms_ciphertext_from_text(text, &item->blob, why));
     return kms_ciphertext_parse(kms_buf_view(&item->blob), &header, &sealed, why);

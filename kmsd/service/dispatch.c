@@ -229,6 +229,8 @@ enum kms_next kms_dispatch_reserve(struct kms_call *call)
 static void finish_one(struct kms_call *call)
 {
     call->err = call->job.err;
+    if (kms_is(call->err, KMS_E_ROOT_KEYS_MISSING)) /* what DescribeKey calls Unavailable */
+        call->err = kms_call_fail(call, KMS_FAIL(KEY_UNAVAILABLE), "kmsctl root status tells what is there");
     if (kms_failed(call->err)) return;
     call->stage = KMS_STAGE_FINISH;
     call->err = call->method->finish(call);

@@ -11,7 +11,7 @@ static struct ctl_level *top(ctl_nest *nest)
 
 static kms_err set_text(char **to, struct kms_bytes text)
 {
-    char *copy = strndup(text.len > 0 ? (const char *)text.ptr : "", text.len);
+    char *copy = kms_bytes_dup_text(text);
     if (copy == NULL) return KMS_FAIL(NO_MEMORY);
     free(*to);
     *to = copy;

@@ -75,7 +75,7 @@ static kms_err fill(ctl_values *values, const struct ctl_found *found, struct ct
     kms_err err = why.text[0] == '\0' ? decode(found->value, value, &why) : KMS_OK;
     if (kms_is(err, KMS_E_NO_MEMORY)) return err;
     value->line = line_at(values, value->at);
-    value->name = strndup(found->name.len > 0 ? (const char *)found->name.ptr : "", found->name.len);
+    value->name = kms_bytes_dup_text(found->name);
     value->wrong = why.text[0] != '\0' ? strdup(why.text) : NULL;
     bool filled = value->name != NULL && (value->wrong != NULL || why.text[0] == '\0');
     return filled ? KMS_OK : KMS_FAIL(NO_MEMORY);
