@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 
-from callers import ADMIN, APP, KEEPER, OFFICER, OTHER, SERVICE_POLICY, key_policy  # noqa: F401 (what tests import)
+from callers import ADMIN, APP, KEEPER, OFFICER, OTHER, SERVICE_POLICY, USE_ACTIONS, key_policy  # noqa: F401
 from rpc_client import Client, Failure  # noqa: F401 (what tests import)
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]

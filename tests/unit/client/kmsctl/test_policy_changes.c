@@ -12,7 +12,8 @@ static uint64_t sequence;
 static void add(const char *who, enum kms_effect before, const char *by, enum kms_effect after,
                 const char *now_by)
 {
-    const struct kms_replay replay = {.sequence = ++sequence, .started_us = sequence * 1000000};
+    sequence++;
+    const struct kms_replay replay = {.sequence = sequence, .started_us = sequence * 1000000};
     const struct kms_replayed past = {
         .request = {.principal = kms_bytes_text(who), .action = KMS_ACT_DECRYPT},
         .beside_policy = before == KMS_ALLOW && by == NULL,

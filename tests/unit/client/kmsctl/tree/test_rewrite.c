@@ -155,7 +155,7 @@ static void all_of_a_file_or_nothing(void)
         {ODD_NO_CIPHERTEXT, "ciphertext: shorter than its header of 25 bytes"}};
     for (size_t i = 0; i < KMS_COUNT(rows); i++) {
         struct fixture f;
-        char good[300], bad[300];
+        char good[400], bad[400];
         start(&f, rows[i].odd);
         snprintf(good, sizeof good, "%s", in_root("good.env"));
         snprintf(bad, sizeof bad, "%s", in_root("bad.env"));
@@ -179,7 +179,7 @@ static void all_of_a_file_or_nothing(void)
 static void a_service_that_has_enough_stops_it(void)
 {
     struct fixture f;
-    char path[300];
+    char path[400];
     start(&f, ODD_AWAY);
     snprintf(path, sizeof path, "%s", in_root("away.env"));
     add(&f.window, path, odd_one);
@@ -193,7 +193,7 @@ static void a_service_that_has_enough_stops_it(void)
 static void a_signal_stops_writing(void)
 {
     struct fixture f;
-    char path[300];
+    char path[400];
     start(&f, ODD_REFUSED);
     snprintf(path, sizeof path, "%s", in_root("signal.env"));
     add(&f.window, path, two);
@@ -209,7 +209,7 @@ static void contexts(void)
     static const struct kms_context given = {&pair, 1};
     static const char json[] = "[{\"A\": \"{V}\"}]";
     struct fixture f;
-    char env[300], other[300];
+    char env[400], other[400];
     start(&f, ODD_REFUSED);
     snprintf(env, sizeof env, "%s", in_root("contexts.env"));
     snprintf(other, sizeof other, "%s", in_root("contexts.json"));
