@@ -4,7 +4,7 @@
 #include "kms/v1/batch.pb-c.h"
 
 /* How the scripted server misbehaves. */
-static enum { GOOD, SHORT_ANSWER, EMPTY_RESULT, WHOLE_FAILS } manner;
+static enum manner { GOOD, SHORT_ANSWER, EMPTY_RESULT, WHOLE_FAILS } manner;
 static char last_path[128];
 
 static void answer_item(const Kms__V1__DecryptRequest *item, Kms__V1__DecryptBatchResult *result,
@@ -96,7 +96,7 @@ static void each_item_for_itself(void)
 static void the_whole_fails(void)
 {
     static const struct {
-        int manner;
+        enum manner manner;
         const char *reason;
     } rows[] = {{SHORT_ANSWER, "INTERNAL"}, {EMPTY_RESULT, "INTERNAL"}, {WHOLE_FAILS, "UNSUPPORTED"}};
     for (size_t row = 0; row < KMS_COUNT(rows); row++) {

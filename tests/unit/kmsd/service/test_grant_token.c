@@ -25,6 +25,7 @@ static void names_its_grant(void)
     KMS_OWN_KEY other = world_key(&world, 2, KMS_LEVEL_HSM, "DescribeKey");
     KMS_OWN_GRANTED granted = grant_in(key, 0);
     KMS_OWN_GRANTED another = grant_in(other, 0);
+    CU_ASSERT_FALSE(kms_id_equal(&another->grant.id, &granted->grant.id));
     char token[KMS_GRANT_TOKEN_BYTES];
     struct kms_id id;
     kms_grant_token(&key->id, &granted->grant, token);
