@@ -1,4 +1,5 @@
 """kmsctl against a real kmsd: the way of a key from creation to the audit log, as a user walks it."""
+import concurrent.futures
 import json
 import os
 
@@ -134,6 +135,27 @@ def test_the_life_of_a_key(kmsctl):
     assert "PENDING_DELETION" in gone and "kmsctl key usage tells by whom" in gone
     kmsctl(ADMIN, "key", "cancel-deletion", key)
     assert "--key-version N says which one" in kmsctl(ADMIN, "key", "retire", key, status=2)
+
+
+def test_two_administrators_race(service):
+    """Both have seen the same revision: one changes the key, the other hears which revision he missed."""
+    for _ in range(5):
+        key = service.new_key()
+        seen = json.loads(service.kmsctl(ADMIN, "key", "describe", key, "-o", "json", env=ENVIRONMENT).stdout)
+        revision = seen["revision"]
+
+        def change(text):
+            return service.kmsctl(
+                ADMIN, "key", "set-description", key, text, "--revision", str(revision), check=False, env=ENVIRONMENT
+            )
+
+        with concurrent.futures.ThreadPoolExecutor(2) as pool:
+            done = dict(zip(("one", "two"), pool.map(change, ("one", "two"))))
+        [winner] = [text for text, run in done.items() if run.returncode == 0]
+        [loser] = [run for run in done.values() if run.returncode != 0]
+        assert "CONFLICT" in loser.stderr and f"is at revision {revision + 1}, not {revision}" in loser.stderr
+        now = json.loads(service.kmsctl(ADMIN, "key", "describe", key, "-o", "json", env=ENVIRONMENT).stdout)
+        assert (now["description"], now["revision"]) == (winner, revision + 1)
 
 
 def test_any_method_in_json(kmsctl, alias):
