@@ -347,7 +347,7 @@ def test_message_of_a_mebibyte(service, key):
         for _ in range(5):
             with pytest.raises(Failure) as caught:
                 app.Encrypt(key_id=key, plaintext=bytes(1 << 20))
-            assert caught.value.code == "RESOURCE_EXHAUSTED" and "larger than max" in caught.value.message
+            assert caught.value.reason == "LIMIT_EXCEEDED" and "bytes, at most 262144" in caught.value.message
         app.Encrypt(key_id=key, plaintext=b"x")
 
 

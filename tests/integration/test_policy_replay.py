@@ -105,7 +105,7 @@ def past(tmp_path_factory):
     - path: {service.dir}/kmsd.sock
       principal: unix-caller
 """
-    service.write_config(unix=socket, audit={"segment": "64KiB"})
+    service.write_config(unix=socket, audit={"segment": "512KiB"})
     service.init().start()
     now = datetime.datetime.now(datetime.timezone.utc)
     flip = (now + datetime.timedelta(seconds=3)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
