@@ -12,6 +12,7 @@
 #include "kms/v1/policy.pb-c.h"
 #include "kms/v1/system.pb-c.h"
 #include "kmsd/rpc/decode.h"
+#include "kmsd/rpc/wirecheck.h"
 
 static const ProtobufCServiceDescriptor *const services[] = {
     &kms__v1__crypto_service__descriptor, &kms__v1__key_service__descriptor,
