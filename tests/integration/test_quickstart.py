@@ -107,8 +107,7 @@ def test_status_has_nothing_to_warn_of(quickstart):
 def test_again_takes_seconds_and_changes_nothing(quickstart):
     keys = quickstart.kmsctl("key", "list", "-o", "json")
     assert "runs already" in quickstart("quickstart", "start")
-    after = json.loads(quickstart.kmsctl("key", "list", "-o", "json"))
-    assert all(key in after for key in json.loads(keys))  # the demonstration makes one more
+    assert quickstart.kmsctl("key", "list", "-o", "json") == keys
 
 
 def test_backup_and_restore(quickstart, tmp_path):
@@ -136,7 +135,8 @@ def test_root_keys_are_rotated_and_destroyed(quickstart):
     assert "Intact" in quickstart("quickstart", "demo")
     quickstart("quickstart", "stop")
     quickstart("quickstart", "start")
-    assert quickstart.kmsctl("key", "list", "-o", "json") == keys
+    after = json.loads(quickstart.kmsctl("key", "list", "-o", "json"))
+    assert all(key in after for key in json.loads(keys))  # the demonstration makes one more
 
 
 def test_older_keystore_alone_is_refused(quickstart, tmp_path):
