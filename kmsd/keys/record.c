@@ -130,6 +130,16 @@ static bool possible(const Kms__Store__V1__StoredKey *stored)
            (stored->level == KMS_LEVEL_HSM || stored->level == KMS_LEVEL_SOFTWARE);
 }
 
+static kms_err fill_texts(struct kms_key *key, const char *policy, const char *description,
+                          const char *creator)
+{
+    key->policy_json = strdup(policy);
+    key->description = strdup(description);
+    key->creator = strdup(creator);
+    bool filled = key->policy_json != NULL && key->description != NULL && key->creator != NULL;
+    return filled ? KMS_OK : KMS_FAIL(NO_MEMORY);
+}
+
 static kms_err fill_key(struct kms_key *key, const struct kms_row *row,
                         const Kms__Store__V1__StoredKey *stored)
 {
@@ -148,12 +158,7 @@ static kms_err fill_key(struct kms_key *key, const struct kms_row *row,
     const Kms__Store__V1__StoredApprovalRule *rule = stored->approval_rule;
     if (rule != NULL)
         KMS_TRY(kms_rule_new(rule->required, rule->principals, rule->n_principals, &key->rule, NULL));
-    key->policy_json = strdup(stored->policy);
-    key->description = strdup(stored->description);
-    key->creator = strdup(stored->creator);
-    if (key->policy_json == NULL || key->description == NULL || key->creator == NULL)
-        return KMS_FAIL(NO_MEMORY);
-    return KMS_OK;
+    return fill_texts(key, stored->policy, stored->description, stored->creator);
 }
 
 kms_err kms_key_from_row(const struct kms_row *row, struct kms_key **ret_key, struct kms_why *why)
@@ -246,12 +251,7 @@ static kms_err fill_tombstone(struct kms_key *key, const struct kms_row *row,
     key->usage = (uint8_t)stored->usage;
     key->level = (uint8_t)stored->level;
     key->state = KMS_STATE_DELETED;
-    key->policy_json = strdup(stored->policy);
-    key->description = strdup(stored->description);
-    key->creator = strdup(stored->creator);
-    if (key->policy_json == NULL || key->description == NULL || key->creator == NULL)
-        return KMS_FAIL(NO_MEMORY);
-    return KMS_OK;
+    return fill_texts(key, stored->policy, stored->description, stored->creator);
 }
 
 kms_err kms_tombstone_from_row(const struct kms_row *row, struct kms_key **ret_key, struct kms_why *why)
