@@ -103,8 +103,9 @@ static void see(struct kms_usage *usage, const char *principal, uint64_t at_us)
     while (i < usage->principal_count && strcmp(list[i].name, principal) != 0) i++;
     if (i == usage->principal_count && i < KMS_LEDGER_PRINCIPALS) usage->principal_count++;
     if (i == KMS_LEDGER_PRINCIPALS) i--;
+    bool there = i == 0 && list[0].last_us != 0; /* mostly: the one that came last comes again */
     if (i > 0) memmove(&list[1], &list[0], i * sizeof *list);
-    snprintf(list[0].name, sizeof list[0].name, "%s", principal);
+    if (!there) snprintf(list[0].name, sizeof list[0].name, "%s", principal);
     list[0].last_us = at_us;
 }
 
