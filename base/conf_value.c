@@ -2,6 +2,7 @@
 #include "base/conf_value.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -179,15 +180,32 @@ kms_err kms_conf_value_set(const struct kms_conf_row *row, const struct kms_conf
     return KMS_FAIL(INTERNAL);
 }
 
+/* Characters that a YAML 1.1 document may not hold, or takes for line breaks and marks, as their escape:
+ * controls, U+2028, U+2029, U+FEFF. NULL: none of them begins here; else *ret_len bytes do. */
+static const char *yaml_escape(const char *text, char escape[8], size_t *ret_len)
+{
+    const uint8_t *c = (const uint8_t *)text;
+    *ret_len = 3;
+    if (strncmp(text, "\xe2\x80\xa8", 3) == 0) return "\\u2028";
+    if (strncmp(text, "\xe2\x80\xa9", 3) == 0) return "\\u2029";
+    if (strncmp(text, "\xef\xbb\xbf", 3) == 0) return "\\ufeff";
+    bool c1 = c[0] == 0xc2 && c[1] >= 0x80 && c[1] < 0xa0;
+    *ret_len = c1 ? 2 : 1;
+    if (!c1 && c[0] >= ' ' && c[0] != 127) return NULL;
+    snprintf(escape, 8, "\\x%02x", c1 ? c[1] : c[0]); /* U+0080 to U+009F end in the byte of their number */
+    return escape;
+}
+
 kms_err kms_conf_string_print(const char *text, kms_buf *out)
 {
     KMS_TRY(kms_buf_append(out, "\"", 1));
-    for (; *text != '\0'; text++) {
-        unsigned char c = (unsigned char)*text;
-        if (c < ' ' || c == 127)
-            KMS_TRY(kms_buf_print(out, "\\x%02x", c));
-        else if (c == '"' || c == '\\')
-            KMS_TRY(kms_buf_print(out, "\\%c", c));
+    for (size_t len; *text != '\0'; text += len) {
+        char room[8];
+        const char *escape = yaml_escape(text, room, &len);
+        if (escape != NULL)
+            KMS_TRY(kms_buf_print(out, "%s", escape));
+        else if (*text == '"' || *text == '\\')
+            KMS_TRY(kms_buf_print(out, "\\%c", *text));
         else
             KMS_TRY(kms_buf_append(out, text, 1));
     }
