@@ -50,7 +50,7 @@ kms_missing_tools() { # SECTION...
     for tool in clang clang-format pmccabe; do
         command -v "$tool" >/dev/null || printf 'program %s\n' "$tool"
     done
-    for module in pytest xdist cryptography; do
+    for module in pytest xdist cryptography jsonschema; do
         /usr/bin/python3 -c "import $module" 2>/dev/null || printf 'module %s of /usr/bin/python3\n' "$module"
     done
     [ -e /usr/include/CUnit/CUnit.h ] || printf 'library CUnit\n'

@@ -15,6 +15,7 @@ import harness  # noqa: E402
 
 @pytest.fixture(scope="session", autouse=True)
 def generated(tmp_path_factory):
+    harness.Service.checked = True
     harness.protos(tmp_path_factory.mktemp("protos"))
 
 

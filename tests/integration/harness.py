@@ -1,6 +1,7 @@
 """One kmsd with everything real around it: a SoftHSM token, certificates by openssl, sockets of its own, in one directory.
 
-Programs come from $KMS_BUILD (default build/dev). Needs Debian's softhsm2, openssl, protobuf-compiler, python3-grpcio.
+Programs come from $KMS_BUILD (default build/dev). Needs Debian's softhsm2, openssl, protobuf-compiler, python3-grpcio,
+python3-jsonschema.
 """
 import json
 import os
@@ -12,6 +13,7 @@ import subprocess
 import sys
 import time
 
+from audit_records import RECORDS
 from callers import ADMIN, APP, KEEPER, OFFICER, OTHER, SERVICE_POLICY, USE_ACTIONS, key_policy  # noqa: F401
 from rpc_client import Client, Failure  # noqa: F401 (what tests import)
 
@@ -117,6 +119,8 @@ class Certificates:
 
 class Service:
     """kmsd in a directory of its own."""
+
+    checked = False
 
     def __init__(self, directory, **options):
         self.dir = pathlib.Path(directory).resolve()
@@ -240,11 +244,18 @@ class Service:
         self.process = None
         if expect is not None:
             assert code == expect, f"kmsd ended with {code}:\n{self.log_text()[-4000:]}"
+        self.check_audit()
 
     def kill(self):
         self.process.kill()
         self.process.wait(30)
         self.process = None
+        self.check_audit()
+
+    def check_audit(self):
+        """Every record has the form that docs/audit.schema.json says. Asked for by conftest.py, not by benches."""
+        if self.checked:
+            RECORDS.check_folder(self.dir / "audit")
 
     def children(self):
         """Pids of the spawner and below it the workers."""
