@@ -27,7 +27,8 @@ kms_client *ctl_client(struct ctl *ctl)
                                          .cert_file = ctl->cert,
                                          .key_file = ctl->key_file,
                                          .server_name = ctl->server_name,
-                                         .timeout_ms = timeout_ms};
+                                         .timeout_ms = timeout_ms,
+                                         .correlation_id = ctl->correlation_id};
     kmsctl_context_fill(ctl->context, &options);
     if (options.endpoint == NULL) {
         ctl_fail_usage(ctl, "no context is chosen and no --endpoint is given: which kmsd?");

@@ -59,6 +59,7 @@ extern const size_t ctl_command_count;
 
 struct ctl {
     const char *config, *context_name, *endpoint, *ca, *cert, *key_file, *server_name, *timeout, *output;
+    const char *correlation_id;
     const char *alias, *policy, *description, *protection, *key, *to, *in, *out, *spec, *dir, *instance,
         *head, *key_spec, *key_usage, *algorithm, *proof;
     struct ctl_texts admins, users, pairs, to_pairs, tags;

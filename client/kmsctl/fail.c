@@ -88,6 +88,7 @@ enum ctl_exit ctl_report(const struct ctl *ctl)
     const char *hint = ctl_hint_of(&ctl->error);
     fprintf(stderr, "kmsctl: %s: %s\n", ctl->error.reason, ctl->error.message);
     if (hint != NULL) fprintf(stderr, "hint: %s\n", hint);
+    if (ctl->error.request_id[0] != '\0') fprintf(stderr, "request: %s\n", ctl->error.request_id);
     enum ctl_exit status = ctl_exit_of(&ctl->error);
     return status == CTL_FAILED && ctl->answers ? CTL_USAGE : status;
 }

@@ -27,20 +27,26 @@ static void release(struct kms_attempt *attempt)
     grpc_metadata_array_destroy(&attempt->leading);
     grpc_metadata_array_destroy(&attempt->trailing);
     grpc_slice_unref(attempt->status_text);
+    grpc_slice_unref(attempt->sent.value);
 }
 
 kms_err kms_attempt_start(struct kms_attempt *attempt, const struct kms_lane *lane, const struct kms_rpc *rpc,
                           const ProtobufCMessage *request)
 {
-    *attempt = (struct kms_attempt){.status_text = grpc_empty_slice()};
+    *attempt = (struct kms_attempt){.status_text = grpc_empty_slice(), .sent.value = grpc_empty_slice()};
     grpc_metadata_array_init(&attempt->leading);
     grpc_metadata_array_init(&attempt->trailing);
     attempt->call = grpc_channel_create_call(lane->channel, NULL, GRPC_PROPAGATE_DEFAULTS, lane->queue,
                                              grpc_slice_from_static_string(rpc->path), NULL,
                                              kms_attempt_time(lane->deadline_us), NULL);
     attempt->request = kms_message_pack(request);
+    const char *id = lane->correlation_id;
+    if (id != NULL)
+        attempt->sent = (grpc_metadata){.key = grpc_slice_from_static_string("x-correlation-id"),
+                                        .value = grpc_slice_from_copied_string(id)};
     grpc_op ops[6] = {
-        {.op = GRPC_OP_SEND_INITIAL_METADATA},
+        {.op = GRPC_OP_SEND_INITIAL_METADATA,
+         .data.send_initial_metadata = {.count = id != NULL ? 1 : 0, .metadata = &attempt->sent}},
         {.op = GRPC_OP_SEND_MESSAGE, .data.send_message.send_message = attempt->request},
         {.op = GRPC_OP_SEND_CLOSE_FROM_CLIENT},
         {.op = GRPC_OP_RECV_INITIAL_METADATA,
@@ -62,13 +68,12 @@ static struct kms_bytes slice_view(const grpc_slice *slice)
     return kms_bytes_of(GRPC_SLICE_START_PTR(*slice), GRPC_SLICE_LENGTH(*slice));
 }
 
-/* The raw bytes of the trailer that carries google.rpc.Status; core has undone its base64. */
-static struct kms_bytes status_details(const grpc_metadata_array *trailing)
+/* Its raw bytes: of a name in -bin core has undone the base64. Empty: it did not come. */
+static struct kms_bytes trailer(const struct kms_attempt *attempt, const char *name)
 {
-    for (size_t i = 0; i < trailing->count; i++)
-        if (kms_bytes_equal(slice_view(&trailing->metadata[i].key),
-                            kms_bytes_text("grpc-status-details-bin")))
-            return slice_view(&trailing->metadata[i].value);
+    for (size_t i = 0; i < attempt->trailing.count; i++)
+        if (kms_bytes_equal(slice_view(&attempt->trailing.metadata[i].key), kms_bytes_text(name)))
+            return slice_view(&attempt->trailing.metadata[i].value);
     return (struct kms_bytes){0};
 }
 
@@ -96,7 +101,7 @@ bool kms_attempt_finish(struct kms_attempt *attempt, const struct kms_rpc *rpc, 
     bool ok = attempt->status == GRPC_STATUS_OK;
     if (!ok) {
         kms_error_remote(error, (int)attempt->status, slice_view(&attempt->status_text),
-                         status_details(&attempt->trailing));
+                         trailer(attempt, "grpc-status-details-bin"));
     } else {
         kms_err err = take_reply(attempt, rpc, ret_result, &why);
         ok = !kms_failed(err);
@@ -105,6 +110,7 @@ bool kms_attempt_finish(struct kms_attempt *attempt, const struct kms_rpc *rpc, 
         else
             kms_error_local(error, err, &why);
     }
+    if (!ok) kms_error_request(error, trailer(attempt, "x-request-id"));
     release(attempt);
     return ok;
 }

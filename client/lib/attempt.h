@@ -16,13 +16,15 @@ struct kms_attempt {
     grpc_metadata_array leading, trailing;
     grpc_status_code status;
     grpc_slice status_text;
+    grpc_metadata sent; /* the caller's own id */
 };
 
 /* Where calls go and where their ends are told. */
 struct kms_lane {
     grpc_channel *channel;
     grpc_completion_queue *queue;
-    uint64_t deadline_us; /* of every call on it, by kms_monotonic_us */
+    uint64_t deadline_us;       /* of every call on it, by kms_monotonic_us */
+    const char *correlation_id; /* printable ASCII; NULL: none */
 };
 
 /* due_us, of kms_monotonic_us, as gRPC wants it. */

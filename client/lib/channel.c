@@ -96,6 +96,20 @@ static void quiet_grpc(void)
         gpr_set_log_verbosity((gpr_log_severity)(GPR_LOG_SEVERITY_ERROR + 1));
 }
 
+static kms_err copy_correlation_id(const char *id, char to[KMS_CLIENT_CORRELATION_BYTES], struct kms_why *why)
+{
+    if (id == NULL) return KMS_OK;
+    size_t len = 0;
+    while (len < KMS_CLIENT_CORRELATION_BYTES && id[len] >= 0x20 && id[len] < 0x7f) len++;
+    if (len == 0 || len == KMS_CLIENT_CORRELATION_BYTES || id[len] != '\0') {
+        kms_why_set(why, "a correlation id is 1 to %d characters of printable ASCII",
+                    KMS_CLIENT_CORRELATION_BYTES - 1);
+        return KMS_FAIL(CONFIG_INVALID);
+    }
+    kms_copy(to, id, len);
+    return KMS_OK;
+}
+
 static kms_err client_new(const struct kms_client_options *options, kms_client **ret_client,
                           struct kms_why *why)
 {
@@ -107,7 +121,8 @@ static kms_err client_new(const struct kms_client_options *options, kms_client *
     client->attempts = options->attempts != 0 ? options->attempts : KMS_CLIENT_ATTEMPTS;
     quiet_grpc();
     grpc_init();
-    kms_err err = open_channel(options, target, &client->channel, why);
+    kms_err err = copy_correlation_id(options->correlation_id, client->correlation_id, why);
+    if (!kms_failed(err)) err = open_channel(options, target, &client->channel, why);
     if (kms_failed(err)) {
         kms_client_close(client);
         return err;

@@ -11,11 +11,13 @@ enum {
     KMS_CLIENT_TIMEOUT_MS = 10 * 1000, /* default deadline of a call */
     KMS_CLIENT_ATTEMPTS = 5,           /* default number of attempts */
     KMS_CLIENT_TIMEOUT_MAX_MS = 24 * 60 * 60 * 1000,
+    KMS_CLIENT_CORRELATION_BYTES = 128, /* with its NUL; the server would cut a longer one */
 };
 
 struct kms_client {
     grpc_channel *channel;
     uint32_t timeout_ms, attempts;
+    char correlation_id[KMS_CLIENT_CORRELATION_BYTES]; /* "": none */
 };
 
 /* "dns:///HOST:PORT" for HOST:PORT, "unix:/PATH" as it is. CONFIG_INVALID: neither, or too long for to. */

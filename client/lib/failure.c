@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/arena.h"
+#include "base/id.h"
 #include "base/text.h"
 #include "client/lib/message.h"
 #include "google/rpc/status.pb-c.h"
@@ -97,6 +98,14 @@ void kms_error_remote(struct kms_error *error, int code, struct kms_bytes messag
     bool found = details.len > 0 && details.len <= DETAILS_BYTES && find_reason(details, code, reason);
     set_code(error, code, found ? reason : kms_error_code_name(code));
     set_message(error, message.len > 0 ? message : kms_bytes_text(error->reason));
+}
+
+void kms_error_request(struct kms_error *error, struct kms_bytes id)
+{
+    struct kms_id parsed;
+    if (error == NULL || !kms_id_parse(id, &parsed)) return;
+    _Static_assert(sizeof error->request_id == KMS_ID_TEXT, "a UUID as text");
+    kms_id_text(&parsed, error->request_id);
 }
 
 void kms_error_item(struct kms_error *error, uint32_t code, const char *reason, const char *message)

@@ -151,10 +151,11 @@ bool kms_unary_run(kms_client *client, const struct kms_call_options *options, s
     run.slot_count = count < in_flight ? count : in_flight;
     run.slots = calloc(run.slot_count > 0 ? run.slot_count : 1, sizeof *run.slots);
     if (run.slots == NULL) return false;
-    run.lane =
-        (struct kms_lane){.channel = client->channel,
-                          .queue = grpc_completion_queue_create_for_next(NULL),
-                          .deadline_us = kms_monotonic_us() + timeout_of(client, options) * UINT64_C(1000)};
+    run.lane = (struct kms_lane){
+        .channel = client->channel,
+        .queue = grpc_completion_queue_create_for_next(NULL),
+        .deadline_us = kms_monotonic_us() + timeout_of(client, options) * UINT64_C(1000),
+        .correlation_id = client->correlation_id[0] != '\0' ? client->correlation_id : NULL};
     run_all(&run);
     queue_destroy(run.lane.queue);
     free(run.slots);

@@ -18,6 +18,8 @@
 #include "kmsd/rpc/status.h"
 #include "kmsd/rpc/wirecheck.h"
 
+enum { TRAILERS = 2 }; /* of a reply at most: the request id, and why it was refused */
+
 struct kms_slot {
     struct kms_tag tag;
     struct kms_queue *queue;
@@ -32,9 +34,9 @@ struct kms_slot {
     /* The reply: a message, or a status that is not OK. */
     grpc_byte_buffer *message;
     int status;
-    grpc_slice status_text;
-    grpc_metadata trailer;
-    bool refused;  /* status_text and trailer are set */
+    grpc_slice status_text; /* where status is not OK */
+    grpc_metadata trailers[TRAILERS];
+    size_t trailer_count;
     bool in_batch; /* counts as an active batch */
     int cancelled;
     int socket; /* of its TCP connection, -1: none that is known */
@@ -267,12 +269,9 @@ static void drop_reply(struct kms_slot *slot)
 {
     if (slot->message != NULL) grpc_byte_buffer_destroy(slot->message);
     slot->message = NULL;
-    if (slot->refused) {
-        grpc_slice_unref(slot->status_text);
-        grpc_slice_unref(slot->trailer.value);
-    }
-    slot->refused = false;
+    if (slot->status != GRPC_STATUS_OK) grpc_slice_unref(slot->status_text);
     slot->status = GRPC_STATUS_OK;
+    while (slot->trailer_count > 0) grpc_slice_unref(slot->trailers[--slot->trailer_count].value);
 }
 
 /* Replies of the crypto lane may hold plaintext: locked memory, which gRPC gives back, to be wiped, after its
@@ -306,19 +305,25 @@ static kms_err encode_message(struct kms_slot *slot)
     return KMS_OK;
 }
 
-static void encode_status(struct kms_slot *slot)
+static void add_trailer(struct kms_slot *slot, const char *key, struct kms_bytes value)
 {
-    static const struct kms_id none;
+    slot->trailers[slot->trailer_count++] = (grpc_metadata){
+        .key = grpc_slice_from_static_string(key),
+        .value = grpc_slice_from_copied_buffer((const char *)value.ptr, value.len),
+    };
+}
+
+static void encode_status(struct kms_slot *slot, const char *id)
+{
     const struct kms_call *call = &slot->call;
     const struct kms_approval_note *approval = &call->approval;
     struct kms_status status;
-    char id[KMS_ID_TEXT], expires[KMS_TIME_TEXT], missing[16];
+    char expires[KMS_TIME_TEXT], missing[16];
     const struct kms_status_pair pairs[] = {{"request_id", id},
                                             {"approval_id", approval->id},
                                             {"approval_expires", expires},
                                             {"approvals_missing", missing}};
-    size_t count = kms_id_equal(&call->request_id, &none) ? 0 : 1;
-    kms_id_text(&call->request_id, id);
+    size_t count = slot->trailer_count; /* that of the request id */
     if (kms_is(call->err, KMS_E_APPROVAL_NEEDED) && approval->id[0] != '\0') {
         kms_time_text(approval->expires_us, expires);
         snprintf(missing, sizeof missing, "%u", approval->missing);
@@ -327,19 +332,19 @@ static void encode_status(struct kms_slot *slot)
     kms_status_make(call->err, &call->why, pairs, count, &status);
     slot->status = status.code;
     slot->status_text = grpc_slice_from_copied_string(status.message);
-    slot->trailer = (grpc_metadata){
-        .key = grpc_slice_from_static_string(KMS_STATUS_TRAILER),
-        .value = grpc_slice_from_copied_buffer((const char *)status.details, status.details_len),
-    };
-    slot->refused = true;
+    add_trailer(slot, KMS_STATUS_TRAILER, kms_bytes_of(status.details, status.details_len));
 }
 
 void kms_slot_encode(struct kms_call *call)
 {
     struct kms_slot *slot = call->transport;
+    static const struct kms_id none;
+    char id[KMS_ID_TEXT];
     drop_reply(slot);
+    kms_id_text(&call->request_id, id); /* what the audit log calls it */
+    if (!kms_id_equal(&call->request_id, &none)) add_trailer(slot, "x-request-id", kms_bytes_text(id));
     if (!kms_failed(call->err)) call->err = encode_message(slot);
-    if (kms_failed(call->err)) encode_status(slot);
+    if (kms_failed(call->err)) encode_status(slot, id);
 }
 
 /* --- replied --- */
@@ -376,11 +381,10 @@ void kms_slot_reply(struct kms_call *call)
     }
     ops[count] = (grpc_op){.op = GRPC_OP_SEND_STATUS_FROM_SERVER};
     ops[count].data.send_status_from_server.status = (grpc_status_code)slot->status;
-    if (slot->refused) {
+    if (slot->status != GRPC_STATUS_OK)
         ops[count].data.send_status_from_server.status_details = &slot->status_text;
-        ops[count].data.send_status_from_server.trailing_metadata = &slot->trailer;
-        ops[count].data.send_status_from_server.trailing_metadata_count = 1;
-    }
+    ops[count].data.send_status_from_server.trailing_metadata = slot->trailers;
+    ops[count].data.send_status_from_server.trailing_metadata_count = slot->trailer_count;
     count++;
     ops[count] = (grpc_op){.op = GRPC_OP_RECV_CLOSE_ON_SERVER};
     ops[count++].data.recv_close_on_server.cancelled = &slot->cancelled;

@@ -191,6 +191,23 @@ def test_texts_of_clients_cannot_break_the_log(service, methods, sent, kept):
     )
 
 
+def test_callers_are_told_the_request_id(service, methods):
+    """By every answer, so that both sides can speak of one call; and what they call it themselves is on record."""
+    with service.client(APP) as app:
+        good = app.start("GenerateRandom", number_of_bytes=8, metadata=correlated("told-good"))
+        bad = app.start("Encrypt", key_id="alias/none", plaintext=b"x", metadata=correlated("told-bad"))
+        for call, id_, code in ((good, "told-good", "OK"), (bad, "told-bad", "PERMISSION_DENIED")):
+            assert call.code().name == code
+            (record,) = service.records(correlation_id=id_)
+            assert dict(call.trailing_metadata())["x-request-id"] == record["request_id"]
+    done = service.kmsctl(OTHER, "--correlation-id", "ticket 4711", "key", "describe", methods.key, check=False)
+    (record,) = service.records(correlation_id="ticket 4711")
+    assert (done.returncode, record["outcome"], record["operation"]) == (3, "ACCESS_DENIED", "DescribeKey")
+    assert f"request: {record['request_id']}" in done.stderr.splitlines()
+    done = service.kmsctl(OTHER, "--correlation-id", "a\nb", "status", check=False)
+    assert "correlation id is 1 to 127" in done.stderr and "request:" not in done.stderr
+
+
 def test_request_ids_are_unique_and_start_and_stop_are_on_record(fresh):
     fresh.init()
     seen = set()

@@ -29,6 +29,9 @@ struct kms_client_options {
     const char *server_name; /* optional: the name in the server's certificate, when it is not HOST */
     uint32_t timeout_ms;     /* of calls that set none; 0 means 10,000 */
     uint32_t attempts;       /* how often a call is tried at most; 0 means 5 */
+    /* Optional: an id of the caller's own that the audit records of all calls carry, 1 to 127 characters of
+     * printable ASCII. */
+    const char *correlation_id;
 };
 
 /* For one call; a NULL pointer means the client's settings. */

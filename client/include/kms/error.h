@@ -8,7 +8,7 @@
 extern "C" {
 #endif
 
-enum { KMS_ERROR_REASON_BYTES = 64, KMS_ERROR_MESSAGE_BYTES = 512 };
+enum { KMS_ERROR_REASON_BYTES = 64, KMS_ERROR_MESSAGE_BYTES = 512, KMS_ERROR_ID_BYTES = 37 };
 
 /*
  * Every fallible function takes a `struct kms_error *` last, which may be NULL, and fills it when it answers
@@ -20,6 +20,7 @@ struct kms_error {
     char reason[KMS_ERROR_REASON_BYTES];   /* A-Z, 0-9 and _ */
     char message[KMS_ERROR_MESSAGE_BYTES]; /* for people: UTF-8 without control characters; may be cut */
     bool retryable; /* the same call may succeed later: UNAVAILABLE, RESOURCE_EXHAUSTED */
+    char request_id[KMS_ERROR_ID_BYTES]; /* UUID of the call in the server's audit log; "": it said none */
 };
 
 /* The name of a gRPC status code, "PERMISSION_DENIED" for 7; "UNKNOWN" for anything else. Static. */

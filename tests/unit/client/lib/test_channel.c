@@ -82,5 +82,32 @@ static void defaults(void)
     kms_client_close(client);
 }
 
+static void correlation_ids(void)
+{
+    char longest[KMS_CLIENT_CORRELATION_BYTES + 1];
+    memset(longest, 'x', sizeof longest);
+    longest[KMS_CLIENT_CORRELATION_BYTES] = '\0';
+    const char *const bad[] = {"", "a\nb", "caf\xc3\xa9", "\x7f", longest}, *const good[] = {
+                                                                                "a", "id with \"quotes\"",
+                                                                                longest + 1};
+    struct kms_client_options options = {.endpoint = "unix:/nonexistent/kmsd.sock"};
+    for (size_t i = 0; i < KMS_COUNT(bad); i++) {
+        kms_client *client = NULL;
+        struct kms_error error;
+        options.correlation_id = bad[i];
+        CU_ASSERT_FALSE(kms_client_open(&options, &client, &error));
+        CU_ASSERT_STRING_EQUAL(error.reason, "CONFIG_INVALID");
+        CU_ASSERT_STRING_EQUAL(error.message, "a correlation id is 1 to 127 characters of printable ASCII");
+    }
+    for (size_t i = 0; i < KMS_COUNT(good); i++) {
+        kms_client *client = NULL;
+        options.correlation_id = good[i];
+        CU_ASSERT_TRUE_FATAL(kms_client_open(&options, &client, NULL));
+        CU_ASSERT_STRING_EQUAL(client->correlation_id, good[i]);
+        kms_client_close(client);
+    }
+}
+
 KMS_TEST_MAIN("client/lib/channel", {"endpoints", targets},
-              {"missing and foreign files are named", missing_and_foreign_files}, {"defaults", defaults})
+              {"missing and foreign files are named", missing_and_foreign_files}, {"defaults", defaults},
+              {"correlation ids", correlation_ids})
