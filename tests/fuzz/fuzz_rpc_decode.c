@@ -1,30 +1,32 @@
 /*
- * Requests of every method from hostile bytes: the first byte picks the method. What the wire check accepts
- * must unpack, and pack and unpack again to the same; every string must be UTF-8 (protobuf-c would have cut
- * it at a NUL).
+ * Requests of every method from hostile bytes: "Encrypt", a line feed, and what goes over the wire. What the
+ * wire check accepts must unpack, and pack and unpack again to the same; every string must be UTF-8
+ * (protobuf-c would have cut it at a NUL).
  */
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/text.h"
-#include "kms/v1/crypto.pb-c.h"
-#include "kms/v1/keys.pb-c.h"
-#include "kms/v1/policy.pb-c.h"
-#include "kms/v1/system.pb-c.h"
 #include "kmsd/rpc/decode.h"
 #include "kmsd/rpc/wirecheck.h"
+#include "kmsd/service/method.h"
 
-static const ProtobufCServiceDescriptor *const services[] = {
-    &kms__v1__crypto_service__descriptor, &kms__v1__key_service__descriptor,
-    &kms__v1__policy_service__descriptor, &kms__v1__system_service__descriptor};
-
-static const ProtobufCMessageDescriptor *pick(unsigned n)
+/* The method whose name the bytes begin with; else one that their first byte picks, so that no input is
+ * wasted. */
+static const struct kms_method *pick(struct kms_bytes data, struct kms_bytes *ret_wire)
 {
-    for (size_t s = 0; s < sizeof services / sizeof services[0]; s++) {
-        if (n < services[s]->n_methods) return services[s]->methods[n].input;
-        n -= services[s]->n_methods;
-    }
-    return kms__v1__crypto_service__descriptor.methods[0].input;
+    const uint8_t *end = memchr(data.ptr, '\n', data.len);
+    size_t len = end != NULL ? (size_t)(end - data.ptr) : 0;
+    *ret_wire = kms_bytes_of(data.ptr + len + 1, data.len - len - 1);
+    for (size_t i = 0; i < kms_method_count; i++)
+        if (kms_bytes_equal(kms_bytes_of(data.ptr, len), kms_bytes_text(kms_methods[i].rpc)))
+            return &kms_methods[i];
+    return &kms_methods[data.ptr[0] % kms_method_count];
+}
+
+static unsigned fields_of(const struct kms_method *method)
+{
+    return method->item != NULL ? KMS_WIRE_BATCH_FIELDS : KMS_WIRE_FIELDS;
 }
 
 static void check_strings(const ProtobufCMessage *message)
@@ -39,15 +41,14 @@ static void check_strings(const ProtobufCMessage *message)
 }
 
 /* The same bytes again, so that nothing was lost between wire and message. */
-static void check_round_trip(const ProtobufCMessage *message, kms_arena *arena)
+static void check_round_trip(const ProtobufCMessage *message, unsigned fields, kms_arena *arena)
 {
     size_t len = protobuf_c_message_get_packed_size(message);
     uint8_t *first = malloc(len + 1), *second = malloc(len + 1);
     if (first == NULL || second == NULL) abort();
     const ProtobufCMessage *again = NULL;
     if (protobuf_c_message_pack(message, first) != len) abort();
-    kms_err err =
-        kms_decode(message->descriptor, KMS_WIRE_BATCH_FIELDS, kms_bytes_of(first, len), arena, &again, NULL);
+    kms_err err = kms_decode(message->descriptor, fields, kms_bytes_of(first, len), arena, &again, NULL);
     if (kms_failed(err) && !kms_is(err, KMS_E_NO_MEMORY)) abort();
     if (!kms_failed(err) &&
         (protobuf_c_message_get_packed_size(again) != len || protobuf_c_message_pack(again, second) != len ||
@@ -65,13 +66,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     kms_arena arena;
     struct kms_why why;
     const ProtobufCMessage *message = NULL;
-    const ProtobufCMessageDescriptor *type = pick(data[0]);
+    struct kms_bytes wire;
+    const struct kms_method *method = pick(kms_bytes_of(data, len), &wire);
     kms_arena_init(&arena, 1 << 20);
     kms_err err =
-        kms_decode(type, KMS_WIRE_BATCH_FIELDS, kms_bytes_of(data + 1, len - 1), &arena, &message, &why);
+        kms_decode(kms_method_codec(method)->input, fields_of(method), wire, &arena, &message, &why);
     if (!kms_failed(err)) {
         check_strings(message);
-        check_round_trip(message, &arena);
+        check_round_trip(message, fields_of(method), &arena);
     } else if (kms_is(err, KMS_E_INVALID_ARGUMENT) && strncmp(why.text, "field ", 6) != 0) {
         abort(); /* the wire check let through what protobuf-c does not take */
     }

@@ -1,1 +1,1 @@
-kms_fuzz(fuzz-rpc-decode SOURCES fuzz_rpc_decode.c LINK kms-rpc kms-proto)
+kms_fuzz(fuzz-rpc-decode SOURCES fuzz_rpc_decode.c LINK kms-rpc kms-service)
