@@ -68,6 +68,9 @@ static kms_err core_start(struct kms_boot *boot, struct kms_why *why)
     if (core->separation_warn)
         warn(boot, "policy.separation = warn: one principal may administer and use the same key");
     if (conf->authn_allow_cn) warn(boot, "authn.allow_cn = true: a common name is enough to be a principal");
+    if (conf->audit_durability == KMSD_DURABILITY_OS)
+        warn(boot,
+             "audit.durability = os: a power failure may take away records of calls that were answered");
     if (geteuid() == 0) warn(boot, "kmsd runs as root: set process.user");
     if (conf->hsm_worker_user[0] == '\0')
         warn(boot, "hsm.worker_user is not set: kms-hsm runs as kmsd's own user, who can read the PIN");
@@ -107,7 +110,10 @@ static kms_err audit_start(struct kms_boot *boot, struct kms_why *why)
 {
     const struct kms_audit_options options = {.dir = boot->conf->audit_dir,
                                               .instance = boot->conf->audit_instance,
-                                              .segment_bytes = boot->conf->audit_segment_bytes};
+                                              .segment_bytes = boot->conf->audit_segment_bytes,
+                                              .segment_age_us =
+                                                  boot->conf->audit_segment_age_ms * UINT64_C(1000),
+                                              .cached = boot->conf->audit_durability == KMSD_DURABILITY_OS};
     return kms_audit_open(&options, &boot->core.audit, why);
 }
 
@@ -336,6 +342,7 @@ static void log_reload(const char *what, kms_err err, const struct kms_why *why)
 void kms_boot_reload(struct kms_boot *boot)
 {
     struct kms_why why = {{0}};
+    kms_audit_ask_new_file(boot->core.audit);
     log_reload("deny-list", kms_authn_reload(boot->core.authn, &why), &why);
     log_reload("service-policy", kms_boot_service_policy(boot, &why), &why);
     if (boot->conf->listen_tls[0] != '\0') log_reload("certificates", kms_rpc_reload(boot->rpc, &why), &why);

@@ -81,7 +81,7 @@ static json_t *capabilities(const struct kms_status *status)
 json_t *ctl_describe_status(const struct kms_status *status)
 {
     return json_pack(
-        "{s:o, s:o, s:o, s:o, s:o, s:I, s:I, s:o, s:I, s:I, s:o, s:I, s:I, s:I, s:o, s:b, s:o, s:o}",
+        "{s:o, s:o, s:o, s:o, s:o, s:I, s:I, s:o, s:I, s:I, s:o, s:I, s:I, s:I, s:o, s:b, s:o, s:o, s:o}",
         "version", ctl_json_text(status->version), "start_time", ctl_json_time(status->start_time_us),
         "instance_id", ctl_json_text(status->instance_id), "policy_separation",
         ctl_json_text(status->policy_separation), "service_policy_sha256",
@@ -92,5 +92,6 @@ json_t *ctl_describe_status(const struct kms_status *status)
         "keystore_digest", ctl_json_text(status->keystore_digest), "keys", (json_int_t)status->keys,
         "aliases", (json_int_t)status->aliases, "audit_sequence", (json_int_t)status->audit_sequence,
         "audit_head", ctl_json_text(status->audit_head), "audit_writable", (int)status->audit_writable,
-        "warnings", texts(status->warnings, status->warning_count), "hsm_capabilities", capabilities(status));
+        "audit_troubles", texts(status->audit_troubles, status->audit_trouble_count), "warnings",
+        texts(status->warnings, status->warning_count), "hsm_capabilities", capabilities(status));
 }

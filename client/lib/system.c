@@ -18,13 +18,19 @@ static void add_capabilities(struct kms_status *result, const Kms__V1__GetStatus
     result->hsm_capability_count = reply->n_hsm_capabilities;
 }
 
-static void add_warnings(struct kms_status *result, const Kms__V1__GetStatusResponse *reply)
+static const char *const *add_texts(void *store, char *const *texts, size_t count)
 {
-    const char **warnings = kms_store_add(result, reply->n_warnings, sizeof *warnings);
-    for (size_t i = 0; warnings != NULL && i < reply->n_warnings; i++)
-        warnings[i] = kms_store_text(result, reply->warnings[i]);
-    result->warnings = warnings;
+    const char **copies = kms_store_add(store, count, sizeof *copies);
+    for (size_t i = 0; copies != NULL && i < count; i++) copies[i] = kms_store_text(store, texts[i]);
+    return copies;
+}
+
+static void add_sentences(struct kms_status *result, const Kms__V1__GetStatusResponse *reply)
+{
+    result->warnings = add_texts(result, reply->warnings, reply->n_warnings);
     result->warning_count = reply->n_warnings;
+    result->audit_troubles = add_texts(result, reply->audit_troubles, reply->n_audit_troubles);
+    result->audit_trouble_count = reply->n_audit_troubles;
 }
 
 kms_err kms_take_status(const ProtobufCMessage *message, void **ret_result, struct kms_why *why)
@@ -52,7 +58,7 @@ kms_err kms_take_status(const ProtobufCMessage *message, void **ret_result, stru
         .audit_writable = reply->audit_writable,
     };
     add_capabilities(store, reply);
-    add_warnings(store, reply);
+    add_sentences(store, reply);
     KMS_TRY(kms_store_check(store));
     *ret_result = KMS_GIVE(store);
     return KMS_OK;

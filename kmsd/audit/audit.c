@@ -7,7 +7,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,7 +15,7 @@
 
 #include "kmsd/audit/encode.h"
 #include "kmsd/audit/resume.h"
-#include "kmsd/audit/sink.h"
+#include "kmsd/audit/writer.h"
 
 enum { SEGMENT_MIN_BYTES = 64 * 1024 };
 #define SEGMENT_MAX_BYTES (UINT64_C(1) << 40)
@@ -27,46 +26,9 @@ struct item {
     uint64_t len; /* of the body */
 };
 
-struct kms_audit {
-    char instance[KMS_AUDIT_INSTANCE_BYTES + 1];
-    int dir_fd, lock_fd;
-    kms_audit_sink *sink;
-    kms_digest *digest;
-    struct kms_audit_chain chain;   /* its head is the last durable record, but while a batch is framed */
-    uint32_t head_number;           /* file that holds that record; 0: none */
-    enum kms_audit_because because; /* of the next file */
-    uint64_t time_us;               /* of the last record: time never runs backwards */
-
-    uint8_t *batch;               /* items and bodies */
-    size_t batch_len;             /* bytes */
-    size_t framed_len, batch_max; /* bytes of the batch with frames at most, and what one commit can take */
-    bool spoilt;                  /* a part of this batch is lost already */
-
-    struct kms_audit_state durable, pending; /* without and with the batch */
-    bool state_moved;                        /* they differ */
-    size_t found_count;
-    struct kms_audit_open_attempt found[KMS_AUDIT_OPEN_ATTEMPTS]; /* at open */
-
-    struct told {
-        pthread_mutex_t lock;
-        struct kms_audit_head head;
-        bool has_mark, writable;
-        uint64_t revision;
-        uint8_t digest[KMS_DIGEST_BYTES];
-        struct kms_why trouble;
-    } * told; /* what any thread may ask for; changed with its lock held */
-};
-
-static void tell(kms_audit *audit, bool writable, const struct kms_why *trouble)
+void kms_audit_tell_state(kms_audit *audit, const struct kms_why *failed)
 {
-    pthread_mutex_lock(&audit->told->lock);
-    audit->told->head = audit->chain.head;
-    audit->told->writable = writable;
-    audit->told->has_mark = audit->durable.has_mark;
-    audit->told->revision = audit->durable.revision;
-    kms_copy(audit->told->digest, audit->durable.digest, KMS_DIGEST_BYTES);
-    if (trouble != NULL) audit->told->trouble = *trouble;
-    pthread_mutex_unlock(&audit->told->lock);
+    kms_audit_tell(audit->told, &audit->chain.head, &audit->durable, failed);
 }
 
 static kms_err frame_opening(kms_audit *audit, uint8_t *to, size_t *ret_len)
@@ -99,7 +61,7 @@ static kms_err frame_batch(kms_audit *audit, uint8_t *to, size_t *ret_len)
     return KMS_OK;
 }
 
-static kms_err write_batch(kms_audit *audit, bool fresh, struct kms_why *why)
+kms_err kms_audit_write_batch(kms_audit *audit, bool fresh, struct kms_why *why)
 {
     size_t opening_len = 0, batch_len = 0;
     struct kms_audit_head before = audit->chain.head;
@@ -107,11 +69,20 @@ static kms_err write_batch(kms_audit *audit, bool fresh, struct kms_why *why)
     kms_err err = fresh ? frame_opening(audit, space, &opening_len) : KMS_OK;
     if (!kms_failed(err)) err = frame_batch(audit, space + opening_len, &batch_len);
     if (!kms_failed(err)) err = kms_audit_sink_commit(audit->sink, opening_len + batch_len, why);
-    if (kms_failed(err))
+    if (kms_failed(err)) {
         audit->chain.head = before;
-    else
-        audit->head_number = kms_audit_sink_number(audit->sink);
-    return err;
+        return err;
+    }
+    audit->head_number = kms_audit_sink_number(audit->sink);
+    if (fresh) audit->file_first = before.sequence + 1;
+    if (fresh) audit->file_began_us = kms_monotonic_us();
+    return KMS_OK;
+}
+
+bool kms_audit_usable(const kms_audit *audit)
+{
+    uint32_t number = kms_audit_sink_number(audit->sink);
+    return number != 0 && number == audit->head_number;
 }
 
 /* To the file being written if it has room, else to a new one; if writing fails, once more to another. */
@@ -119,21 +90,20 @@ static kms_err write_somewhere(kms_audit *audit, struct kms_why *why)
 {
     kms_err err = KMS_OK;
     for (int tries = 0; tries < 2; tries++) {
-        uint32_t number = kms_audit_sink_number(audit->sink);
-        bool usable = number != 0 && number == audit->head_number;
-        bool fresh = !usable || !kms_audit_sink_fits(audit->sink, audit->framed_len);
+        bool good = kms_audit_usable(audit);
+        bool fresh = !good || !kms_audit_sink_fits(audit->sink, audit->framed_len);
         if (fresh) {
-            if (usable) audit->because = KMS_AUDIT_FULL;
+            if (good) audit->because = KMS_AUDIT_FULL;
             KMS_TRY(kms_audit_sink_roll(audit->sink, why));
         }
-        err = write_batch(audit, fresh, why);
+        err = kms_audit_write_batch(audit, fresh, why);
         if (!kms_failed(err)) return KMS_OK;
         audit->because = audit->head_number == 0 ? KMS_AUDIT_NEW : KMS_AUDIT_FAILED;
     }
     return err;
 }
 
-static kms_err flush(kms_audit *audit)
+kms_err kms_audit_flush(kms_audit *audit)
 {
     struct kms_why why = {.text = "internal error: no digest"};
     bool ok = !kms_failed(write_somewhere(audit, &why));
@@ -145,7 +115,7 @@ static kms_err flush(kms_audit *audit)
         audit->state_moved = false;
     }
     audit->batch_len = audit->framed_len = 0;
-    tell(audit, ok, ok ? NULL : &why);
+    kms_audit_tell_state(audit, ok ? NULL : &why);
     return ok ? KMS_OK : KMS_FAIL(AUDIT_UNAVAILABLE);
 }
 
@@ -153,7 +123,7 @@ static kms_err flush(kms_audit *audit)
 static kms_err make_room(kms_audit *audit, size_t behind_len)
 {
     const uint8_t *behind = audit->batch + audit->batch_len;
-    kms_err err = flush(audit);
+    kms_err err = kms_audit_flush(audit);
     memmove(audit->batch, behind, behind_len);
     audit->spoilt = audit->spoilt || kms_failed(err);
     return err;
@@ -182,7 +152,7 @@ kms_err kms_audit_append(kms_audit *audit, const struct kms_audit_event *event)
 
 kms_err kms_audit_commit(kms_audit *audit)
 {
-    kms_err err = audit->batch_len > 0 ? flush(audit) : KMS_OK;
+    kms_err err = audit->batch_len > 0 ? kms_audit_flush(audit) : KMS_OK;
     if (audit->spoilt) err = KMS_FAIL(AUDIT_UNAVAILABLE);
     audit->spoilt = false;
     return err;
@@ -227,7 +197,8 @@ static kms_err make_parts(kms_audit *audit, const struct kms_audit_options *opti
                                                                .instance = audit->instance,
                                                                .segment_bytes = options->segment_bytes,
                                                                .first_number = first_number,
-                                                               .batch_bytes = (size_t)room},
+                                                               .batch_bytes = (size_t)room,
+                                                               .cached = options->cached},
                               &audit->sink);
 }
 
@@ -249,6 +220,13 @@ static kms_err record_torn(kms_audit *audit, const struct kms_audit_resume *resu
     return kms_audit_append(audit, &event);
 }
 
+static void add_dir(const kms_audit *audit, const char *dir, struct kms_why *why)
+{
+    struct kms_why failed;
+    kms_audit_trouble(audit, &failed);
+    kms_why_set(why, "%s/%s", dir, failed.text);
+}
+
 static kms_err begin(kms_audit *audit, const struct kms_audit_options *options, struct kms_why *why)
 {
     struct kms_audit_resume resume;
@@ -264,9 +242,9 @@ static kms_err begin(kms_audit *audit, const struct kms_audit_options *options, 
     memcpy(audit->found, resume.state.open, sizeof audit->found);
     audit->time_us = kms_now_us();
     if (resume.torn_bytes > 0 || resume.torn_file) KMS_TRY(record_torn(audit, &resume));
-    kms_err err = flush(audit); /* the first record of the new file, even without others */
+    kms_err err = kms_audit_flush(audit); /* the first record of the new file, even without others */
     if (kms_failed(err))
-        kms_why_set(why, "%s/%s", options->dir, audit->told->trouble.text);
+        add_dir(audit, options->dir, why);
     else
         kms_audit_resume_tidy(audit->dir_fd, audit->instance, &resume);
     return err;
@@ -279,9 +257,8 @@ kms_err kms_audit_open(const struct kms_audit_options *options, kms_audit **ret_
     if (audit == NULL) return KMS_FAIL(NO_MEMORY);
     audit->dir_fd = audit->lock_fd = -1;
     snprintf(audit->instance, sizeof audit->instance, "%s", options->instance);
-    audit->told = calloc(1, sizeof *audit->told);
-    if (audit->told == NULL) return KMS_FAIL(NO_MEMORY);
-    pthread_mutex_init(&audit->told->lock, NULL);
+    audit->segment_age_us = options->segment_age_us;
+    KMS_TRY(kms_audit_told_new(&audit->told));
     kms_err err = begin(audit, options, why);
     if (kms_is(err, KMS_E_IO)) return KMS_FAIL(AUDIT_UNAVAILABLE);
     KMS_TRY(err);
@@ -295,54 +272,16 @@ size_t kms_audit_open_attempts(const kms_audit *audit, const struct kms_audit_op
     return audit->found_count;
 }
 
-bool kms_audit_last_mark(const kms_audit *audit, uint64_t *ret_revision, uint8_t ret_digest[KMS_DIGEST_BYTES])
-{
-    struct told *told = audit->told;
-    pthread_mutex_lock(&told->lock);
-    bool has_mark = told->has_mark;
-    if (has_mark) {
-        *ret_revision = told->revision;
-        kms_copy(ret_digest, told->digest, KMS_DIGEST_BYTES);
-    }
-    pthread_mutex_unlock(&told->lock);
-    return has_mark;
-}
-
-void kms_audit_head(const kms_audit *audit, uint64_t *ret_sequence,
-                    char ret_hash_hex[2 * KMS_DIGEST_BYTES + 1])
-{
-    struct told *told = audit->told;
-    pthread_mutex_lock(&told->lock);
-    *ret_sequence = told->head.sequence;
-    kms_copy(ret_hash_hex, told->head.hash, sizeof told->head.hash);
-    pthread_mutex_unlock(&told->lock);
-}
-
-bool kms_audit_writable(const kms_audit *audit)
-{
-    pthread_mutex_lock(&audit->told->lock);
-    bool writable = audit->told->writable;
-    pthread_mutex_unlock(&audit->told->lock);
-    return writable;
-}
-
-void kms_audit_trouble(const kms_audit *audit, struct kms_why *ret_why)
-{
-    pthread_mutex_lock(&audit->told->lock);
-    *ret_why = audit->told->trouble;
-    pthread_mutex_unlock(&audit->told->lock);
-}
-
 void kms_audit_close(kms_audit *audit)
 {
     if (audit == NULL) return;
-    if (audit->batch_len > 0) kms_ignore(flush(audit)); /* whoever needed these records has committed */
+    if (audit->batch_len > 0)
+        kms_ignore(kms_audit_flush(audit)); /* whoever needed these records has committed */
     kms_audit_sink_free(audit->sink);
     kms_digest_free(audit->digest);
     kms_fd_drop(&audit->lock_fd);
     kms_fd_drop(&audit->dir_fd);
-    if (audit->told != NULL) pthread_mutex_destroy(&audit->told->lock);
-    free(audit->told);
+    kms_audit_told_free(audit->told);
     free(audit->batch);
     free(audit);
 }

@@ -8,8 +8,9 @@
  * at the first NUL. After a failed write or sync a file is never written again: the next records open a new
  * segment, and the chain goes on from the last record that was durable.
  *
- * Threads: one thread appends and commits; head, last mark, writable and trouble may be asked by any. Opening
- * starts a thread that prepares the next segment, so open after forking.
+ * Threads: one thread appends, commits and tends; any may ask for head, last mark, writable, trouble(s)
+ * and for a new file. Opening starts a thread that prepares the next segment, so open
+ * after forking.
  */
 #ifndef KMS_AUDIT_AUDIT_H
 #define KMS_AUDIT_AUDIT_H
@@ -108,6 +109,9 @@ struct kms_audit_options {
     const char *dir, *instance; /* the directory exists; instance: [a-z0-9-], at most 32 bytes */
     uint64_t segment_bytes;     /* preallocated size of a file, a multiple of 4096, 64 KiB .. 1 TiB; above
                                  * KMS_AUDIT_LINE_BYTES for batches */
+    uint64_t segment_age_us;    /* so long after its first record a file is closed; 0: only when it is full */
+    bool cached; /* a commit is durable when the kernel has it: survives the death of the process, not that of
+                  * the machine (audit.durability = os) */
 };
 
 typedef struct kms_audit kms_audit;
@@ -142,12 +146,29 @@ KMS_MUST_USE kms_err kms_audit_append(kms_audit *audit, const struct kms_audit_e
  * batch had outgrown its room.) */
 KMS_MUST_USE kms_err kms_audit_commit(kms_audit *audit);
 
+/* What is due now and then rather than at a commit; call it every second, between commits. Goes on in a new
+ * file when the current one is old enough, when somebody asked, or when the current one is no longer in its
+ * place (removed, replaced: then at once). What goes wrong here is trouble, not failure: the current file
+ * goes on being written, and the next call tries again. */
+void kms_audit_tend(kms_audit *audit);
+/* Asks for a new file: the next calls of tend close the current one in good order and go on in another. */
+void kms_audit_ask_new_file(kms_audit *audit);
+
 /* The last durable record. */
 void kms_audit_head(const kms_audit *audit, uint64_t *ret_sequence,
                     char ret_hash_hex[2 * KMS_DIGEST_BYTES + 1]);
 bool kms_audit_writable(const kms_audit *audit); /* the last commit succeeded */
 /* What went wrong at the last commit that failed, for the operator: file and cause. Empty: none failed. */
 void kms_audit_trouble(const kms_audit *audit, struct kms_why *ret_why);
+/* All that an operator should know now, in words; empty where nothing is wrong. */
+enum kms_audit_trouble {
+    KMS_AUDIT_TROUBLE_WRITE, /* nothing can be written: no call is answered */
+    KMS_AUDIT_TROUBLE_NEXT,  /* the next file cannot be made ready */
+    KMS_AUDIT_TROUBLE_LOST, /* since this process started, a file was removed or replaced while it was written
+                              */
+    KMS_AUDIT_TROUBLES
+};
+void kms_audit_troubles(const kms_audit *audit, struct kms_why ret_whys[KMS_AUDIT_TROUBLES]);
 void kms_audit_close(kms_audit *audit); /* commits, truncates the NULs away; NULL is a no-op */
 void kms_audit_drop(kms_audit **audit);
 

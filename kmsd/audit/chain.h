@@ -28,7 +28,9 @@
  *      between A and N hold nothing that counts (they failed before anything in them was acknowledged) and
  *      may be gone.
  *   B  new: the log begins · start: the writer was closed in good order before · crash: it was not ·
- *      full: file A was full · failed: writing to file A, or to one between A and N, failed
+ *      full: file A was full · age: file A was as old as a file may get · asked: the operator asked for a new
+ *      file · failed: writing to file A, or to one between A and N, failed · lost: file A was no longer in
+ *      its place while it was written, so what stands under its name, if anything, is not what was written
  * What stands in file A behind the record whose hash is P was never acknowledged and does not count.
  * Something may stand there only when B is crash or failed. open_attempts are attempts without outcome at
  * this point; store_revision and store_digest in the same record repeat the newest keystore mark, so that the

@@ -13,9 +13,7 @@
 #include "kmsd/audit/segment.h"
 
 struct kms_audit_preparer {
-    int dir_fd;
-    const char *instance;
-    uint64_t segment_bytes;
+    struct kms_audit_preparer_options options;
     pthread_t thread;
     bool started;
     pthread_mutex_t lock; /* guards what follows */
@@ -25,6 +23,7 @@ struct kms_audit_preparer {
     struct kms_audit_file ready;
     uint64_t
         not_before_us; /* monotonic: after a failure the thread rests, or a full disk would keep it busy */
+    struct kms_why trouble;
 };
 
 void kms_audit_file_close(struct kms_audit_file *file)
@@ -71,7 +70,8 @@ static int create_fd(int dir_fd, const char *name, bool *direct)
 {
     const int flags = O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW;
     const mode_t mode = 0640; /* auditors may be given the group */
-    int fd = openat(dir_fd, name, flags | O_DIRECT, mode);
+    int fd = openat(dir_fd, name, *direct ? flags | O_DIRECT : flags, mode);
+    if (!*direct) return fd;
     *direct = fd >= 0;
     if (fd < 0 && errno == EINVAL) { /* some file systems make the file and then refuse O_DIRECT */
         unlinkat(dir_fd, name, 0);
@@ -83,20 +83,20 @@ static int create_fd(int dir_fd, const char *name, bool *direct)
 static bool create(const struct kms_audit_preparer *preparer, const char *name,
                    struct kms_audit_file *ret_file)
 {
-    bool direct;
-    KMS_OWN_FD fd = create_fd(preparer->dir_fd, name, &direct);
+    bool direct = !preparer->options.cached;
+    KMS_OWN_FD fd = create_fd(preparer->options.dir_fd, name, &direct);
     if (fd < 0) return false;
-    if (fill(fd, &direct, preparer->segment_bytes) && fsync(preparer->dir_fd) == 0) {
+    if (fill(fd, &direct, preparer->options.segment_bytes) && fsync(preparer->options.dir_fd) == 0) {
         int sync = direct ? O_DIRECT | O_DSYNC : 0;
-        int again =
-            openat(preparer->dir_fd, name, O_WRONLY | O_CLOEXEC | O_NOFOLLOW | sync); /* for O_DSYNC */
+        int again = openat(preparer->options.dir_fd, name,
+                           O_WRONLY | O_CLOEXEC | O_NOFOLLOW | sync); /* for O_DSYNC */
         if (again >= 0) {
             *ret_file = (struct kms_audit_file){.fd = again, .direct = direct};
             return true;
         }
     }
     int cause = errno;
-    unlinkat(preparer->dir_fd, name, 0);
+    unlinkat(preparer->options.dir_fd, name, 0);
     errno = cause;
     return false;
 }
@@ -105,7 +105,7 @@ static kms_err create_segment(const struct kms_audit_preparer *preparer, uint32_
                               struct kms_audit_file *ret_file, struct kms_why *why)
 {
     char name[KMS_AUDIT_NAME_BYTES];
-    kms_audit_segment_name(preparer->instance, number, name);
+    kms_audit_segment_name(preparer->options.instance, number, name);
     if (number > KMS_AUDIT_NUMBER_MAX || !create(preparer, name, ret_file)) {
         kms_why_set(why, "%s: cannot be made: %s", name,
                     number > KMS_AUDIT_NUMBER_MAX ? "too many files" : strerror(errno));
@@ -128,9 +128,11 @@ static void *work(void *argument)
         uint32_t number = preparer->number;
         pthread_mutex_unlock(&preparer->lock);
         struct kms_audit_file file = {.fd = -1};
-        /* A failure is not told: whoever needs the segment makes it then, and is told. */
-        bool made = !kms_failed(create_segment(preparer, number, &file, NULL));
+        struct kms_why why = {""};
+        /* A failure fails nobody yet: whoever needs the segment makes it then, and is told. */
+        bool made = !kms_failed(create_segment(preparer, number, &file, &why));
         pthread_mutex_lock(&preparer->lock);
+        preparer->trouble = why;
         preparer->ready = file;
         preparer->state = made ? READY : IDLE;
         if (!made) preparer->not_before_us = kms_monotonic_us() + REST_US;
@@ -140,14 +142,12 @@ static void *work(void *argument)
     return NULL;
 }
 
-kms_err kms_audit_preparer_new(int dir_fd, const char *instance, uint64_t segment_bytes,
+kms_err kms_audit_preparer_new(const struct kms_audit_preparer_options *options,
                                kms_audit_preparer **ret_preparer)
 {
     kms_audit_preparer *preparer = calloc(1, sizeof *preparer);
     if (preparer == NULL) return KMS_FAIL(NO_MEMORY);
-    preparer->dir_fd = dir_fd;
-    preparer->instance = instance;
-    preparer->segment_bytes = segment_bytes;
+    preparer->options = *options;
     preparer->ready.fd = -1;
     pthread_mutex_init(&preparer->lock, NULL);
     pthread_cond_init(&preparer->changed, NULL);
@@ -164,7 +164,7 @@ kms_err kms_audit_preparer_new(int dir_fd, const char *instance, uint64_t segmen
     return KMS_OK;
 }
 
-void kms_audit_prepare(kms_audit_preparer *preparer, uint32_t number)
+bool kms_audit_prepare(kms_audit_preparer *preparer, uint32_t number)
 {
     pthread_mutex_lock(&preparer->lock);
     if (preparer->state == IDLE && kms_monotonic_us() >= preparer->not_before_us) {
@@ -172,6 +172,15 @@ void kms_audit_prepare(kms_audit_preparer *preparer, uint32_t number)
         preparer->number = number;
         pthread_cond_broadcast(&preparer->changed);
     }
+    bool ready = preparer->state == READY;
+    pthread_mutex_unlock(&preparer->lock);
+    return ready;
+}
+
+void kms_audit_prepare_trouble(kms_audit_preparer *preparer, struct kms_why *ret_why)
+{
+    pthread_mutex_lock(&preparer->lock);
+    *ret_why = preparer->trouble;
     pthread_mutex_unlock(&preparer->lock);
 }
 
@@ -206,8 +215,8 @@ void kms_audit_preparer_free(kms_audit_preparer *preparer)
     }
     if (preparer->ready.fd >= 0) {
         char name[KMS_AUDIT_NAME_BYTES];
-        kms_audit_segment_name(preparer->instance, preparer->ready.number, name);
-        unlinkat(preparer->dir_fd, name, 0);
+        kms_audit_segment_name(preparer->options.instance, preparer->ready.number, name);
+        unlinkat(preparer->options.dir_fd, name, 0);
         kms_audit_file_close(&preparer->ready);
     }
     pthread_mutex_destroy(&preparer->lock);

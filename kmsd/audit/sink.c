@@ -2,8 +2,10 @@
 #include "kmsd/audit/sink.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "kmsd/audit/segment.h"
@@ -38,8 +40,11 @@ kms_err kms_audit_sink_new(const struct kms_audit_sink_options *options, kms_aud
     kms_err err = KMS_FAIL(NO_MEMORY);
     if (posix_memalign(&memory, KMS_AUDIT_BLOCK_BYTES, len) == 0) {
         sink->memory = memory;
-        err = kms_audit_preparer_new(options->dir_fd, options->instance, options->segment_bytes,
-                                     &sink->preparer);
+        const struct kms_audit_preparer_options prepare = {.dir_fd = options->dir_fd,
+                                                           .instance = options->instance,
+                                                           .segment_bytes = options->segment_bytes,
+                                                           .cached = options->cached};
+        err = kms_audit_preparer_new(&prepare, &sink->preparer);
     }
     if (kms_failed(err)) {
         kms_audit_sink_free(sink);
@@ -94,6 +99,23 @@ bool kms_audit_sink_fits(const kms_audit_sink *sink, size_t len)
     return kms_audit_sink_number(sink) != 0 && sink->durable + len < sink->options.segment_bytes;
 }
 
+bool kms_audit_sink_ready(kms_audit_sink *sink, struct kms_why *ret_why)
+{
+    bool ready = kms_audit_prepare(sink->preparer, sink->next_number);
+    kms_audit_prepare_trouble(sink->preparer, ret_why);
+    return ready;
+}
+
+bool kms_audit_sink_in_place(const kms_audit_sink *sink)
+{
+    char name[KMS_AUDIT_NAME_BYTES];
+    struct stat written, named;
+    kms_audit_segment_name(sink->options.instance, sink->file.number, name);
+    if (fstat(sink->file.fd, &written) != 0) return true; /* nothing is known */
+    if (fstatat(sink->options.dir_fd, name, &named, AT_SYMLINK_NOFOLLOW) != 0) return errno != ENOENT;
+    return written.st_dev == named.st_dev && written.st_ino == named.st_ino;
+}
+
 uint8_t *kms_audit_sink_space(kms_audit_sink *sink)
 {
     return sink->memory + sink->tail;
@@ -111,6 +133,7 @@ static bool write_all(int fd, const uint8_t *data, size_t len, uint64_t offset)
 
 static bool write_durably(kms_audit_sink *sink, size_t len)
 {
+    if (sink->options.cached) return write_all(sink->file.fd, sink->memory, len, sink->offset);
     if (!sink->file.direct)
         return write_all(sink->file.fd, sink->memory, len, sink->offset) && fdatasync(sink->file.fd) == 0;
     size_t padded = to_block(len);

@@ -15,6 +15,7 @@ struct kms_audit_sink_options {
     uint64_t segment_bytes;
     uint32_t first_number; /* of the first segment to make */
     size_t batch_bytes;    /* longest commit */
+    bool cached;           /* durability is the page cache's: survives the process, not the machine */
 };
 /* Makes no file yet. NO_MEMORY, INTERNAL. */
 KMS_MUST_USE kms_err kms_audit_sink_new(const struct kms_audit_sink_options *options,
@@ -27,6 +28,11 @@ uint32_t kms_audit_sink_number(
     const kms_audit_sink *sink); /* of the segment being written; 0: none that can be written */
 bool kms_audit_sink_fits(const kms_audit_sink *sink,
                          size_t len); /* so many bytes more can be written to it */
+/* The next segment is prepared, as far as can be seen without waiting; else that has begun, and ret_why says
+ * why it failed the last time (empty: it did not). */
+bool kms_audit_sink_ready(kms_audit_sink *sink, struct kms_why *ret_why);
+/* The segment being written stands in the directory under its name. */
+bool kms_audit_sink_in_place(const kms_audit_sink *sink);
 /* Where to put the bytes of the next commit: room for batch_bytes, valid until roll or commit. */
 uint8_t *kms_audit_sink_space(kms_audit_sink *sink);
 /* Writes len bytes that were put there, durably. AUDIT_UNAVAILABLE: why says the cause; whether the bytes are

@@ -127,7 +127,8 @@ kms_err kms_audit_state_read(struct kms_audit_state *state, struct kms_bytes lin
     return KMS_OK;
 }
 
-static const char *const because_words[] = {"new", "start", "crash", "full", "failed"};
+static const char *const because_words[] = {"new",    "start", "crash", "full",
+                                            "failed", "age",   "asked", "lost"};
 
 const char *kms_audit_because_text(enum kms_audit_because because)
 {

@@ -29,7 +29,16 @@ KMS_MUST_USE kms_err kms_audit_state_read(struct kms_audit_state *state, struct 
                                           const struct kms_audit_record *record);
 
 /* The first record of a file. */
-enum kms_audit_because { KMS_AUDIT_NEW, KMS_AUDIT_START, KMS_AUDIT_CRASH, KMS_AUDIT_FULL, KMS_AUDIT_FAILED };
+enum kms_audit_because {
+    KMS_AUDIT_NEW,
+    KMS_AUDIT_START,
+    KMS_AUDIT_CRASH,
+    KMS_AUDIT_FULL,
+    KMS_AUDIT_FAILED,
+    KMS_AUDIT_AGE,
+    KMS_AUDIT_ASKED,
+    KMS_AUDIT_LOST,
+};
 const char *kms_audit_because_text(enum kms_audit_because because);
 struct kms_audit_opening {
     uint32_t number, after; /* files; after 0: none */

@@ -9,6 +9,7 @@
 #include "base/log.h"
 
 enum kmsd_separation { KMSD_SEPARATION_ENFORCE, KMSD_SEPARATION_WARN };
+enum kmsd_durability { KMSD_DURABILITY_DISK, KMSD_DURABILITY_OS };
 
 #define KMS_CONF_DEF "kmsd/conf/options.def"
 #include "base/conf_struct.def"

@@ -50,6 +50,7 @@ struct kms_finish {
     unsigned hsm_healthy; /* what was last logged of the workers */
     uint64_t hsm_replaced;
     char hsm_trouble[KMS_WHY_BYTES];
+    struct kms_why audit_troubles[KMS_AUDIT_TROUBLES]; /* what was last logged of the audit log */
 };
 
 static void wake(kms_finish *f)
@@ -276,6 +277,22 @@ static void log_workers(kms_finish *f)
     kms_copy(f->hsm_trouble, status.trouble, sizeof f->hsm_trouble);
 }
 
+/* The audit log never logs either. That nothing can be written is told when it happens (note_audit_state). */
+static void log_audit(kms_finish *f)
+{
+    static const char *const names[KMS_AUDIT_TROUBLES] = {
+        [KMS_AUDIT_TROUBLE_NEXT] = "next-file", [KMS_AUDIT_TROUBLE_LOST] = "lost-file"};
+    struct kms_why now[KMS_AUDIT_TROUBLES];
+    kms_audit_troubles(f->core->audit, now);
+    for (size_t i = 0; i < KMS_AUDIT_TROUBLES; i++) {
+        if (names[i] == NULL || strcmp(now[i].text, f->audit_troubles[i].text) == 0) continue;
+        bool over = now[i].text[0] == '\0';
+        kms_log(over ? KMS_LOG_INFO : KMS_LOG_WARN, "audit", "trouble=%s %s", names[i],
+                over ? "over" : now[i].text);
+        f->audit_troubles[i] = now[i];
+    }
+}
+
 static void each_second(kms_finish *f)
 {
     uint64_t now = kms_monotonic_us();
@@ -283,6 +300,8 @@ static void each_second(kms_finish *f)
     f->second_due_us = now + 1000000;
     kms_authn_suppressed(f->core->authn, kms_now_us(), write_summary, f);
     log_workers(f);
+    kms_audit_tend(f->core->audit);
+    log_audit(f);
 }
 
 static void *finish_main(void *self)

@@ -53,6 +53,21 @@ static kms_err add_stores(struct kms_call *call, Kms__V1__GetStatusResponse *rep
     return reply->keystore_digest != NULL && reply->audit_head != NULL ? KMS_OK : KMS_FAIL(NO_MEMORY);
 }
 
+static kms_err add_troubles(struct kms_call *call, Kms__V1__GetStatusResponse *reply)
+{
+    struct kms_why troubles[KMS_AUDIT_TROUBLES];
+    kms_audit_troubles(call->core->audit, troubles);
+    reply->audit_troubles = kms_call_alloc(call, KMS_AUDIT_TROUBLES * sizeof *reply->audit_troubles);
+    if (reply->audit_troubles == NULL) return KMS_FAIL(NO_MEMORY);
+    for (size_t i = 0; i < KMS_AUDIT_TROUBLES; i++) {
+        if (troubles[i].text[0] == '\0') continue;
+        char *text = keep(call, troubles[i].text);
+        if (text == NULL) return KMS_FAIL(NO_MEMORY);
+        reply->audit_troubles[reply->n_audit_troubles++] = text;
+    }
+    return KMS_OK;
+}
+
 kms_err kms_get_status_act(struct kms_call *call)
 {
     const struct kms_core *core = call->core;
@@ -75,5 +90,6 @@ kms_err kms_get_status_act(struct kms_call *call)
         reply->n_warnings++;
     }
     KMS_TRY(add_hsm(call, reply));
+    KMS_TRY(add_troubles(call, reply));
     return add_stores(call, reply);
 }

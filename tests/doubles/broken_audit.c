@@ -52,6 +52,17 @@ void kms_audit_trouble(const kms_audit *audit, struct kms_why *ret_why)
     kms_why_set(ret_why, "broken on demand");
 }
 
+void kms_audit_troubles(const kms_audit *audit, struct kms_why ret_whys[KMS_AUDIT_TROUBLES])
+{
+    (void)audit;
+    memset(ret_whys, 0, KMS_AUDIT_TROUBLES * sizeof *ret_whys);
+}
+
+void kms_audit_tend(kms_audit *audit)
+{
+    (void)audit;
+}
+
 void kms_audit_head(const kms_audit *audit, uint64_t *ret_sequence,
                     char ret_hash_hex[2 * KMS_DIGEST_BYTES + 1])
 {

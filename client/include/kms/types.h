@@ -227,6 +227,8 @@ struct kms_status {
     bool audit_writable;
     const char *const *warnings; /* settings that weaken the defaults, one sentence each */
     size_t warning_count;
+    const char *const *audit_troubles; /* what is wrong with the audit log now, one sentence each */
+    size_t audit_trouble_count;
 };
 
 void kms_encrypt_result_free(struct kms_encrypt_result *result);

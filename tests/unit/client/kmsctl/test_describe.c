@@ -59,7 +59,7 @@ static void data_key(void)
 
 static void status(void)
 {
-    const char *warnings[] = {"w"};
+    const char *warnings[] = {"w"}, *troubles[] = {"t1", "t2"};
     struct kms_capability capability = {.name = "aes", .available = false, .reason = "no"};
     struct kms_status s = {.version = "1",
                            .instance_id = "i",
@@ -71,13 +71,18 @@ static void status(void)
                            .audit_writable = true,
                            .warnings = warnings,
                            .warning_count = 1,
+                           .audit_troubles = troubles,
+                           .audit_trouble_count = 2,
                            .hsm_capabilities = &capability,
                            .hsm_capability_count = 1};
     json_t *value = ctl_describe_status(&s);
     CU_ASSERT_PTR_NOT_NULL_FATAL(value);
-    CU_ASSERT_EQUAL(json_object_size(value), 18);
+    CU_ASSERT_EQUAL(json_object_size(value), 19);
     CU_ASSERT_TRUE(json_is_true(json_object_get(value, "audit_writable")));
     CU_ASSERT_STRING_EQUAL(json_string_value(json_array_get(json_object_get(value, "warnings"), 0)), "w");
+    const json_t *listed = json_object_get(value, "audit_troubles");
+    CU_ASSERT_EQUAL(json_array_size(listed), 2);
+    CU_ASSERT_STRING_EQUAL(json_string_value(json_array_get(listed, 1)), "t2");
     json_decref(value);
 }
 

@@ -15,7 +15,9 @@ static kms_audit_preparer *open_preparer(char dir[128], int *ret_dir_fd)
     kms_audit_preparer *preparer = NULL;
     log_dir(dir);
     KMS_ASSERT_OK_FATAL(kms_audit_open_dir(dir, ret_dir_fd, NULL));
-    KMS_ASSERT_OK_FATAL(kms_audit_preparer_new(*ret_dir_fd, "t", SEGMENT, &preparer));
+    const struct kms_audit_preparer_options options = {
+        .dir_fd = *ret_dir_fd, .instance = "t", .segment_bytes = SEGMENT};
+    KMS_ASSERT_OK_FATAL(kms_audit_preparer_new(&options, &preparer));
     return preparer;
 }
 
