@@ -151,6 +151,30 @@ def test_rotation_by_itself(own):
         assert describe(admin, key).current_version == 3
 
 
+def test_a_clock_that_steps_while_kmsd_runs(fresh):
+    """Back: said, and nothing happens early. Forward: said, and nothing happens until it is believed."""
+    clock = fresh.dir.parent / "clock"
+    clock.write_text("+3d\n")
+    fresh.write_config(jobs={"interval": "100ms", "clock_hold": "2s"})
+    fresh.init()
+    options = os.environ.get("ASAN_OPTIONS", "") + ":verify_asan_link_order=0"
+    faked = (f"LD_PRELOAD={FAKETIME}", f"FAKETIME_TIMESTAMP_FILE={clock}", "FAKETIME_NO_CACHE=1")
+    fresh.start(wrapper=("env", *faked, "FAKETIME_DONT_FAKE_MONOTONIC=1", f"ASAN_OPTIONS={options}"))
+    key = fresh.new_key()
+    with fresh.client(ADMIN) as admin:
+        admin.EnableKeyRotation(key_id=key, rotation_period_in_days=1)
+        clock.write_text("+1d\n")
+        wait_for(lambda: "event=clock moved_back_s=172" in fresh.log_text(), 20, "the step back in the log")
+        clock.write_text("+5d\n")
+        wait_for(lambda: "event=clock moved_forward_s=345" in fresh.log_text(), 20, "the step forward in the log")
+        assert describe(admin, key).current_version == 1
+        wait_for(lambda: describe(admin, key).current_version == 2, 20, "the rotation")
+    said = [line for line in fresh.log_text().splitlines() if "event=clock " in line]
+    assert len(said) == 2 and "nothing is deleted or rotated earlier for it" in said[0]
+    assert len(fresh.records(operation="RotateKeyOnSchedule", kind="outcome")) == 1
+    fresh.verify_audit()
+
+
 def test_a_disabled_key_rotates_when_it_is_enabled(own):
     key = own.new_key()
     with own.client(ADMIN) as admin:
