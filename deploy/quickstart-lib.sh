@@ -128,7 +128,8 @@ quickstart_configuration() {
   "Statement": [
     {"Sid": "Administrators", "Effect": "Allow", "Principal": {"AWS": "$(principal admin)"},
      "Action": ["kms:CreateKey", "kms:ListKeys", "kms:ListAliases", "kms:GetStatus",
-                "kms:RotateRoot", "kms:GetRootStatus", "kms:DestroyRoot"], "Resource": "*"},
+                "kms:RotateRoot", "kms:GetRootStatus", "kms:DestroyRoot",
+                "kms:GetAuditHead", "kms:GetAuditKey"], "Resource": "*"},
     {"Sid": "Programs", "Effect": "Allow", "Principal": {"AWS": ["$(principal app)", "$(principal service)"]},
      "Action": "kms:GenerateRandom", "Resource": "*"}
   ]

@@ -48,6 +48,8 @@ enum {
     KMS_HSM_PROOF_BYTES = 6144,       /* longest signature or MAC that is compared (AWS's limit) */
     KMS_HSM_SIGNATURE_BYTES = 512,    /* longest signature that is made: RSA-4096 */
     KMS_HSM_MARK_BYTES = 32,          /* mark of imported material */
+    KMS_HSM_AUDIT_HEAD_BYTES = 256,   /* longest text about a head of the audit log */
+    KMS_HSM_AUDIT_KEY_BYTES = 128,    /* longest SubjectPublicKeyInfo of a P-256 key: 91 */
     KMS_HSM_MAC_BYTES = 64,           /* HMAC-SHA-512 */
     KMS_HSM_RANDOM_BYTES = 1024,
 };
@@ -98,8 +100,13 @@ enum kms_hsm_op {
      * of that key again, then the wrapped key; INCORRECT_KEY_MATERIAL. Input of a modulus: RSA-OAEP-SHA-256
      * of the material; a longer one: that of an AES-256 key, then the material under it (RFC 5649). */
     KMS_HSM_IMPORT,
+    /* input=instance LF sequence LF hash LF -> ECDSA P-256 SHA-256 signature, DER, by audit-sign-1 over
+     * KMS_HSM_AUDIT_DOMAIN and the input: that key signs nothing else. ROOT_KEYS_MISSING: it is not there. */
+    KMS_HSM_AUDIT_SIGN,
     KMS_HSM_OP_COUNT
 };
+
+#define KMS_HSM_AUDIT_DOMAIN "kms-audit-head-v1\n"
 
 /* A key version as the keystore keeps it: what it should be, and the opaque wrapped key with its binding. */
 struct kms_hsm_key {
@@ -195,8 +202,10 @@ struct kms_hsm_status {
     char token_label[33], token_serial[17];
     struct kms_hsm_capability capabilities[KMS_HSM_CAPABILITIES];
     unsigned capability_count;
-    uint64_t workers_replaced;   /* since open */
-    char trouble[KMS_WHY_BYTES]; /* why the last worker could not start; "" when it could */
+    uint8_t audit_key[KMS_HSM_AUDIT_KEY_BYTES]; /* public half of audit-sign-1, SubjectPublicKeyInfo */
+    size_t audit_key_len;                       /* 0: that key is not on the token */
+    uint64_t workers_replaced;                  /* since open */
+    char trouble[KMS_WHY_BYTES];                /* why the last worker could not start; "" when it could */
 };
 /* A copy of what the workers reported last. Thread-safe. */
 void kms_hsm_status(kms_hsm *hsm, struct kms_hsm_status *ret_status);

@@ -34,6 +34,7 @@ static const uint8_t fields_of[KMS_HSM_OP_COUNT] = {
     [KMS_HSM_DATA_KEY_PAIR] = KEY | AAD | PAIR,
     [KMS_HSM_DATA_KEY_PAIR_SEALED] = KEY | AAD | PAIR,
     [KMS_HSM_IMPORT] = KEY | INPUT | TO,
+    [KMS_HSM_AUDIT_SIGN] = INPUT,
 };
 
 enum { HEAD_BYTES = 8 + 8 + 1, KEY_BYTES = KMS_ID_BYTES + 4 + 3 + 4, STORE_KEY_BYTES = 128 };
@@ -69,6 +70,7 @@ size_t kms_hsm_output_bound(const struct kms_hsm_job *job)
     case KMS_HSM_READ_ROOTS:
         return KMS_HELLO_BYTES;
     case KMS_HSM_SIGN:
+    case KMS_HSM_AUDIT_SIGN:
     case KMS_HSM_RSA_ENCRYPT:
     case KMS_HSM_RSA_DECRYPT:
         return KMS_HSM_SIGNATURE_BYTES; /* a modulus at most */
@@ -169,7 +171,8 @@ static bool pair_valid(const struct kms_hsm_job *job)
 
 static bool input_valid(const struct kms_hsm_job *job)
 {
-    return job->op == KMS_HSM_FORGET ? job->input.len == KMS_ID_BYTES : job->input.len <= KMS_HSM_INPUT_BYTES;
+    if (job->op == KMS_HSM_FORGET) return job->input.len == KMS_ID_BYTES;
+    return job->input.len <= (job->op == KMS_HSM_AUDIT_SIGN ? KMS_HSM_AUDIT_HEAD_BYTES : KMS_HSM_INPUT_BYTES);
 }
 
 static bool lengths_valid(const struct kms_hsm_job *job, uint8_t fields)
@@ -320,6 +323,15 @@ static bool get_text(struct kms_reader *r, char *text, size_t cap)
     return true;
 }
 
+static bool get_audit_key(struct kms_reader *r, struct kms_hsm_status *status)
+{
+    struct kms_bytes key = kms_get_blob(r);
+    if (key.len > sizeof status->audit_key) return false;
+    kms_copy(status->audit_key, key.ptr, key.len);
+    status->audit_key_len = key.len;
+    return true;
+}
+
 void kms_hello_put(struct kms_writer *w, const struct kms_hello *hello)
 {
     const struct kms_hsm_status *s = &hello->status;
@@ -337,6 +349,7 @@ void kms_hello_put(struct kms_writer *w, const struct kms_hello *hello)
         put_text(w, s->capabilities[i].reason, sizeof s->capabilities[i].reason);
         kms_put_u8(w, s->capabilities[i].available);
     }
+    kms_put_blob(w, kms_bytes_of(s->audit_key, s->audit_key_len));
 }
 
 kms_err kms_hello_get(struct kms_bytes output, struct kms_hello *ret_hello)
@@ -361,6 +374,7 @@ kms_err kms_hello_get(struct kms_bytes output, struct kms_hello *ret_hello)
         ok &= get_text(&r, s->capabilities[i].reason, sizeof s->capabilities[i].reason);
         s->capabilities[i].available = kms_get_u8(&r) != 0;
     }
+    ok &= get_audit_key(&r, s);
     if (!ok || !kms_reader_done(&r)) return KMS_FAIL(INVALID_ARGUMENT);
     hello.err.code = (enum kms_code)code;
     *ret_hello = hello;

@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "base/secret.h"
 #include "kmsd/service/batch.h"
+#include "kmsd/service/heads.h"
 
 unsigned kms_cores(void)
 {
@@ -164,7 +165,23 @@ static kms_err pipeline_start(struct kms_boot *boot, struct kms_why *why)
 static void pipeline_stop(struct kms_boot *boot)
 {
     kms_pipeline_stop(boot->pipeline);
+    kms_heads_free(&boot->core);
     kms_boot_store_stop(boot); /* an admin thread may have been refilling a budget until now */
+}
+
+static kms_err heads_start(struct kms_boot *boot, struct kms_why *why)
+{
+    (void)why;
+    const struct kms_heads_options options = {.records = boot->conf->audit_head_records,
+                                              .interval_ms = boot->conf->audit_head_interval_ms,
+                                              .anchor_file = boot->conf->audit_anchor_file,
+                                              .anchor_syslog = boot->conf->audit_anchor_syslog};
+    return kms_heads_start(&options, &boot->core, boot->pipeline);
+}
+
+static void heads_stop(struct kms_boot *boot)
+{
+    kms_heads_stop(&boot->core);
 }
 
 static void store_stop(struct kms_boot *boot)
@@ -298,6 +315,7 @@ static const struct stage {
     {"pipeline", pipeline_start, pipeline_stop},
     {"keystore", kms_boot_store_start, store_stop},
     {"policy", policy_start, policy_stop},
+    {"heads", heads_start, heads_stop},
     {"rpc", rpc_start, rpc_stop},
     {"jobs", jobs_start, jobs_stop},
 };

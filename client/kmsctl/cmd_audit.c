@@ -1,11 +1,13 @@
-/* kmsctl audit: tail, verify. Both read the files of the log and need no server. */
+/* kmsctl audit: tail, verify read the files of the log and need no server; head and key ask it. */
 #include <jansson.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
 
+#include "client/kmsctl/call.h"
 #include "client/kmsctl/commands.h"
+#include "client/kmsctl/input.h"
 #include "client/kmsctl/output.h"
 #include "client/kmsctl/progress.h"
 #include "kmsd/audit/reader.h"
@@ -129,4 +131,20 @@ bool ctl_audit_verify(struct ctl *ctl)
                                (json_int_t)report.bytes, "first_sequence", (json_int_t)report.first_sequence,
                                "last_sequence", (json_int_t)report.last_sequence, "head", report.head,
                                "torn_tail", (int)report.torn_tail));
+}
+
+bool ctl_audit_head(struct ctl *ctl)
+{
+    return ctl_call_print(ctl, "AuditService/GetAuditHead", json_object());
+}
+
+bool ctl_audit_key(struct ctl *ctl)
+{
+    json_t *reply;
+    if (!ctl_call(ctl, "AuditService/GetAuditKey", json_object(), &reply)) return false;
+    if (ctl_wants_json(ctl)) return ctl_print(ctl, reply);
+    const char *pem = json_string_value(json_object_get(reply, "public_key_pem"));
+    bool ok = pem != NULL ? ctl_write(ctl, kms_bytes_text(pem)) : ctl_fail(ctl, KMS_FAIL(INTERNAL), NULL);
+    json_decref(reply);
+    return ok;
 }

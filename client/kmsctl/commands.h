@@ -73,6 +73,8 @@ bool ctl_root_rotate(struct ctl *ctl);
 bool ctl_root_destroy(struct ctl *ctl);
 bool ctl_audit_tail(struct ctl *ctl);
 bool ctl_audit_verify(struct ctl *ctl);
+bool ctl_audit_head(struct ctl *ctl);
+bool ctl_audit_key(struct ctl *ctl);
 bool ctl_context_list(struct ctl *ctl);
 bool ctl_context_show(struct ctl *ctl);
 bool ctl_context_use(struct ctl *ctl);

@@ -8,6 +8,7 @@
 #include "client/lib/json.h"
 #include "client/lib/unary.h"
 #include "kms/v1/approvals.pb-c.h"
+#include "kms/v1/audit.pb-c.h"
 #include "kms/v1/crypto.pb-c.h"
 #include "kms/v1/grants.pb-c.h"
 #include "kms/v1/import.pb-c.h"
@@ -19,7 +20,7 @@ static const ProtobufCServiceDescriptor *const services[] = {
     &kms__v1__approval_service__descriptor, &kms__v1__crypto_service__descriptor,
     &kms__v1__import_service__descriptor,   &kms__v1__grant_service__descriptor,
     &kms__v1__key_service__descriptor,      &kms__v1__policy_service__descriptor,
-    &kms__v1__system_service__descriptor,
+    &kms__v1__system_service__descriptor,   &kms__v1__audit_service__descriptor,
 };
 
 enum { REQUEST_BYTES = 1024 * 1024, PATH_BYTES = 128 };

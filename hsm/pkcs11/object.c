@@ -4,7 +4,8 @@
 #include "hsm/pkcs11/cryptoki.h"
 
 static CK_BBOOL yes = CK_TRUE, no = CK_FALSE;
-static CK_OBJECT_CLASS secret_key = CKO_SECRET_KEY, private_key = CKO_PRIVATE_KEY;
+static CK_OBJECT_CLASS secret_key = CKO_SECRET_KEY, private_key = CKO_PRIVATE_KEY,
+                       public_key = CKO_PUBLIC_KEY;
 static CK_KEY_TYPE aes = CKK_AES, generic = CKK_GENERIC_SECRET, rsa = CKK_RSA, ec = CKK_EC;
 static CK_ULONG secret_bytes[] = {32, 48, 64};
 /* Enforced by the token at C_UnwrapKey: what root-wrap wraps comes out sensitive or not at all. */
@@ -103,11 +104,11 @@ static CK_RV find_step(CK_FUNCTION_LIST *fn, CK_SESSION_HANDLE session, void *ar
     return rv != CKR_OK ? rv : end;
 }
 
-kms_err kms_token_find(kms_token *token, const char *label, kms_object *ret_key)
+static kms_err find_among(kms_token *token, const char *label, CK_OBJECT_CLASS *const classes[],
+                          size_t class_count, kms_object *ret_key)
 {
     kms_object key = 0;
-    CK_OBJECT_CLASS *classes[] = {&secret_key, &private_key};
-    for (size_t i = 0; i < 2; i++) {
+    for (size_t i = 0; i < class_count; i++) {
         struct find_step f = {.label = label, .class = classes[i]};
         KMS_TRY(kms_ckr_note(token, "C_FindObjects", kms_session_run(token, find_step, &f)));
         if (f.count > 1 || (f.count == 1 && key != 0)) return KMS_FAIL(CORRUPT);
@@ -115,6 +116,18 @@ kms_err kms_token_find(kms_token *token, const char *label, kms_object *ret_key)
     }
     *ret_key = key;
     return KMS_OK;
+}
+
+kms_err kms_token_find(kms_token *token, const char *label, kms_object *ret_key)
+{
+    CK_OBJECT_CLASS *const classes[] = {&secret_key, &private_key};
+    return find_among(token, label, classes, 2, ret_key);
+}
+
+kms_err kms_token_find_public(kms_token *token, const char *label, kms_object *ret_key)
+{
+    CK_OBJECT_CLASS *const classes[] = {&public_key};
+    return find_among(token, label, classes, 1, ret_key);
 }
 
 struct labels_step {

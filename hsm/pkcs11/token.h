@@ -67,6 +67,8 @@ KMS_MUST_USE kms_err kms_token_public_parts(kms_token *token, kms_object public_
                                             struct kms_public_parts *ret_parts);
 /* The private or secret key with that label; 0 when there is none. CORRUPT: there are several. */
 KMS_MUST_USE kms_err kms_token_find(kms_token *token, const char *label, kms_object *ret_key);
+/* The public half of the key pair with that label, likewise. */
+KMS_MUST_USE kms_err kms_token_find_public(kms_token *token, const char *label, kms_object *ret_key);
 void kms_token_destroy(kms_token *token, kms_object key); /* 0 is a no-op */
 /* The secret keys stored on the token and their labels, in no order; those with longer labels are left out.
  * LIMIT_EXCEEDED: more than fit. */

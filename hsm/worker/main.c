@@ -70,7 +70,8 @@ static kms_err init_token(struct kms_worker *w)
         kms_why_set(&w->hello.why, "this token lacks %s, which root keys need", needed[i]);
         return KMS_FAIL(UNSUPPORTED);
     }
-    return kms_roots_make(w->token, &w->hello.why);
+    KMS_TRY(kms_roots_make(w->token, &w->hello.why));
+    return kms_audit_key_load(w, &w->hello.why);
 }
 
 static kms_err fill_ivs(void *token, uint8_t *to, size_t len)
@@ -82,6 +83,7 @@ static kms_err serve_token(struct kms_worker *w, uint32_t cached_keys)
 {
     KMS_TRY(kms_roots_load(w->token, &w->roots, &w->hello.why));
     kms_worker_note_roots(w);
+    KMS_TRY(kms_audit_key_load(w, &w->hello.why));
     kms_probe(w->token, kms_roots_get(&w->roots, w->roots.newest)->wrap, &w->hello.status);
     struct kms_key_budget budget = kms_headroom_keys(cached_keys);
     KMS_TRY(kms_keyring_new(w->token, &w->roots, &budget, &w->keyring));

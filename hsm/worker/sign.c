@@ -59,8 +59,7 @@ static kms_err sign_ed25519(EVP_PKEY *key, struct kms_hsm_job *job)
     return ok ? KMS_OK : KMS_FAIL(INTERNAL);
 }
 
-/* r and s, each half of raw, as Ecdsa-Sig-Value (RFC 3279, 2.2.3). */
-static kms_err ecdsa_der(struct kms_bytes raw, struct kms_hsm_job *job)
+kms_err kms_ecdsa_der(struct kms_bytes raw, struct kms_hsm_job *job)
 {
     int half = (int)(raw.len / 2), len = -1;
     uint8_t *at = job->output;
@@ -103,7 +102,7 @@ static kms_err sign_in_token(struct kms_worker *w, const struct kms_open_key *ke
         struct kms_bytes made = {raw, 2 * ((bits + 7) / 8)};
         signing.how = KMS_SIGNING_ECDSA;
         KMS_TRY(kms_token_sign(w->token, &signing, raw, made.len));
-        return ecdsa_der(made, job);
+        return kms_ecdsa_der(made, job);
     }
     uint8_t info[19 + HASH_BYTES];
     signing.how = is_pss(job->algorithm) ? KMS_SIGNING_RSA_PSS : KMS_SIGNING_RSA_PKCS1;

@@ -137,6 +137,7 @@ bool kms_probe_has(const struct kms_hsm_status *status, const char *name);
 struct kms_worker {
     kms_token *token;
     struct kms_roots roots;
+    kms_object audit_key; /* audit-sign-1, private half; 0: not on the token */
     kms_keyring *keyring;
     kms_software *software;
     struct kms_nonces ivs; /* of the token, for HSM level */
@@ -149,10 +150,15 @@ enum { KMS_SCRATCH_BYTES = KMS_HSM_INPUT_BYTES + 64 };
 
 /* ops.c: what the hello says of the roots. */
 void kms_worker_note_roots(struct kms_worker *worker);
-/* sign.c, mac.c, rsa.c, import.c: the operations of keys that do not seal, as rows of ops.c. */
+/* sign.c, mac.c, rsa.c, import.c, audit.c: the operations of keys that do not seal, as rows of ops.c. */
 typedef kms_err kms_operation(struct kms_worker *worker, struct kms_hsm_job *job);
 kms_operation kms_op_sign, kms_op_verify, kms_op_mac, kms_op_verify_mac, kms_op_rsa_encrypt,
-    kms_op_rsa_decrypt, kms_op_import;
+    kms_op_rsa_decrypt, kms_op_import, kms_op_audit_sign;
+/* r and s, each half of raw, into the job's output as Ecdsa-Sig-Value (RFC 3279, 2.2.3). */
+KMS_MUST_USE kms_err kms_ecdsa_der(struct kms_bytes raw, struct kms_hsm_job *job);
+/* audit.c: finds audit-sign-1; its public half goes into the hello. No error when it is not there. CORRUPT:
+ * there are several; UNSUPPORTED: it can be read, or is of another kind. */
+KMS_MUST_USE kms_err kms_audit_key_load(struct kms_worker *worker, struct kms_why *why);
 /* Opens RSAES-OAEP with a private key that is here. out has room for a modulus. INVALID_CIPHERTEXT, in the
  * same time whatever is wrong. */
 KMS_MUST_USE kms_err kms_rsa_open(EVP_PKEY *key, struct kms_bytes input, uint8_t *out, size_t cap,

@@ -18,6 +18,7 @@
 #include "base/bytes.h"
 #include "base/digest.h"
 #include "base/id.h"
+#include "kmsd/audit/head.h"
 
 enum kms_audit_kind {
     KMS_AUDIT_CALL = 1,   /* "call": a finished call that changes nothing stored */
@@ -27,6 +28,7 @@ enum kms_audit_kind {
     KMS_AUDIT_SUPPRESSED, /* "suppressed": how many refused calls of a principal were not recorded one by one
                            */
     KMS_AUDIT_SERVICE,    /* "service": start, stop, policy loaded, rollback accepted */
+    KMS_AUDIT_HEAD,       /* "head": a signature over the chain up to a record before this one */
 };
 
 /* One name and value, UTF-8, logged in clear. A value without pointer becomes null. */
@@ -103,6 +105,7 @@ struct kms_audit_event {
     uint64_t count;                                /* SUPPRESSED: calls */
     struct kms_audit_pair extra[KMS_AUDIT_EXTRAS]; /* SERVICE, RECOVERY: what happened */
     size_t extra_count;
+    const struct kms_audit_signed_head *head; /* HEAD */
 };
 
 struct kms_audit_options {

@@ -15,7 +15,7 @@
  *   T  when the record was made: RFC 3339, UTC, six digits of microseconds, 27 characters. Within a file it
  *      never runs backwards (after a step of the clock it stands still); from file to file it may.
  *   P  H of the record before, in 64 lower-case hex digits; 64 zeros when S is 1
- *   K  call, attempt, outcome, recovery, suppressed or service
+ *   K  call, attempt, outcome, recovery, suppressed, service or head
  *   H  SHA-256 (FIPS 180-4), 64 lower-case hex digits, of the bytes of this line from its `{` up to and not
  *      including the last `,"hash":`. As P is among them, H stands for this record and all before it.
  *
@@ -41,10 +41,28 @@
  * Readers stop at the first NUL. A line cut off by NUL or by the end of the file was not acknowledged and
  * does not count.
  *
+ * Signed heads. A record of kind head has a member
+ *     "head":{"sequence":S,"hash":"H","key_id":"I","signature":"G"}
+ *   S  the sequence number of a record before it, at most 65,536 back
+ *   H  the hash of that record
+ *   I  SHA-256 of the SubjectPublicKeyInfo (DER) of the key that signed
+ *   G  the signature, base64 of DER (RFC 3279): ECDSA on P-256 with SHA-256, made inside the security module,
+ *      over the text  kms-audit-head-v1 LF INSTANCE LF S LF H LF  (INSTANCE as in the names of the files)
+ * As H stands for all records up to S, so does G. A log closed in good order ends in a record of kind head
+ * over the record just before it. `kmsctl audit key` prints the public key. An anchor file has for each
+ * signed head a line     {"time":"T","instance":"INSTANCE","head":{ ... the same ... }}
+ *
+ * To check a head by hand, in a POSIX shell with OpenSSL:
+ *     printf 'kms-audit-head-v1\n%s\n%s\n%s\n' INSTANCE S H >text
+ *     printf %s G | openssl base64 -d -A >signature
+ *     openssl dgst -sha256 -verify key.pem -signature signature text
+ *
  * To check by hand:  line=$(sed -n 5p FILE); printf %s "${line%,\"hash\":*}" | sha256sum
  *
  * What the chain cannot show: that records are missing at its end, or that someone with write access made all
- * of it anew from some record on. Keep a head (seq and hash) elsewhere now and then, and give it to verify.
+ * of it anew from some record on. Signed heads show the second, up to the newest head that is left; heads
+ * kept elsewhere, signed (an anchor file) or not, show the first. Nothing shows what was changed behind the
+ * last of them, nor what whoever controls kmsd itself lets it write.
  */
 #ifndef KMS_AUDIT_CHAIN_H
 #define KMS_AUDIT_CHAIN_H

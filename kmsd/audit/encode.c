@@ -42,6 +42,7 @@ static const struct {
 static const char *const kinds[] = {
     [KMS_AUDIT_CALL] = "call",         [KMS_AUDIT_ATTEMPT] = "attempt",       [KMS_AUDIT_OUTCOME] = "outcome",
     [KMS_AUDIT_RECOVERY] = "recovery", [KMS_AUDIT_SUPPRESSED] = "suppressed", [KMS_AUDIT_SERVICE] = "service",
+    [KMS_AUDIT_HEAD] = "head",
 };
 
 static inline void raw(struct kms_audit_json *json, const char *text)
@@ -233,6 +234,17 @@ static void put_mark(struct kms_audit_json *json, uint64_t revision, const uint8
     put_word(json, F_STORE_DIGEST, hex);
 }
 
+static void put_head(struct kms_audit_json *json, const struct kms_audit_signed_head *head)
+{
+    key(json, F_HEAD);
+    raw(json, "{");
+    put_number(json, F_HEAD_SEQUENCE, head->sequence);
+    put_word(json, F_HEAD_HASH, head->hash);
+    put_word(json, F_HEAD_KEY_ID, head->key_id);
+    put_word(json, F_HEAD_SIGNATURE, head->signature);
+    raw(json, "}");
+}
+
 static void put_kind(struct kms_audit_json *json, enum kms_audit_kind kind, const char *instance)
 {
     kms_audit_json_raw(json, keys[F_KIND].text, keys[F_KIND].len);
@@ -251,6 +263,7 @@ kms_err kms_audit_encode(const struct kms_audit_event *event, const char *instan
         put_work(&json, event, text_limits[i]);
         put_inputs(&json, F_INPUTS, event->inputs, event->input_count, text_limits[i]);
         put_result(&json, event, time_us, text_limits[i]);
+        if (event->head != NULL) put_head(&json, event->head);
         if (json.cut || event->cut) put_number(&json, F_SHORTENED, text_limits[i]);
         if (event->has_mark) put_mark(&json, event->store_revision, event->store_digest);
         if (json.overflow) continue;

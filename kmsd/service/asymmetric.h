@@ -47,6 +47,9 @@ struct kms_algorithms {
 bool kms_algorithms_of_key(struct kms_call *call, const struct kms_key *key,
                            struct kms_algorithms *ret_algorithms);
 
+/* A SubjectPublicKeyInfo in PEM (RFC 7468), in the arena; NULL: NO_MEMORY. */
+char *kms_pem_of(struct kms_call *call, struct kms_bytes der);
+
 /* For a call that makes an RSA key, which takes seconds: counts it against limits.rsa_keys_per_principal
  * until the call ends. LIMIT_EXCEEDED. */
 KMS_MUST_USE kms_err kms_begin_rsa(struct kms_call *call, unsigned spec);

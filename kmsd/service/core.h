@@ -28,6 +28,7 @@ struct kms_core {
     kms_ledger *ledger;
     uint64_t used_lately_us; /* a version used less than this ago is in use (keys.used_lately) */
     kms_audit *audit;
+    struct kms_heads *_Atomic heads; /* NULL: heads are not signed (yet); service/heads.h */
     kms_authn *authn;
     struct kms_arn_prefix arn;
     bool separation_warn;      /* policy.separation = warn: what is not separated is let in and said */

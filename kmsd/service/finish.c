@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "kmsd/service/batch.h"
 #include "kmsd/service/dispatch.h"
+#include "kmsd/service/heads.h"
 #include "kmsd/service/record.h"
 #include "kmsd/service/usage.h"
 
@@ -140,6 +141,7 @@ static void commit_batch(kms_finish *f)
     kms_err err = kms_audit_commit(f->core->audit);
     note_audit_state(f, err);
     if (!kms_failed(err)) kms_usage_count(f->core, f->batch, f->batch_count);
+    if (!kms_failed(err)) kms_heads_wrote(f->core->heads, f->batch_count);
     size_t replies = 0;
     for (size_t i = 0; i < f->batch_count; i++) {
         struct kms_call *call = f->batch[i];
@@ -217,6 +219,7 @@ static kms_err write_event(kms_finish *f, const struct kms_audit_event *event)
     kms_err appended = kms_audit_append(f->core->audit, event);
     kms_err committed = kms_audit_commit(f->core->audit);
     note_audit_state(f, committed);
+    if (!kms_failed(committed)) kms_heads_wrote(f->core->heads, 1);
     return kms_failed(appended) ? appended : committed;
 }
 

@@ -29,8 +29,7 @@ kms_err kms_get_public_key_plan(struct kms_call *call)
     return call->job.output != NULL ? KMS_OK : KMS_FAIL(NO_MEMORY);
 }
 
-/* RFC 7468: base64 in lines of 64 characters. NULL: NO_MEMORY. */
-static char *pem_of(struct kms_call *call, struct kms_bytes der)
+char *kms_pem_of(struct kms_call *call, struct kms_bytes der)
 {
     enum { LINE_BYTES = 48, LINE = 64 };
     static const char head[] = "-----BEGIN PUBLIC KEY-----\n", tail[] = "-----END PUBLIC KEY-----\n";
@@ -53,7 +52,7 @@ kms_err kms_get_public_key_finish(struct kms_call *call)
     const struct kms_key *key = call->access[0].key;
     Kms__V1__GetPublicKeyResponse *reply = kms_new_reply(call);
     char *arn = kms_access_arn(call, &call->access[0]);
-    char *pem = pem_of(call, kms_bytes_of(call->job.output, call->job.output_len));
+    char *pem = kms_pem_of(call, kms_bytes_of(call->job.output, call->job.output_len));
     struct kms_algorithms algorithms;
     if (reply == NULL || arn == NULL || pem == NULL || !kms_algorithms_of_key(call, key, &algorithms))
         return KMS_FAIL(NO_MEMORY);

@@ -2,6 +2,7 @@
 #include "kms/v1/system.pb-c.h"
 #include "kmsd/service/access.h"
 #include "kmsd/service/core.h"
+#include "kmsd/service/heads.h"
 #include "kmsd/service/methods.h"
 #include "kmsd/service/seal.h"
 
@@ -68,6 +69,18 @@ static kms_err add_troubles(struct kms_call *call, Kms__V1__GetStatusResponse *r
     return KMS_OK;
 }
 
+static kms_err add_heads(struct kms_call *call, Kms__V1__GetStatusResponse *reply)
+{
+    struct kms_heads_status status;
+    kms_heads_status(call->core->heads, &status);
+    reply->audit_signed_sequence = status.has_head ? status.head.sequence : 0;
+    reply->audit_anchored_sequence = status.anchored;
+    reply->audit_signing_trouble = keep(call, status.trouble.text);
+    reply->audit_anchor_trouble = keep(call, status.anchor_trouble.text);
+    bool kept = reply->audit_signing_trouble != NULL && reply->audit_anchor_trouble != NULL;
+    return kept ? KMS_OK : KMS_FAIL(NO_MEMORY);
+}
+
 kms_err kms_get_status_act(struct kms_call *call)
 {
     const struct kms_core *core = call->core;
@@ -91,5 +104,6 @@ kms_err kms_get_status_act(struct kms_call *call)
     }
     KMS_TRY(add_hsm(call, reply));
     KMS_TRY(add_troubles(call, reply));
+    KMS_TRY(add_heads(call, reply));
     return add_stores(call, reply);
 }

@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "kms/v1/approvals.pb-c.h"
+#include "kms/v1/audit.pb-c.h"
 #include "kms/v1/batch.pb-c.h"
 #include "kms/v1/crypto.pb-c.h"
 #include "kms/v1/grants.pb-c.h"

@@ -11,7 +11,7 @@ SERVICE_POLICY = {
             "Sid": "Administrators",
             "Effect": "Allow",
             "Principal": {"AWS": [ADMIN, "spiffe://example.org/admin2"]},
-            "Action": ["kms:CreateKey", "kms:ListKeys", "kms:ListAliases", "kms:GetStatus"],
+            "Action": ["kms:CreateKey", "kms:ListKeys", "kms:ListAliases", "kms:GetStatus", "kms:GetAudit*"],
             "Resource": "*",
         },
         {
@@ -25,7 +25,7 @@ SERVICE_POLICY = {
             "Sid": "Officer",
             "Effect": "Allow",
             "Principal": {"AWS": OFFICER},
-            "Action": ["kms:GetStatus", "kms:SimulatePolicy"],
+            "Action": ["kms:GetStatus", "kms:SimulatePolicy", "kms:GetAudit*"],
             "Resource": "*",
         },
         {

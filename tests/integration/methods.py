@@ -123,6 +123,8 @@ class Methods:
             ("ApproveRequest", {"approval_id": self.approval}, ["ApproveRequest"], "admin"),
             ("RejectRequest", {"approval_id": self.approval}, ["RejectRequest"], "admin"),
             ("GetStatus", {}, ["GetStatus"], "read"),
+            ("GetAuditHead", {}, ["GetAuditHead"], "read"),
+            ("GetAuditKey", {}, ["GetAuditKey"], "read"),
         ]
 
     def imports(self):

@@ -29,12 +29,13 @@ class Client:
 
     def __init__(self, service, uri, certificate=None, ca="ca", unix=None, target=None):
         import grpc
-        from kms.v1 import approvals_pb2, batch_pb2, crypto_pb2, grants_pb2, import_pb2, keys_pb2, policy_pb2
+        from kms.v1 import approvals_pb2, audit_pb2, batch_pb2, crypto_pb2, grants_pb2, import_pb2, keys_pb2, policy_pb2
         from kms.v1 import system_pb2
 
         self.grpc = grpc
         self.modules = {
             "ApprovalService": approvals_pb2,
+            "AuditService": audit_pb2,
             "BatchService": batch_pb2,
             "CryptoService": crypto_pb2,
             "GrantService": grants_pb2,

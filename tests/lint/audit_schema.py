@@ -26,6 +26,7 @@ NEEDS = {
     "attempt": ["request_id", "principal", "principal_source", "service", "operation", "class", "stage", "latency_us"],
     "outcome": ["request_id", "principal", "principal_source", "service", "operation", "class", "stage", "latency_us", "outcome"],
     "suppressed": ["principal", "count"],
+    "head": ["head"],
 }
 ALWAYS = ["seq", "time", "prev", "kind", "instance", "hash"]
 

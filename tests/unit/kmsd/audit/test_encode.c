@@ -189,6 +189,7 @@ static void dictionary_is_complete(void)
                                            {.access_count = 2, .access = {0, 1}, .key_version = {3, 4}}};
     const struct kms_audit_batch batch = {event.access, 1, items, 2};
     struct kms_audit_event many = {.kind = KMS_AUDIT_CALL, .batch = &batch};
+    const struct kms_audit_signed_head head = {.sequence = 7, .hash = "h", .key_id = "k", .signature = "s"};
     struct kms_audit_state state = {0};
     struct kms_audit_opening opening = {.number = 2, .after = 1, .because = KMS_AUDIT_CRASH};
     KMS_OWN_BUF line = {0};
@@ -197,6 +198,7 @@ static void dictionary_is_complete(void)
     memset(endless, 'x', 99999);
     endless[99999] = '\0';
     cut.detail = endless;
+    event.head = &head;
     cut.started_us = 2001; /* after the record's own time */
     for (int i = 0; i < 3; i++) {
         json_t *object = encode(i == 0 ? &event : i == 1 ? &cut : &many, &len);

@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "kms/v1/approvals.pb-c.h"
+#include "kms/v1/audit.pb-c.h"
 #include "kms/v1/batch.pb-c.h"
 #include "kms/v1/crypto.pb-c.h"
 #include "kms/v1/grants.pb-c.h"
@@ -17,7 +18,8 @@ static const ProtobufCServiceDescriptor *const services[] = {
     &kms__v1__batch_service__descriptor,    &kms__v1__import_service__descriptor,
     &kms__v1__approval_service__descriptor, &kms__v1__crypto_service__descriptor,
     &kms__v1__grant_service__descriptor,    &kms__v1__key_service__descriptor,
-    &kms__v1__policy_service__descriptor,   &kms__v1__system_service__descriptor};
+    &kms__v1__policy_service__descriptor,   &kms__v1__system_service__descriptor,
+    &kms__v1__audit_service__descriptor};
 
 static size_t rows_of(const ProtobufCServiceDescriptor *service, const char *rpc)
 {
