@@ -98,7 +98,8 @@ enum kms_hsm_op {
     KMS_HSM_DATA_KEY_PAIR_SEALED, /* the same with an empty private key */
     /* key=RSA wrapping key, input=wrapped material, to.ref -> KMS_HSM_MARK_BYTES that tell the same material
      * of that key again, then the wrapped key; INCORRECT_KEY_MATERIAL. Input of a modulus: RSA-OAEP-SHA-256
-     * of the material; a longer one: that of an AES-256 key, then the material under it (RFC 5649). */
+     * of the material; a longer one: that of an AES-256 key, then the material under it (RFC 5649). The
+     * material of a key pair is its private key (PKCS#8, DER) and comes in the longer way. */
     KMS_HSM_IMPORT,
     /* input=instance LF sequence LF hash LF -> ECDSA P-256 SHA-256 signature, DER, by audit-sign-1 over
      * KMS_HSM_AUDIT_DOMAIN and the input: that key signs nothing else. ROOT_KEYS_MISSING: it is not there. */

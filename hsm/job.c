@@ -124,13 +124,10 @@ static bool algorithm_valid(const struct kms_hsm_job *job)
     return hashes && job->input.len == a->hash / 8U;
 }
 
-/* Material enters a worker in plain, so it becomes a key of SOFTWARE level. */
-static bool import_suits(const struct kms_hsm_job *job)
+static bool import_suits(const struct kms_key_ref *from)
 {
-    const struct kms_key_ref *from = &job->key.ref, *to = &job->to.ref;
     return from->spec == KMS_SPEC_RSA_4096 && from->usage == KMS_USAGE_ENCRYPT_DECRYPT &&
-           from->level == KMS_LEVEL_SOFTWARE && to->level == KMS_LEVEL_SOFTWARE &&
-           !kms_family_has_public(kms_spec_of(to->spec)->family);
+           from->level == KMS_LEVEL_SOFTWARE;
 }
 
 /* What seals and opens takes AES keys; what takes an algorithm, keys that it fits. */
@@ -139,7 +136,7 @@ static bool suits(const struct kms_hsm_job *job)
     const struct kms_spec *spec = kms_spec_of(job->key.ref.spec);
     if (fields_of[job->op] & ALGORITHM) return algorithm_valid(job);
     if (job->op == KMS_HSM_NEW_KEY || job->op == KMS_HSM_REWRAP) return true;
-    if (job->op == KMS_HSM_IMPORT) return import_suits(job);
+    if (job->op == KMS_HSM_IMPORT) return import_suits(&job->key.ref);
     if (job->op == KMS_HSM_PUBLIC_KEY) return kms_family_has_public(spec->family);
     return spec->family == KMS_FAMILY_AES &&
            (!(fields_of[job->op] & TO) || job->to.ref.spec == KMS_SPEC_AES_256);
@@ -147,7 +144,7 @@ static bool suits(const struct kms_hsm_job *job)
 
 static bool makes_key(const struct kms_hsm_job *job)
 {
-    return job->op == KMS_HSM_NEW_KEY || fields_of[job->op] & PAIR;
+    return job->op == KMS_HSM_NEW_KEY || job->op == KMS_HSM_IMPORT || fields_of[job->op] & PAIR;
 }
 
 bool kms_job_slow(const struct kms_hsm_job *job)
@@ -159,7 +156,10 @@ bool kms_job_slow(const struct kms_hsm_job *job)
 
 bool kms_job_makes_rsa(const struct kms_hsm_job *job)
 {
-    unsigned made = fields_of[job->op] & PAIR ? job->pair : job->key.ref.spec;
+    unsigned made = fields_of[job->op] & PAIR ? job->pair
+                    : job->op == KMS_HSM_IMPORT
+                        ? job->to.ref.spec /* whether its primes are prime takes long */
+                        : job->key.ref.spec;
     return makes_key(job) && kms_spec_of(made)->family == KMS_FAMILY_RSA;
 }
 

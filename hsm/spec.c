@@ -95,3 +95,9 @@ const char *kms_spec_missing(const struct kms_hsm_status *status, const struct k
     if (reason != NULL || spec->family != KMS_FAMILY_ED) return reason;
     return "Ed25519 keys are of SOFTWARE level in this release"; /* no token that could was there to try */
 }
+
+const char *kms_spec_import_missing(const struct kms_hsm_status *status, const struct kms_key_ref *ref)
+{
+    const char *reason = kms_spec_missing(status, ref);
+    return reason == NULL && ref->level == KMS_LEVEL_HSM ? reason_of(status, "import") : reason;
+}

@@ -42,5 +42,7 @@ bool kms_algorithm_fits(unsigned algorithm, unsigned spec, unsigned usage);
  * workers' start (status). Borrowed from status, or static.
  */
 const char *kms_spec_missing(const struct kms_hsm_status *status, const struct kms_key_ref *ref);
+/* The same of keys whose material comes from outside. */
+const char *kms_spec_import_missing(const struct kms_hsm_status *status, const struct kms_key_ref *ref);
 
 #endif

@@ -47,6 +47,7 @@ bool ctl_key_create(struct ctl *ctl)
                                                                        : KMS_PROTECTION_HSM,
         .key_spec = ctl->key_spec,
         .key_usage = ctl->key_usage,
+        .origin = ctl->origin != NULL && strcmp(ctl->origin, "external") == 0 ? "EXTERNAL" : NULL,
         .client_request_token = token,
         .bypass_policy_lockout_safety_check = ctl->bypass};
     kms_client *client = ctl_client(ctl);

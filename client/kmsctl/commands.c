@@ -7,7 +7,7 @@
 const struct ctl_command ctl_commands[] = {
     {"key", "create", "", "make a key",
      {OPT(ALIAS), OPT(ADMIN), OPT(USER), OPT(POLICY), OPT(DESCRIPTION), OPT(PROTECTION), OPT(BYPASS),
-      OPT(KEY_SPEC), OPT(USAGE)},
+      OPT(KEY_SPEC), OPT(USAGE), OPT(ORIGIN)},
      ctl_key_create, false},
     {"key", "list", "", "list all keys, or those with a tag or alias",
      {OPT(LIMIT), OPT(TAG), OPT(ALIAS_PREFIX)}, ctl_key_list, false},

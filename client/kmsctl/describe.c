@@ -7,7 +7,13 @@
 
 static const char *state_name(enum kms_key_state state)
 {
-    return state == KMS_KEY_ENABLED ? "ENABLED" : state == KMS_KEY_DISABLED ? "DISABLED" : "UNKNOWN";
+    static const char *const names[] = {[KMS_KEY_ENABLED] = "ENABLED",
+                                        [KMS_KEY_DISABLED] = "DISABLED",
+                                        [KMS_KEY_PENDING_DELETION] = "PENDING_DELETION",
+                                        [KMS_KEY_PENDING_IMPORT] = "PENDING_IMPORT",
+                                        [KMS_KEY_UNAVAILABLE] = "UNAVAILABLE"};
+    bool known = state >= KMS_KEY_ENABLED && (size_t)state < sizeof names / sizeof names[0];
+    return known ? names[state] : "UNKNOWN";
 }
 
 static const char *level_name(enum kms_protection_level level)

@@ -28,12 +28,14 @@ bool kms_client_create_key(kms_client *client, const struct kms_create_key_reque
     message.policy = kms_borrow_text(request->policy);
     message.description = kms_borrow_text(request->description);
     message.alias_name = kms_borrow_text(request->alias);
-    int spec, usage;
+    int spec, usage, origin;
     if (!kms_enum_of(&kms__v1__key_spec__descriptor, "KEY_SPEC_", request->key_spec, &spec, error) ||
-        !kms_enum_of(&kms__v1__key_usage__descriptor, "KEY_USAGE_", request->key_usage, &usage, error))
+        !kms_enum_of(&kms__v1__key_usage__descriptor, "KEY_USAGE_", request->key_usage, &usage, error) ||
+        !kms_enum_of(&kms__v1__key_origin__descriptor, "KEY_ORIGIN_", request->origin, &origin, error))
         return false;
     message.key_spec = (Kms__V1__KeySpec)spec;
     message.key_usage = (Kms__V1__KeyUsage)usage;
+    message.origin = (Kms__V1__KeyOrigin)origin;
     message.protection_level = (Kms__V1__ProtectionLevel)request->protection_level;
     message.client_request_token = kms_borrow_text(request->client_request_token);
     message.bypass_policy_lockout_safety_check = request->bypass_policy_lockout_safety_check;

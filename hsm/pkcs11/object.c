@@ -36,7 +36,7 @@ static CK_ULONG secret_template(const struct kms_key_shape *shape, bool generate
 {
     CK_ULONG n = 0;
     const bool mac = shape->use == KMS_USE_MAC, cipher = shape->use == KMS_USE_CIPHER,
-               wrap = shape->use == KMS_USE_WRAP;
+               wrap = shape->use == KMS_USE_WRAP, unwrap = wrap || shape->use == KMS_USE_UNWRAP;
     const struct flag flags[] = {{CKA_TOKEN, shape->label != NULL},
                                  {CKA_PRIVATE, true},
                                  {CKA_SENSITIVE, !shape->readable},
@@ -44,7 +44,7 @@ static CK_ULONG secret_template(const struct kms_key_shape *shape, bool generate
                                  {CKA_ENCRYPT, cipher},
                                  {CKA_DECRYPT, cipher},
                                  {CKA_WRAP, wrap},
-                                 {CKA_UNWRAP, wrap},
+                                 {CKA_UNWRAP, unwrap},
                                  {CKA_SIGN, mac},
                                  {CKA_VERIFY, mac},
                                  {CKA_DERIVE, false}};

@@ -38,6 +38,7 @@ KMS_MUST_USE kms_err kms_token_self_test(kms_token *token);
 enum kms_key_use {
     KMS_USE_CIPHER, /* AES-256: ENCRYPT, DECRYPT */
     KMS_USE_WRAP,   /* AES-256: WRAP, UNWRAP, with CKA_UNWRAP_TEMPLATE {CKA_SENSITIVE = TRUE} */
+    KMS_USE_UNWRAP, /* AES-256: UNWRAP */
     KMS_USE_MAC,    /* generic secret: SIGN, VERIFY */
     /* The private half of a key pair, and no more than this of it. */
     KMS_USE_RSA_SIGN,    /* SIGN */
@@ -85,6 +86,8 @@ KMS_MUST_USE kms_err kms_token_wrap(kms_token *token, kms_object wrapping, kms_o
                                     size_t cap, size_t *ret_len);
 KMS_MUST_USE kms_err kms_token_unwrap(kms_token *token, kms_object wrapping, struct kms_bytes blob,
                                       const struct kms_key_shape *shape, kms_object *ret_key);
+/* A session key of this value (32 bytes), known outside: it may unwrap (KMS_USE_UNWRAP) and nothing else. */
+KMS_MUST_USE kms_err kms_token_put_unwrapping(kms_token *token, const uint8_t *value, kms_object *ret_key);
 
 enum { KMS_GCM_IV_BYTES = 12, KMS_GCM_TAG_BYTES = 16 }; /* NIST SP 800-38D */
 struct kms_gcm {

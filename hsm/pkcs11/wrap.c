@@ -1,4 +1,4 @@
-/* CKM_AES_KEY_WRAP_PAD (RFC 5649): keys out of the token and back in. */
+/* CKM_AES_KEY_WRAP_PAD (RFC 5649): keys out of the token and back in, and a key that lets others in. */
 #include "hsm/pkcs11/cryptoki.h"
 
 struct wrap_step {
@@ -36,6 +36,20 @@ kms_err kms_token_unwrap(kms_token *token, kms_object wrapping, struct kms_bytes
     CK_RV rv = token->fn->C_UnwrapKey(token->pinned, &mechanism, wrapping, kms_unconst(blob.ptr), blob.len,
                                       attributes, count, &key);
     KMS_TRY(kms_ckr_note(token, "C_UnwrapKey", rv));
+    *ret_key = key;
+    return KMS_OK;
+}
+
+kms_err kms_token_put_unwrapping(kms_token *token, const uint8_t *value, kms_object *ret_key)
+{
+    enum { AES_256_BYTES = 32 };
+    const struct kms_key_shape shape = {.use = KMS_USE_UNWRAP};
+    CK_ATTRIBUTE attributes[KMS_SHAPE_ATTRIBUTES];
+    CK_ULONG count = kms_shape_template(&shape, false, attributes);
+    attributes[count++] = (CK_ATTRIBUTE){CKA_VALUE, kms_unconst(value), AES_256_BYTES};
+    CK_OBJECT_HANDLE key;
+    CK_RV rv = token->fn->C_CreateObject(token->pinned, attributes, count, &key);
+    KMS_TRY(kms_ckr_note(token, "C_CreateObject", rv));
     *ret_key = key;
     return KMS_OK;
 }

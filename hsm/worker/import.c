@@ -1,7 +1,8 @@
 /*
- * Material from outside: opened in locked memory, checked, sealed like a key of SOFTWARE level that was made
- * here. Whatever is wrong with it has one error; so that the time does not tell either whether the padding
- * was right, an AES key that could not be opened is replaced by zeros and the unwrapping done all the same.
+ * Material from outside: opened in locked memory, checked, and wrapped or sealed like a key that was made
+ * here; at HSM level it enters the token for that (material.c). Whatever is wrong with it has one error; so
+ * that the time does not tell either whether the padding was right, an AES key that could not be opened is
+ * replaced by zeros and the unwrapping done all the same.
  */
 #include "base/secret.h"
 #include "hsm/worker/worker.h"
@@ -9,11 +10,13 @@
 enum {
     MODULUS = 4096 / 8,
     AES_BYTES = 32,
-    WRAP_OVERHEAD = 8,
-    LONGEST = 64, /* HMAC_512 */
-    OPENED = 0,   /* places in the scratch memory */
+    WRAP_BLOCK = 8,
+    LONGEST_SECRET = 64, /* HMAC_512 */
+    LONGEST = KMS_HSM_PRIVATE_BYTES,
+    OPENED = 0, /* places in the scratch memory */
     UNWRAPPED = MODULUS,
-    ALL = 2 * MODULUS
+    WRITTEN = UNWRAPPED + LONGEST + WRAP_BLOCK,
+    ALL = WRITTEN + LONGEST
 };
 _Static_assert((int)ALL <= (int)KMS_SCRATCH_BYTES, "room");
 
@@ -53,7 +56,7 @@ static kms_err recover(struct kms_worker *w, EVP_PKEY *key, struct kms_bytes inp
 /* A digest of an HMAC under the material: whoever sees the mark learns nothing of a random key of 256 bits or
  * more, nor a MAC that an HMAC key could have made; and it stays the same under every generation of root
  * keys. */
-static kms_err mark_of(struct kms_bytes secret, const struct kms_id *key_id, uint8_t *mark)
+static kms_err mark_of_secret(struct kms_bytes secret, const struct kms_id *key_id, uint8_t *mark)
 {
     KMS_OWN(kms_digest) keyed = NULL;
     KMS_OWN(kms_digest) plain = NULL;
@@ -69,25 +72,67 @@ static kms_err mark_of(struct kms_bytes secret, const struct kms_id *key_id, uin
     return err;
 }
 
+/* A private key may be written in several ways; its public half, as it is written here, in one. */
+static kms_err mark_of_pair(struct kms_bytes public_key, const struct kms_id *key_id, uint8_t *mark)
+{
+    KMS_OWN(kms_digest) plain = NULL;
+    const struct kms_bytes parts[] = {kms_bytes_text("kmsd.import.mark.pair.v1"),
+                                      kms_bytes_of(key_id->bytes, sizeof key_id->bytes), public_key};
+    KMS_TRY(kms_digest_new(&plain));
+    return kms_digest_run(plain, parts, 3, mark);
+}
+
+/* PKCS#8 as it came; read, vetted, and written again without what else stood in it. der has
+ * KMS_HSM_PUBLIC_BYTES. */
+static kms_err take_pair(struct kms_worker *w, unsigned spec, struct kms_bytes came, uint8_t *der,
+                         struct kms_material *ret_material)
+{
+    KMS_OWN_PAIR pair = NULL;
+    uint8_t *written = w->scratch + WRITTEN;
+    size_t len, public_len;
+    kms_err err = kms_pair_from_private(spec, came, &pair);
+    if (kms_is(err, KMS_E_CORRUPT)) return KMS_FAIL(INCORRECT_KEY_MATERIAL);
+    KMS_TRY(err);
+    KMS_TRY(kms_pair_vet(pair, spec, der, &public_len));
+    KMS_TRY(kms_pair_private_der(pair, written, LONGEST, &len));
+    *ret_material = (struct kms_material){kms_bytes_of(written, len), kms_bytes_of(der, public_len)};
+    return KMS_OK;
+}
+
 static kms_err take(struct kms_worker *w, struct kms_hsm_job *job, const struct kms_open_key *key)
 {
     const struct kms_key_ref *to = &job->to.ref;
-    struct kms_bytes secret;
+    const struct kms_spec *spec = kms_spec_of(to->spec);
+    const bool pair = kms_family_has_public(spec->family);
+    struct kms_material material = {.public_key = {0}};
+    uint8_t der[KMS_HSM_PUBLIC_BYTES];
     size_t len;
-    KMS_TRY(recover(w, key->private_key, job->input, &secret));
-    if (secret.len != kms_spec_of(to->spec)->bits / 8U) return KMS_FAIL(INCORRECT_KEY_MATERIAL);
-    KMS_TRY(mark_of(secret, &to->key_id, job->output));
-    KMS_TRY(kms_keyring_take(w->keyring, to, secret, job->output + KMS_HSM_MARK_BYTES, &len));
+    KMS_TRY(recover(w, key->private_key, job->input, &material.secret));
+    if (pair) {
+        KMS_TRY(take_pair(w, to->spec, material.secret, der, &material));
+        KMS_TRY(mark_of_pair(material.public_key, &to->key_id, job->output));
+    } else {
+        if (material.secret.len != spec->bits / 8U) return KMS_FAIL(INCORRECT_KEY_MATERIAL);
+        KMS_TRY(mark_of_secret(material.secret, &to->key_id, job->output));
+    }
+    KMS_TRY(kms_keyring_take(w->keyring, to, &material, job->output + KMS_HSM_MARK_BYTES, &len));
     job->output_len = KMS_HSM_MARK_BYTES + len;
     return KMS_OK;
+}
+
+static bool length_fits(const struct kms_hsm_job *job)
+{
+    const bool pair = kms_family_has_public(kms_spec_of(job->to.ref.spec)->family);
+    const size_t longest = pair ? LONGEST : LONGEST_SECRET, len = job->input.len;
+    if (len == MODULUS) return !pair;
+    return len >= MODULUS + 2 * WRAP_BLOCK && len <= MODULUS + WRAP_BLOCK + longest;
 }
 
 kms_err kms_op_import(struct kms_worker *w, struct kms_hsm_job *job)
 {
     const struct kms_open_key *key;
-    const size_t len = job->input.len;
-    bool wrapped = len >= MODULUS + 2 * WRAP_OVERHEAD && len <= MODULUS + WRAP_OVERHEAD + LONGEST;
-    if (len != MODULUS && !wrapped) return KMS_FAIL(INCORRECT_KEY_MATERIAL);
+    if (kms_spec_import_missing(&w->hello.status, &job->to.ref) != NULL) return KMS_FAIL(UNSUPPORTED);
+    if (!length_fits(job)) return KMS_FAIL(INCORRECT_KEY_MATERIAL);
     KMS_TRY(kms_keyring_open(w->keyring, &job->key, &key));
     kms_err err = take(w, job, key);
     kms_wipe(w->scratch, ALL);

@@ -273,13 +273,16 @@ kms_err kms_keyring_rewrap(kms_keyring *keyring, const struct kms_hsm_key *key, 
     return bind(keyring, move.to, &key->ref, &made, wrapped, ret_len);
 }
 
-kms_err kms_keyring_take(kms_keyring *keyring, const struct kms_key_ref *ref, struct kms_bytes secret,
-                         uint8_t *wrapped, size_t *ret_len)
+kms_err kms_keyring_take(kms_keyring *keyring, const struct kms_key_ref *ref,
+                         const struct kms_material *material, uint8_t *wrapped, size_t *ret_len)
 {
+    enum { OBJECTS = 2 }; /* the material, and the key that brought it in */
     const struct kms_root *root = kms_roots_get(keyring->roots, keyring->roots->newest);
     uint8_t room[KMS_HSM_WRAPPED_BYTES];
     if (root == NULL) return KMS_FAIL(ROOT_KEYS_MISSING);
     struct kms_wrapped made = {.root_id = root->id};
-    KMS_TRY(kms_material_take(keyring->token, root, ref, secret, room, &made));
+    kms_err err = kms_material_take(keyring->token, root, ref, material, room, &made);
+    if (ref->level == KMS_LEVEL_HSM) count_closings(keyring, OBJECTS);
+    KMS_TRY(err);
     return bind(keyring, root, ref, &made, wrapped, ret_len);
 }

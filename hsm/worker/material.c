@@ -166,12 +166,64 @@ static kms_err make_outside(kms_token *token, const struct kms_root *root, const
     return err;
 }
 
+/* RFC 5649. out has secret.len + 2 * WRAP_BLOCK bytes. */
+enum { WRAP_BLOCK = 8, ONCE_BYTES = 32 };
+static kms_err wrap_outside(const uint8_t *key, struct kms_bytes secret, uint8_t *out, size_t *ret_len)
+{
+    EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
+    int len = 0;
+    if (ctx != NULL) EVP_CIPHER_CTX_set_flags(ctx, EVP_CIPHER_CTX_FLAG_WRAP_ALLOW);
+    bool ok = ctx != NULL && EVP_EncryptInit_ex(ctx, EVP_aes_256_wrap_pad(), NULL, key, NULL) == 1 &&
+              EVP_EncryptUpdate(ctx, out, &len, secret.ptr, (int)secret.len) == 1 && len > 0;
+    EVP_CIPHER_CTX_free(ctx);
+    *ret_len = (size_t)len;
+    return ok ? KMS_OK : KMS_FAIL(INTERNAL);
+}
+
+static kms_err unwrap_inside(kms_token *token, const struct kms_key_ref *ref, const uint8_t *once,
+                             struct kms_bytes wrapped, kms_object *ret_key)
+{
+    const struct kms_key_shape shape = shape_of(ref, true); /* extractable for the one wrapping to come */
+    kms_object unwrapping;
+    KMS_TRY(kms_token_put_unwrapping(token, once, &unwrapping));
+    kms_err err = kms_token_unwrap(token, unwrapping, wrapped, &shape, ret_key);
+    kms_token_destroy(token, unwrapping);
+    return err;
+}
+
+/* An object of the token, by way of a key that both sides know for this long. */
+static kms_err bring_in(kms_token *token, const struct kms_key_ref *ref, struct kms_bytes secret,
+                        kms_object *ret_key)
+{
+    uint8_t wrapped[KMS_HSM_PRIVATE_BYTES + 2 * WRAP_BLOCK];
+    size_t len = 0;
+    if (secret.len > KMS_HSM_PRIVATE_BYTES) return KMS_FAIL(INTERNAL);
+    uint8_t *once = kms_locked_alloc(ONCE_BYTES);
+    if (once == NULL) return KMS_FAIL(NO_MEMORY);
+    kms_err err = kms_token_random(token, once, ONCE_BYTES);
+    if (!kms_failed(err)) err = wrap_outside(once, secret, wrapped, &len);
+    if (!kms_failed(err)) err = unwrap_inside(token, ref, once, kms_bytes_of(wrapped, len), ret_key);
+    kms_locked_free(once, ONCE_BYTES);
+    return err;
+}
+
+static kms_err take_into_token(kms_token *token, const struct kms_root *root, const struct kms_key_ref *ref,
+                               struct kms_bytes secret, uint8_t *room, struct kms_wrapped *made)
+{
+    kms_object key;
+    KMS_TRY(bring_in(token, ref, secret, &key));
+    kms_err err = kms_token_wrap(token, root->wrap, key, room, BLOB_ROOM, &made->blob.len);
+    kms_token_destroy(token, key);
+    return err;
+}
+
 kms_err kms_material_take(kms_token *token, const struct kms_root *root, const struct kms_key_ref *ref,
-                          struct kms_bytes secret, uint8_t *room, struct kms_wrapped *made)
+                          const struct kms_material *material, uint8_t *room, struct kms_wrapped *made)
 {
     made->blob = kms_bytes_of(room, 0);
-    made->public_key = kms_bytes_of(room, 0);
-    return seal_secret(token, root, ref, secret, room, made);
+    made->public_key = material->public_key;
+    return ref->level == KMS_LEVEL_HSM ? take_into_token(token, root, ref, material->secret, room, made)
+                                       : seal_secret(token, root, ref, material->secret, room, made);
 }
 
 kms_err kms_material_make(kms_token *token, const struct kms_root *root, const struct kms_key_ref *ref,

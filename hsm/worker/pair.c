@@ -60,7 +60,7 @@ static bool is_of(const EVP_PKEY *pair, unsigned spec)
         return EVP_PKEY_is_a(pair, "RSA") && EVP_PKEY_get_bits(pair) == row->bits;
     case KMS_FAMILY_EC:
         return EVP_PKEY_is_a(pair, "EC") && EVP_PKEY_get_group_name(pair, group, sizeof group, NULL) == 1 &&
-               EVP_PKEY_get_bits(pair) == row->bits;
+               OBJ_txt2nid(group) == EC_curve_nist2nid(curve_name(row->bits));
     case KMS_FAMILY_ED:
         return EVP_PKEY_is_a(pair, "ED25519");
     case KMS_FAMILY_AES:
@@ -140,4 +140,78 @@ kms_err kms_pair_from_parts(unsigned spec, const struct kms_public_parts *parts,
     BN_free(n);
     BN_free(e);
     return kms_failed(checked(pair, true, spec, ret_pair)) ? KMS_FAIL(HSM_UNAVAILABLE) : KMS_OK;
+}
+
+/* ---- private keys that were made elsewhere ---- */
+
+static size_t take_number(const EVP_PKEY *pair, const char *name, uint8_t *out, size_t cap)
+{
+    BIGNUM *number = NULL;
+    size_t len = 0;
+    if (EVP_PKEY_get_bn_param(pair, name, &number) == 1 && (size_t)BN_num_bytes(number) <= cap)
+        len = (size_t)BN_bn2bin(number, out);
+    BN_clear_free(number);
+    return len;
+}
+
+/* Two primes, and a private exponent below the modulus, as a token expects it. */
+static bool is_usual_rsa(const EVP_PKEY *pair)
+{
+    BIGNUM *n = NULL, *e = NULL, *d = BN_secure_new(), *more = BN_secure_new();
+    bool usual = d != NULL && more != NULL && EVP_PKEY_get_bn_param(pair, OSSL_PKEY_PARAM_RSA_N, &n) == 1 &&
+                 EVP_PKEY_get_bn_param(pair, OSSL_PKEY_PARAM_RSA_E, &e) == 1 && BN_is_odd(e) &&
+                 BN_num_bits(e) > 16 && EVP_PKEY_get_bn_param(pair, OSSL_PKEY_PARAM_RSA_D, &d) == 1 &&
+                 BN_ucmp(d, n) < 0 && EVP_PKEY_get_bn_param(pair, OSSL_PKEY_PARAM_RSA_FACTOR3, &more) != 1;
+    BN_free(n);
+    BN_free(e);
+    BN_clear_free(d);
+    BN_clear_free(more);
+    return usual;
+}
+
+static bool rsa_numbers(const EVP_PKEY *pair, struct kms_public_parts *parts)
+{
+    parts->modulus_len = take_number(pair, OSSL_PKEY_PARAM_RSA_N, parts->modulus, sizeof parts->modulus);
+    parts->exponent_len = take_number(pair, OSSL_PKEY_PARAM_RSA_E, parts->exponent, sizeof parts->exponent);
+    return parts->modulus_len > 0 && parts->exponent_len > 0 && is_usual_rsa(pair);
+}
+
+/* The point, written out; of a curve that was named, not described. */
+static bool ec_numbers(const EVP_PKEY *pair, unsigned bits, struct kms_public_parts *parts)
+{
+    const size_t len = (bits + 7U) / 8;
+    uint8_t *at[] = {parts->point + 1, parts->point + 1 + len};
+    static const char *const names[] = {OSSL_PKEY_PARAM_EC_PUB_X, OSSL_PKEY_PARAM_EC_PUB_Y};
+    int described = 1;
+    bool ok = EVP_PKEY_get_int_param(pair, OSSL_PKEY_PARAM_EC_DECODED_FROM_EXPLICIT_PARAMS, &described) == 1;
+    for (size_t i = 0; ok && i < 2; i++) {
+        BIGNUM *number = NULL;
+        ok = EVP_PKEY_get_bn_param(pair, names[i], &number) == 1 &&
+             BN_bn2binpad(number, at[i], (int)len) == (int)len;
+        BN_free(number);
+    }
+    parts->point[0] = 0x04;
+    parts->point_len = 1 + 2 * len;
+    return ok && described == 0;
+}
+
+static bool belong_together(EVP_PKEY *pair)
+{
+    EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new(pair, NULL);
+    bool ok = ctx != NULL && EVP_PKEY_public_check(ctx) == 1 && EVP_PKEY_check(ctx) == 1;
+    EVP_PKEY_CTX_free(ctx);
+    return ok;
+}
+
+kms_err kms_pair_vet(EVP_PKEY *pair, unsigned spec, uint8_t *der, size_t *ret_len)
+{
+    const struct kms_spec *row = kms_spec_of(spec);
+    struct kms_public_parts parts = {.modulus_len = 0};
+    KMS_OWN_PAIR public_half = NULL;
+    if (row->family == KMS_FAMILY_ED)
+        return kms_pair_public_der(pair, der, ret_len); /* made from the private */
+    bool ok = row->family == KMS_FAMILY_RSA ? rsa_numbers(pair, &parts) : ec_numbers(pair, row->bits, &parts);
+    if (!ok || !belong_together(pair)) return KMS_FAIL(INCORRECT_KEY_MATERIAL);
+    KMS_TRY(kms_pair_from_parts(spec, &parts, &public_half));
+    return kms_pair_public_der(public_half, der, ret_len);
 }

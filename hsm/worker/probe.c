@@ -165,6 +165,19 @@ static kms_err try_rsa_private(struct trial *t)
     return err;
 }
 
+/* The way of imported material of HSM level. */
+static kms_err try_import(struct trial *t)
+{
+    static const uint8_t secret[32] = {1};
+    const struct kms_root root = {.wrap = t->wrapping};
+    const struct kms_key_ref ref = {
+        .version = 1, .spec = KMS_SPEC_AES_256, .usage = KMS_USAGE_ENCRYPT_DECRYPT, .level = KMS_LEVEL_HSM};
+    const struct kms_material material = {.secret = kms_bytes_of(secret, sizeof secret)};
+    uint8_t room[KMS_HSM_WRAPPED_BYTES];
+    struct kms_wrapped made;
+    return kms_material_take(t->token, &root, &ref, &material, room, &made);
+}
+
 static kms_err try_ecdsa_p256(struct trial *t)
 {
     return try_ecdsa(t, 256);
@@ -218,6 +231,7 @@ static const struct {
     {"mac-sha-256", "HMAC keys", try_mac_256},
     {"mac-sha-384", "HMAC keys", try_mac_384},
     {"mac-sha-512", "HMAC keys", try_mac_512},
+    {"import", "keys of HSM level with material from outside", try_import},
 };
 
 void kms_probe(kms_token *token, kms_object wrapping, struct kms_hsm_status *status)

@@ -62,6 +62,10 @@ KMS_MUST_USE kms_err kms_pair_public_der(const EVP_PKEY *pair, uint8_t *der, siz
 /* CORRUPT: no such key, or of another spec. */
 KMS_MUST_USE kms_err kms_pair_from_private(unsigned spec, struct kms_bytes der, EVP_PKEY **ret_pair);
 KMS_MUST_USE kms_err kms_pair_from_public(unsigned spec, struct kms_bytes der, EVP_PKEY **ret_pair);
+/* The canonical SubjectPublicKeyInfo of a private key that was made elsewhere, after a close look at its
+ * numbers (seconds for a long RSA key); der has KMS_HSM_PUBLIC_BYTES. INCORRECT_KEY_MATERIAL: they do not
+ * belong together, are too weak, or are spelled out where a curve has a name. */
+KMS_MUST_USE kms_err kms_pair_vet(EVP_PKEY *pair, unsigned spec, uint8_t *der, size_t *ret_len);
 /* HSM_UNAVAILABLE: the token gave what is no public key of that spec. */
 KMS_MUST_USE kms_err kms_pair_from_parts(unsigned spec, const struct kms_public_parts *parts,
                                          EVP_PKEY **ret_pair);
@@ -87,10 +91,15 @@ KMS_MUST_USE kms_err kms_material_make(kms_token *token, const struct kms_root *
                                        struct kms_wrapped *made);
 /* Session objects that making such a key leaves closed: each costs a token a little memory for ever. */
 unsigned kms_material_objects(const struct kms_key_ref *ref);
-/* Material that came from outside, as a SOFTWARE level key; it is still the caller's to wipe. */
+/* Material that came from outside; it is still the caller's to wipe. At HSM level it enters the token under a
+ * key that is used this once. As kms_material_make. */
+struct kms_material {
+    struct kms_bytes secret;     /* the bytes of a symmetric key, or the private key (PKCS#8) */
+    struct kms_bytes public_key; /* SubjectPublicKeyInfo of a key pair */
+};
 KMS_MUST_USE kms_err kms_material_take(kms_token *token, const struct kms_root *root,
-                                       const struct kms_key_ref *ref, struct kms_bytes secret, uint8_t *room,
-                                       struct kms_wrapped *made);
+                                       const struct kms_key_ref *ref, const struct kms_material *material,
+                                       uint8_t *room, struct kms_wrapped *made);
 /* The same material under another root. As kms_material_make; made->public_key is the old one. */
 struct kms_material_move {
     const struct kms_key_ref *ref;
@@ -128,7 +137,7 @@ KMS_MUST_USE kms_err kms_keyring_make(kms_keyring *keyring, const struct kms_key
                                       size_t *ret_len);
 /* Material that came from outside, likewise. */
 KMS_MUST_USE kms_err kms_keyring_take(kms_keyring *keyring, const struct kms_key_ref *ref,
-                                      struct kms_bytes secret, uint8_t *wrapped, size_t *ret_len);
+                                      const struct kms_material *material, uint8_t *wrapped, size_t *ret_len);
 
 /* probe.c: capabilities, found by trying. wrapping is root-wrap, or 0 to make one for the occasion. */
 void kms_probe(kms_token *token, kms_object wrapping, struct kms_hsm_status *status);

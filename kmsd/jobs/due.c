@@ -21,7 +21,8 @@ static void note(struct finding *f, enum kms_internal what, const struct kms_key
 static void visit(void *user, const struct kms_key *key)
 {
     struct finding *f = user;
-    if (atomic_load(&kms_key_current(key)->budget->low) && key->state == KMS_STATE_ENABLED)
+    if (atomic_load(&kms_key_current(key)->budget->low) && key->state == KMS_STATE_ENABLED &&
+        key->origin == KMS_ORIGIN_KMS)
         note(f, KMS_INTERNAL_ROTATE_FOR_BUDGET, key);
     if (f->doubted) return;
     if (kms_grants_due(key->grants, f->now_us)) note(f, KMS_INTERNAL_EXPIRE_GRANTS, key);

@@ -21,10 +21,6 @@ static kms_err check_request(struct kms_call *call, const Kms__V1__CreateKeyRequ
     bool external = request->origin == KMS__V1__KEY_ORIGIN__KEY_ORIGIN_EXTERNAL;
     if (request->origin > KMS__V1__KEY_ORIGIN__KEY_ORIGIN_EXTERNAL)
         return kms_call_fail(call, KMS_FAIL(INVALID_ARGUMENT), "origin: KMS or EXTERNAL");
-    if (external && request->protection_level == KMS__V1__PROTECTION_LEVEL__PROTECTION_LEVEL_HSM)
-        return kms_call_fail(
-            call, KMS_FAIL(UNSUPPORTED),
-            "origin: material that existed outside the token becomes a key of SOFTWARE level");
     call->new_external = external;
     if (request->protection_level > KMS__V1__PROTECTION_LEVEL__PROTECTION_LEVEL_SOFTWARE)
         return kms_call_fail(call, KMS_FAIL(INVALID_ARGUMENT), "protection_level: HSM or SOFTWARE");
@@ -47,9 +43,6 @@ static kms_err choose_kind(struct kms_call *call, const Kms__V1__CreateKeyReques
     if (!kms_spec_usage_fits(number, usage))
         return kms_call_fail(call, KMS_FAIL(INVALID_ARGUMENT), "key_usage: not one that %s can have",
                              spec->name);
-    if (call->new_external && kms_family_has_public(spec->family))
-        return kms_call_fail(call, KMS_FAIL(UNSUPPORTED),
-                             "origin: no key pairs are imported in this release");
     call->new_spec = (uint8_t)number;
     call->new_usage = (uint8_t)usage;
     return KMS_OK;
@@ -63,14 +56,16 @@ static kms_err choose_level(struct kms_call *call, const Kms__V1__CreateKeyReque
     bool software = request->protection_level == KMS__V1__PROTECTION_LEVEL__PROTECTION_LEVEL_SOFTWARE;
     struct kms_key_ref ref = {.spec = call->new_spec,
                               .usage = call->new_usage,
-                              .level = software || call->new_external ? KMS_LEVEL_SOFTWARE : KMS_LEVEL_HSM};
+                              .level = software ? KMS_LEVEL_SOFTWARE : KMS_LEVEL_HSM};
     bool open = request->protection_level == KMS__V1__PROTECTION_LEVEL__PROTECTION_LEVEL_UNSPECIFIED &&
                 ref.spec == KMS_SPEC_ED25519;
+    const char *(*missing_of)(const struct kms_hsm_status *, const struct kms_key_ref *) =
+        call->new_external ? kms_spec_import_missing : kms_spec_missing;
     struct kms_hsm_status status;
     kms_hsm_status(call->core->hsm, &status);
-    const char *missing = kms_spec_missing(&status, &ref);
+    const char *missing = missing_of(&status, &ref);
     if (missing != NULL && open) ref.level = KMS_LEVEL_SOFTWARE;
-    if (missing != NULL && open) missing = kms_spec_missing(&status, &ref);
+    if (missing != NULL && open) missing = missing_of(&status, &ref);
     if (missing != NULL)
         return kms_call_fail(call, KMS_FAIL(UNSUPPORTED), "%s keys of %s level: the token cannot (%s)%s",
                              kms_spec_of(ref.spec)->name, names[ref.level], missing,
@@ -128,7 +123,7 @@ static kms_err new_key(struct kms_call *call, const Kms__V1__CreateKeyRequest *r
     if (key->policy_json == NULL || key->description == NULL || key->creator == NULL)
         return KMS_FAIL(NO_MEMORY);
     KMS_TRY(kms_tags_set(call, key, request->tags, request->n_tags));
-    KMS_TRY(kms_begin_rsa(call, key->spec));
+    if (!call->new_external) KMS_TRY(kms_begin_rsa(call, key->spec));
     key->versions[0].cause = KMS_CAUSE_IMPORT;
     key->versions[0].created_us = key->created_us;
     if (!call->new_external) KMS_TRY(kms_new_version(call, key, 1));

@@ -105,7 +105,10 @@ Kms__V1__KeyMetadata *kms_describe(struct kms_call *call, const struct kms_key *
     bool hsm = key->level == KMS_LEVEL_HSM;
     meta->protection_level = hsm ? KMS__V1__PROTECTION_LEVEL__PROTECTION_LEVEL_HSM
                                  : KMS__V1__PROTECTION_LEVEL__PROTECTION_LEVEL_SOFTWARE;
-    meta->material_exposure = kms_arena_print(&call->arena, "%s", exposure_of(key));
+    bool imported = key->origin == KMS_ORIGIN_EXTERNAL;
+    meta->material_exposure =
+        kms_arena_print(&call->arena, "%s%s", exposure_of(key),
+                        imported ? "; before the import elsewhere, and during it in kms-hsm" : "");
     meta->current_version = key->version_count;
     if (meta->key_id == NULL || meta->description == NULL || meta->material_exposure == NULL) return NULL;
     return add_algorithms(call, key, meta) && add_aliases(call, key, meta) && add_versions(call, key, meta)

@@ -1,6 +1,7 @@
 /* GetParametersForImport: a wrapping key of its own and a token for each import. */
 #include "kmsd/service/import.h"
 
+#include "hsm/spec.h"
 #include "hsm/wrapped.h"
 #include "kms/v1/import.pb-c.h"
 #include "kmsd/service/access.h"
@@ -47,11 +48,20 @@ kms_err kms_import_check(struct kms_call *call, const struct kms_key *key)
                          key->id_text);
 }
 
-static Kms__V1__WrappingAlgorithm algorithm_of(const Kms__V1__GetParametersForImportRequest *request)
+enum { OAEP = KMS__V1__WRAPPING_ALGORITHM__WRAPPING_ALGORITHM_RSAES_OAEP_SHA_256 };
+enum { RSA_AES = KMS__V1__WRAPPING_ALGORITHM__WRAPPING_ALGORITHM_RSA_AES_KEY_WRAP_SHA_256 };
+
+static bool is_pair(const struct kms_key *key)
 {
-    return request->wrapping_algorithm != 0
-               ? request->wrapping_algorithm
-               : KMS__V1__WRAPPING_ALGORITHM__WRAPPING_ALGORITHM_RSAES_OAEP_SHA_256;
+    return key != NULL && kms_family_has_public(kms_spec_of(key->spec)->family);
+}
+
+/* UNSPECIFIED: OAEP, which has no room for a private key. */
+static unsigned algorithm_of(const struct kms_call *call)
+{
+    const Kms__V1__GetParametersForImportRequest *request = (const void *)call->request;
+    if (request->wrapping_algorithm != 0) return request->wrapping_algorithm;
+    return is_pair(call->access[0].key) ? RSA_AES : OAEP;
 }
 
 kms_err kms_get_parameters_for_import_gather(struct kms_call *call)
@@ -62,10 +72,11 @@ kms_err kms_get_parameters_for_import_gather(struct kms_call *call)
     KMS_TRY(kms_access_named(call, KMS_ACT_GET_PARAMETERS_FOR_IMPORT, request->key_id, &access));
     struct kms_operation_inputs *inputs = kms_access_inputs(call, access);
     if (inputs == NULL) return KMS_FAIL(NO_MEMORY);
-    if (algorithm_of(request) >= sizeof names / sizeof names[0] || request->wrapping_key_spec > 1)
+    unsigned algorithm = algorithm_of(call);
+    if (algorithm >= sizeof names / sizeof names[0] || request->wrapping_key_spec > 1)
         return kms_call_fail(call, KMS_FAIL(UNSUPPORTED),
                              "wrapping: RSAES_OAEP_SHA_256 or RSA_AES_KEY_WRAP_SHA_256 with RSA_4096");
-    inputs->wrapping_algorithm = kms_bytes_text(names[algorithm_of(request)]);
+    inputs->wrapping_algorithm = kms_bytes_text(names[algorithm]);
     inputs->wrapping_key_spec = kms_bytes_text("RSA_4096");
     return KMS_OK;
 }
@@ -103,6 +114,9 @@ kms_err kms_get_parameters_for_import_act(struct kms_call *call)
     struct kms_wrapped parsed;
     if (reply == NULL) return KMS_FAIL(NO_MEMORY);
     KMS_TRY(kms_import_check(call, call->access[0].key));
+    if (is_pair(call->access[0].key) && algorithm_of(call) == OAEP)
+        return kms_call_fail(call, KMS_FAIL(UNSUPPORTED),
+                             "wrapping: a private key needs RSA_AES_KEY_WRAP_SHA_256");
     KMS_TRY(kms_begin_rsa(call, KMS_SPEC_RSA_4096));
     job.key.ref = (struct kms_key_ref){.version = 1,
                                        .spec = KMS_SPEC_RSA_4096,
@@ -122,8 +136,7 @@ kms_err kms_get_parameters_for_import_act(struct kms_call *call)
     kms__store__v1__stored_import__init(&stored);
     stored.token_id = reply->import_token;
     stored.wrapped = (ProtobufCBinaryData){.data = wrapped, .len = job.output_len};
-    stored.wrapping_algorithm =
-        algorithm_of((const Kms__V1__GetParametersForImportRequest *)(const void *)call->request);
+    stored.wrapping_algorithm = algorithm_of(call);
     stored.expires_us = reply->parameters_valid_to_time_us;
     return store(call, &stored);
 }

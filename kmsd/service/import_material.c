@@ -5,6 +5,7 @@
 #include "kmsd/keys/record.h"
 #include "kmsd/keys/state.h"
 #include "kmsd/service/access.h"
+#include "kmsd/service/asymmetric.h"
 #include "kmsd/service/import.h"
 #include "kmsd/service/methods.h"
 #include "kmsd/service/seal.h"
@@ -42,7 +43,9 @@ static kms_err check_request(struct kms_call *call, const request_of_import *req
         return kms_call_fail(call, KMS_FAIL(INVALID_ARGUMENT), "valid_to_time_us: of material that expires");
     if (request->import_type != KMS__V1__IMPORT_TYPE__IMPORT_TYPE_NEW_KEY_MATERIAL) return KMS_OK;
     if (key->spec != KMS_SPEC_AES_256)
-        return kms_call_fail(call, KMS_FAIL(UNSUPPORTED), "a MAC does not say which version made it");
+        return kms_call_fail(call, KMS_FAIL(UNSUPPORTED),
+                             "import_type: what a key of %s makes does not say which version made it",
+                             kms_spec_of(key->spec)->name);
     if (key->version_count == KMS_KEY_VERSIONS)
         return kms_call_fail(call, KMS_FAIL(LIMIT_EXCEEDED), "a key has at most %d versions",
                              KMS_KEY_VERSIONS);
@@ -153,6 +156,7 @@ static kms_err import(struct kms_call *call, uint32_t *ret_version, struct kms_k
     struct taken taken;
     uint64_t revision;
     KMS_TRY(check_request(call, request));
+    KMS_TRY(kms_begin_rsa(call, old->spec));
     KMS_TRY(kms_import_read(call, old, &stored, &revision));
     KMS_TRY(check_token(call, request, stored));
     KMS_TRY(choose(call, stored, ret_version, &taken));

@@ -8,7 +8,7 @@ import pytest
 import importing
 from harness import ADMIN, APP, Failure, Service, wait_for
 
-EXTERNAL, SOFTWARE, HSM, HMAC_256, RSA_2048 = 2, 2, 1, 9, 2
+EXTERNAL, SOFTWARE, HSM, HMAC_256 = 2, 2, 1, 9
 ENABLED, DISABLED, PENDING_IMPORT = 1, 2, 4
 OAEP, RSA_AES, FOREVER, EXISTING, NEW = 1, 2, 2, 1, 2
 ENVIRONMENT = dict(os.environ, ASAN_OPTIONS="detect_leaks=0", KMSCTL_CONFIG="")
@@ -63,11 +63,13 @@ def round_trip(app, key):
     return blob
 
 
+@pytest.mark.parametrize("level", [HSM, SOFTWARE])
 @pytest.mark.parametrize("algorithm", [OAEP, RSA_AES])
-def test_material_is_imported(own, admin, app, algorithm):
-    key = own.new_key(origin=EXTERNAL)
+def test_material_is_imported(own, admin, app, algorithm, level):
+    key = own.new_key(origin=EXTERNAL, protection_level=level)
     meta = admin.DescribeKey(key_id=key).key_metadata
-    assert (meta.key_state, meta.origin, meta.protection_level) == (PENDING_IMPORT, EXTERNAL, SOFTWARE)
+    assert (meta.key_state, meta.origin, meta.protection_level) == (PENDING_IMPORT, EXTERNAL, level)
+    assert meta.material_exposure.startswith("in the token; before" if level == HSM else "in the memory of kms-hsm; before")
     refused("INVALID_KEY_STATE", app.Encrypt, key_id=key, plaintext=b"x")
     reply = put(admin, key, os.urandom(32), algorithm)
     assert (reply.version, reply.key_state, state(admin, key)) == (1, ENABLED, ENABLED)
@@ -78,12 +80,18 @@ def test_material_is_imported(own, admin, app, algorithm):
         assert again.Decrypt(ciphertext_blob=blob).plaintext == b"imported"
 
 
-def test_an_hmac_key_computes_what_openssl_does(own, admin, app):
-    material = os.urandom(32)
-    key = own.new_key(origin=EXTERNAL, key_spec=HMAC_256)
-    put(admin, key, material, RSA_AES)
-    expected = importing.openssl("dgst", "-sha256", "-mac", "hmac", "-macopt", "hexkey:" + material.hex(), "-binary", data=b"m")
-    assert app.GenerateMac(key_id=key, message=b"m", mac_algorithm=1).mac == expected
+def test_the_probe_says_that_the_token_can(admin):
+    assert [one.available for one in admin.GetStatus().hsm_capabilities if one.name == "import"] == [True]
+
+
+@pytest.mark.parametrize("level", [HSM, SOFTWARE])
+@pytest.mark.parametrize("bits", [256, 384, 512])
+def test_an_hmac_key_computes_what_openssl_does(own, admin, app, bits, level):
+    material, number = os.urandom(bits // 8), {256: 1, 384: 2, 512: 3}[bits]
+    key = own.new_key(origin=EXTERNAL, key_spec=HMAC_256 + number - 1, protection_level=level)
+    put(admin, key, material, RSA_AES if bits == 256 else OAEP)
+    mac = ("dgst", f"-sha{bits}", "-mac", "hmac", "-macopt", "hexkey:" + material.hex(), "-binary")
+    assert app.GenerateMac(key_id=key, message=b"m", mac_algorithm=number).mac == importing.openssl(*mac, data=b"m")
     parameters = admin.GetParametersForImport(key_id=key)
     fields = {"key_id": key, "import_token": parameters.import_token, "expiration_model": FOREVER, "import_type": NEW}
     refused("UNSUPPORTED", admin.ImportKeyMaterial, encrypted_key_material=bytes(512), **fields)
@@ -164,8 +172,9 @@ def test_a_token_expires(tmp_path):
         short.stop()
 
 
-def test_deleted_material_comes_back_only_as_it_was(own, admin, app):
-    key, material = own.new_key(origin=EXTERNAL), os.urandom(32)
+@pytest.mark.parametrize("level", [HSM, SOFTWARE])
+def test_deleted_material_comes_back_only_as_it_was(own, admin, app, level):
+    key, material = own.new_key(origin=EXTERNAL, protection_level=level), os.urandom(32)
     put(admin, key, material)
     blob = round_trip(app, key)
     admin.DeleteImportedKeyMaterial(key_id=key)
@@ -222,8 +231,6 @@ def test_only_what_was_agreed_is_imported(own, admin):
     refused("UNSUPPORTED", admin.GetParametersForImport, key_id=ours)
     refused("UNSUPPORTED", admin.DeleteImportedKeyMaterial, key_id=ours)
     refused("UNSUPPORTED", admin.ImportKeyMaterial, key_id=ours)
-    for fields in ({"protection_level": HSM}, {"key_spec": RSA_2048, "key_usage": 1}):
-        refused("UNSUPPORTED", own.new_key, origin=EXTERNAL, **fields)
     refused("INVALID_ARGUMENT", own.new_key, origin=3)
     key = own.new_key(origin=EXTERNAL)
     refused("UNSUPPORTED", admin.GetParametersForImport, key_id=key, wrapping_algorithm=3)
@@ -241,7 +248,10 @@ def test_from_the_command_line(own, admin, app, tmp_path):
         assert done.returncode == status, (arguments, done.stdout, done.stderr)
         return done.stdout if status == 0 else done.stderr
 
-    key, wrapped = own.new_key(origin=EXTERNAL), tmp_path / "wrapped"
+    made = json.loads(kmsctl("key", "create", "--origin", "external", "--admin", ADMIN, "--user", APP, "-o", "json"))
+    key, wrapped = made["key_id"], tmp_path / "wrapped"
+    assert made["state"] == "PENDING_IMPORT"
+    assert json.loads(kmsctl("key", "create", "--origin", "kms", "-o", "json"))["state"] == "ENABLED"
     der = tmp_path / "wrapping.der"
     reply = json.loads(kmsctl("import", "parameters", key, "--out", str(der), "-o", "json"))
     wrapped.write_bytes(importing.oaep(der.read_bytes(), os.urandom(32)))

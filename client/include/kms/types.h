@@ -46,7 +46,13 @@ struct kms_context {
 
 /* Values of the protocol (proto/kms/v1); a newer server may answer values that are not listed here. */
 enum kms_protection_level { KMS_PROTECTION_DEFAULT = 0, KMS_PROTECTION_HSM = 1, KMS_PROTECTION_SOFTWARE = 2 };
-enum kms_key_state { KMS_KEY_ENABLED = 1, KMS_KEY_DISABLED = 2 };
+enum kms_key_state {
+    KMS_KEY_ENABLED = 1,
+    KMS_KEY_DISABLED = 2,
+    KMS_KEY_PENDING_DELETION = 3,
+    KMS_KEY_PENDING_IMPORT = 4,
+    KMS_KEY_UNAVAILABLE = 5
+};
 enum kms_encryption_algorithm { KMS_ENCRYPTION_SYMMETRIC_DEFAULT = 0, KMS_ENCRYPTION_RSAES_OAEP_SHA_256 = 2 };
 enum kms_data_key_spec { KMS_DATA_KEY_BY_BYTES = 0, KMS_DATA_KEY_AES_128 = 1, KMS_DATA_KEY_AES_256 = 2 };
 
@@ -166,6 +172,7 @@ struct kms_create_key_request {
     bool bypass_policy_lockout_safety_check;
     const char *key_spec;  /* optional: "RSA_4096", "HMAC_256" ...; without it SYMMETRIC_DEFAULT */
     const char *key_usage; /* "ENCRYPT_DECRYPT" or "SIGN_VERIFY" for RSA; optional for the others */
+    const char *origin;    /* optional: "EXTERNAL", whose material is imported; without it "KMS" */
 };
 struct kms_rotate_result {
     const char *key_arn;

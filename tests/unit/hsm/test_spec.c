@@ -48,7 +48,8 @@ static struct kms_hsm_status able(void)
 {
     static const char *const names[] = {"aes-256-gcm", "aes-key-wrap-pad", "unwrap-template", "ed25519-wrap",
                                         "ecdsa-p-256", "ecdsa-p-384",      "ecdsa-p-521",     "rsa-sign",
-                                        "rsa-x-509",   "mac-sha-256",      "mac-sha-384",     "mac-sha-512"};
+                                        "rsa-x-509",   "mac-sha-256",      "mac-sha-384",     "mac-sha-512",
+                                        "import"};
     struct kms_hsm_status status = {.capability_count = KMS_COUNT(names)};
     for (size_t i = 0; i < KMS_COUNT(names); i++) {
         strcpy(status.capabilities[i].name, names[i]);
@@ -114,7 +115,22 @@ static void wrapping_is_needed_for_all(void)
     CU_ASSERT_STRING_EQUAL(kms_spec_missing(&status, &ed), "no such kind of key");
 }
 
+static void import_needs_one_more(void)
+{
+    struct kms_hsm_status status = able();
+    struct kms_key_ref ref = {{{1}}, 1, KMS_SPEC_AES_256, KMS_USAGE_ENCRYPT_DECRYPT, KMS_LEVEL_HSM};
+    CU_ASSERT_PTR_NULL(kms_spec_import_missing(&status, &ref));
+    lose(&status, "import");
+    CU_ASSERT_PTR_NULL(kms_spec_missing(&status, &ref));
+    CU_ASSERT_STRING_EQUAL(kms_spec_import_missing(&status, &ref), "no import");
+    ref.level = KMS_LEVEL_SOFTWARE;
+    CU_ASSERT_PTR_NULL(kms_spec_import_missing(&status, &ref));
+    lose(&status, "aes-256-gcm");
+    CU_ASSERT_STRING_EQUAL(kms_spec_import_missing(&status, &ref), "no aes-256-gcm");
+}
+
 KMS_TEST_MAIN("hsm/spec", {"names are there", names_are_there},
               {"algorithms fit their keys", algorithms_fit_their_keys},
               {"what is missing is named", what_is_missing_is_named},
-              {"wrapping is needed for all", wrapping_is_needed_for_all})
+              {"wrapping is needed for all", wrapping_is_needed_for_all},
+              {"import needs one more", import_needs_one_more})

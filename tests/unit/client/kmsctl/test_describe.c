@@ -43,6 +43,24 @@ static void key(void)
            "\"versions\":[{\"version\":1,\"creation_time\":\"1970-01-01T00:00:01.000000Z\",\"root_id\":2}]}");
 }
 
+static void every_state_has_its_name(void)
+{
+    static const char *const names[] = {"UNKNOWN",        "ENABLED",     "DISABLED", "PENDING_DELETION",
+                                        "PENDING_IMPORT", "UNAVAILABLE", "UNKNOWN"};
+    for (unsigned state = 0; state < KMS_COUNT(names); state++) {
+        const struct kms_key_metadata metadata = {.state = (enum kms_key_state)state,
+                                                  .key_id = "id",
+                                                  .arn = "arn",
+                                                  .description = "",
+                                                  .key_spec = "RSA_2048",
+                                                  .key_usage = "SIGN_VERIFY",
+                                                  .material_exposure = ""};
+        json_t *value = ctl_describe_key(&metadata);
+        CU_ASSERT_STRING_EQUAL_FATAL(json_string_value(json_object_get(value, "state")), names[state]);
+        json_decref(value);
+    }
+}
+
 static void lists(void)
 {
     prints(ctl_describe_alias(&(struct kms_alias_entry){"alias/a", "arn", "id"}),
@@ -101,5 +119,5 @@ static void context(void)
            "\"server_name\":\"\",\"audit_dir\":\"\"}");
 }
 
-KMS_TEST_MAIN("client/kmsctl/describe", {"key", key}, {"lists", lists}, {"data key", data_key},
-              {"status", status}, {"context", context})
+KMS_TEST_MAIN("client/kmsctl/describe", {"key", key}, {"every state has its name", every_state_has_its_name},
+              {"lists", lists}, {"data key", data_key}, {"status", status}, {"context", context})
