@@ -33,6 +33,13 @@ bool ctl_choice_has(const char *choices, const char *value)
     return false;
 }
 
+bool ctl_command_has(const struct ctl_command *command, enum ctl_option option)
+{
+    for (size_t i = 0; i < CTL_COMMAND_OPTIONS && command->options[i] != CTL_OPT_CONFIG; i++)
+        if (command->options[i] == option) return true;
+    return false;
+}
+
 const struct ctl_command *ctl_find_command(const char *group, const char *verb)
 {
     for (size_t i = 0; i < ctl_command_count; i++) {
@@ -92,8 +99,15 @@ static void store(struct ctl *ctl, enum ctl_option option, const char *arg, cons
     }
 }
 
-static bool option_of_key(int key, enum ctl_option *ret_option)
+/* Of several with the same short key the command's own comes first. */
+static bool option_of_key(const struct ctl_command *command, int key, enum ctl_option *ret_option)
 {
+    for (size_t i = 0; command != NULL && i < CTL_COMMAND_OPTIONS && command->options[i] != CTL_OPT_CONFIG;
+         i++) {
+        if (argp_key(command->options[i]) != key) continue;
+        *ret_option = command->options[i];
+        return true;
+    }
     for (int i = 0; i < CTL_OPT_COUNT; i++) {
         if (argp_key((enum ctl_option)i) != key) continue;
         *ret_option = (enum ctl_option)i;
@@ -147,7 +161,7 @@ static error_t parse_command(int key, char *arg, struct argp_state *state)
             argp_error(state, "wanted: %s", ctl->command->arguments);
         return 0;
     default:
-        if (!option_of_key(key, &option)) return ARGP_ERR_UNKNOWN;
+        if (!option_of_key(ctl->command, key, &option)) return ARGP_ERR_UNKNOWN;
         store(ctl, option, arg, state);
         return 0;
     }
@@ -161,7 +175,7 @@ static void parse_rest(struct ctl *ctl, int argc, char **argv)
     for (size_t i = 0; i < CTL_COMMAND_OPTIONS && command->options[i] != CTL_OPT_CONFIG; i++)
         options[count++] = argp_row(command->options[i]);
     options[count++] = argp_row(CTL_OPT_TIMEOUT);
-    options[count++] = argp_row(CTL_OPT_OUTPUT);
+    if (!ctl_command_has(command, CTL_OPT_RECORD_OUTPUT)) options[count++] = argp_row(CTL_OPT_OUTPUT);
     char name[64], doc[128];
     snprintf(name, sizeof name, "kmsctl %s%s%s", command->group != NULL ? command->group : "",
              command->group != NULL ? " " : "", command->verb);
@@ -191,7 +205,7 @@ static error_t parse_global(int key, char *arg, struct argp_state *state)
         argp_error(state, "no command");
         return 0;
     default:
-        if (!option_of_key(key, &option)) return ARGP_ERR_UNKNOWN;
+        if (!option_of_key(NULL, key, &option)) return ARGP_ERR_UNKNOWN;
         store(parse->ctl, option, arg, state);
         return 0;
     }

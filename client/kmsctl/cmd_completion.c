@@ -31,10 +31,8 @@ struct place {
 static bool is_in(const struct ctl_command *command, enum ctl_option option)
 {
     if (command == NULL) return option < CTL_OPT_GLOBAL_END;
-    if (option == CTL_OPT_TIMEOUT || option == CTL_OPT_OUTPUT) return true;
-    for (size_t i = 0; i < CTL_COMMAND_OPTIONS && command->options[i] != CTL_OPT_CONFIG; i++)
-        if (command->options[i] == option) return true;
-    return false;
+    if (option == CTL_OPT_OUTPUT) return !ctl_command_has(command, CTL_OPT_RECORD_OUTPUT);
+    return option == CTL_OPT_TIMEOUT || ctl_command_has(command, option);
 }
 
 static bool names(const struct ctl_option_row *row, const char *word)

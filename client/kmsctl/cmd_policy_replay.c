@@ -44,10 +44,12 @@ static bool read_choice(struct ctl *ctl, struct choice *choice)
     *choice = (struct choice){.service = ctl->service, .until_us = UINT64_MAX};
     if (ctl->service && ctl->key != NULL)
         return ctl_fail_usage(ctl, "--service is about calls that concern no key: leave --key out");
-    if (ctl->since != NULL && !ctl_time(ctl->since, &choice->since_us))
-        return ctl_fail_usage(ctl, "--since wants a time such as 2026-11-22T12:00:00Z, not %s", ctl->since);
-    if (ctl->until != NULL && !ctl_time(ctl->until, &choice->until_us))
-        return ctl_fail_usage(ctl, "--until wants a time such as 2026-11-22T12:00:00Z, not %s", ctl->until);
+    if (ctl->since != NULL && !ctl_past(ctl->since, &choice->since_us))
+        return ctl_fail_usage(ctl, "--since wants a time such as 2026-11-22T12:00:00Z or 12h, not %s",
+                              ctl->since);
+    if (ctl->until != NULL && !ctl_past(ctl->until, &choice->until_us))
+        return ctl_fail_usage(ctl, "--until wants a time such as 2026-11-22T12:00:00Z or 12h, not %s",
+                              ctl->until);
     return ctl->key == NULL || find_key(ctl, choice->key_id);
 }
 

@@ -2,6 +2,10 @@
 #include "client/kmsctl/commands.h"
 
 #define OPT(symbol) CTL_OPT_##symbol
+/* Which records of the audit log. */
+#define FILTER                                                                                               \
+    OPT(SINCE), OPT(UNTIL), OPT(OF_PRINCIPAL), OPT(OF_KEY), OPT(OF_OPERATION), OPT(OF_ACTION), OPT(OUTCOME), \
+        OPT(KIND), OPT(REQUEST_ID), OPT(CORRELATED)
 
 /* clang-format off */
 const struct ctl_command ctl_commands[] = {
@@ -126,7 +130,9 @@ const struct ctl_command ctl_commands[] = {
     {"root", "destroy", "GENERATION", "destroy old root keys: older backups open no more",
      {0}, ctl_root_destroy, false},
     {"audit", "tail", "", "print the last records of the audit log",
-     {OPT(FOLLOW), OPT(LINES), OPT(DIR), OPT(INSTANCE)}, ctl_audit_tail, false},
+     {FILTER, OPT(FOLLOW), OPT(LINES), OPT(DIR), OPT(INSTANCE)}, ctl_audit_tail, false},
+    {"audit", "query", "", "print the records of the audit log that match",
+     {FILTER, OPT(LIMIT), OPT(DIR), OPT(INSTANCE), OPT(RECORD_OUTPUT)}, ctl_audit_query, false},
     {"audit", "verify", "", "check that nobody changed the audit log",
      {OPT(DIR), OPT(INSTANCE), OPT(HEAD)}, ctl_audit_verify, false},
     {"audit", "head", "", "show the newest record, and the newest one that is signed", {0},

@@ -72,6 +72,7 @@ bool ctl_root_status(struct ctl *ctl);
 bool ctl_root_rotate(struct ctl *ctl);
 bool ctl_root_destroy(struct ctl *ctl);
 bool ctl_audit_tail(struct ctl *ctl);
+bool ctl_audit_query(struct ctl *ctl);
 bool ctl_audit_verify(struct ctl *ctl);
 bool ctl_audit_head(struct ctl *ctl);
 bool ctl_audit_key(struct ctl *ctl);

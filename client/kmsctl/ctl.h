@@ -30,7 +30,7 @@ enum ctl_option {
     CTL_OPT_GLOBAL_END = CTL_OPT_ALIAS, /* those before it are global */
 };
 
-enum { CTL_LIST_MAX = 64, CTL_ARGUMENTS_MAX = 2, CTL_COMMAND_OPTIONS = 12 };
+enum { CTL_LIST_MAX = 64, CTL_ARGUMENTS_MAX = 2, CTL_COMMAND_OPTIONS = 20 };
 
 struct ctl_texts {
     const char *items[CTL_LIST_MAX];
@@ -66,6 +66,7 @@ struct ctl {
     const char *alias_prefix;
     uint32_t days, version, revision; /* 0: not given */
     bool force;
+    const char *operation, *outcome, *kind, *request_id, *correlated; /* audit */
     const char *principal, *action, *expect, *cases, *since, *until;
     struct ctl_texts inputs;
     bool service;

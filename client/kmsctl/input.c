@@ -148,7 +148,8 @@ bool ctl_time(const char *text, uint64_t *ret_us)
     return true;
 }
 
-uint64_t ctl_moment_us(const char *text)
+/* "90s", "30m", "12h", "7d" in microseconds; 0: not like that. */
+static uint64_t span_us(const char *text)
 {
     enum { SECOND_US = 1000000 };
     static const struct {
@@ -156,15 +157,29 @@ uint64_t ctl_moment_us(const char *text)
         uint64_t seconds;
     } units[] = {{'s', 1}, {'m', 60}, {'h', 3600}, {'d', 86400}};
     char *end;
+    unsigned long long count = isdigit((unsigned char)text[0]) ? strtoull(text, &end, 10) : 0;
+    for (size_t i = 0; count > 0 && count < UINT32_MAX && i < sizeof units / sizeof units[0]; i++)
+        if (end[0] == units[i].unit && end[1] == '\0') return count * units[i].seconds * SECOND_US;
+    return 0;
+}
+
+bool ctl_past(const char *text, uint64_t *ret_us)
+{
+    uint64_t ago_us = span_us(text), now_us = kms_now_us();
+    if (ago_us == 0) return ctl_time(text, ret_us);
+    *ret_us = ago_us < now_us ? now_us - ago_us : 1;
+    return true;
+}
+
+uint64_t ctl_moment_us(const char *text)
+{
+    enum { SECOND_US = 1000000 };
     struct tm tm = {0};
     const char *rest = strptime(text, "%Y-%m-%dT%H:%M:%SZ", &tm);
     if (rest != NULL && *rest == '\0') {
         time_t seconds = timegm(&tm);
         return seconds > 0 ? (uint64_t)seconds * SECOND_US : 0;
     }
-    unsigned long long count = isdigit((unsigned char)text[0]) ? strtoull(text, &end, 10) : 0;
-    for (size_t i = 0; count > 0 && count < UINT32_MAX && i < sizeof units / sizeof units[0]; i++)
-        if (end[0] == units[i].unit && end[1] == '\0')
-            return kms_now_us() + count * units[i].seconds * SECOND_US;
-    return 0;
+    uint64_t ahead_us = span_us(text);
+    return ahead_us != 0 ? kms_now_us() + ahead_us : 0;
 }

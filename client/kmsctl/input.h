@@ -32,6 +32,8 @@ const char *ctl_alias_name(const char *given, char name[CTL_ALIAS_BYTES]); /* NU
 bool ctl_duration(const char *text, uint32_t *ret_ms);
 /* A point in time as policies write it: 2026-11-22, 2026-11-22T12:00:00Z, or seconds since 1970. */
 bool ctl_time(const char *text, uint64_t *ret_us);
+/* The same, or how long ago: 90s, 30m, 12h, 7d. */
+bool ctl_past(const char *text, uint64_t *ret_us);
 /* "90d", "12h" from now, or a moment as 2027-01-31T12:00:00Z; 0: neither. */
 uint64_t ctl_moment_us(const char *text);
 

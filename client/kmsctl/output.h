@@ -16,6 +16,9 @@
 bool ctl_wants_json(const struct ctl *ctl);
 /* Prints value and takes the reference; NULL: memory ran out. False: ctl->error says why. */
 bool ctl_print(struct ctl *ctl, json_t *value);
+/* Text from outside, where a terminal may be: what would move its cursor becomes '?'. NULL only measures.
+ * Tells the width in characters. */
+size_t ctl_put_safe(const char *text, FILE *out);
 /* The table alone. For ctl_print and its test. */
 void ctl_table(const json_t *value, FILE *out);
 

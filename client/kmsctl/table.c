@@ -4,17 +4,30 @@
 
 #include "client/kmsctl/output.h"
 
-/* Both write to out, or only measure when out is NULL, and tell the width in characters. */
-static size_t put_text(const char *text, FILE *out)
+/* Length of the character at c when it moves the cursor, breaks the line or turns the direction: C0, DEL, C1,
+ * line separators, direction marks and overrides; 0 for all others. */
+static size_t unsafe_len(const unsigned char *c)
 {
-    size_t width = 0;
-    for (const unsigned char *c = (const unsigned char *)text; *c != '\0'; c++) {
+    if (c[0] < 0x20 || c[0] == 0x7f) return 1;
+    if (c[0] == 0xc2 && c[1] >= 0x80 && c[1] <= 0x9f) return 2;
+    if (c[0] != 0xe2) return 0;
+    bool separator = c[1] == 0x80 && ((c[2] >= 0xa8 && c[2] <= 0xae) || c[2] == 0x8e || c[2] == 0x8f);
+    bool isolate = c[1] == 0x81 && c[2] >= 0xa6 && c[2] <= 0xa9;
+    return separator || isolate ? 3 : 0;
+}
+
+size_t ctl_put_safe(const char *text, FILE *out)
+{
+    size_t width = 0, unsafe;
+    for (const unsigned char *c = (const unsigned char *)text; *c != '\0'; c += unsafe > 0 ? unsafe : 1) {
+        unsafe = unsafe_len(c);
         if ((*c & 0xc0) != 0x80) width++;
-        if (out != NULL) fputc(*c < 0x20 || *c == 0x7f ? '?' : *c, out);
+        if (out != NULL) fputc(unsafe > 0 ? '?' : *c, out);
     }
     return width;
 }
 
+/* Writes to out, or only measures when out is NULL, and tells the width in characters. */
 static size_t put_cell(const json_t *value, FILE *out)
 {
     char number[32];
@@ -22,19 +35,20 @@ static size_t put_cell(const json_t *value, FILE *out)
     json_t *item;
     switch (json_typeof(value)) {
     case JSON_STRING:
-        return put_text(json_string_length(value) > 0 ? json_string_value(value) : "-", out);
+        return ctl_put_safe(json_string_length(value) > 0 ? json_string_value(value) : "-", out);
     case JSON_INTEGER:
         snprintf(number, sizeof number, "%" JSON_INTEGER_FORMAT, json_integer_value(value));
-        return put_text(number, out);
+        return ctl_put_safe(number, out);
     case JSON_TRUE:
-        return put_text("yes", out);
+        return ctl_put_safe("yes", out);
     case JSON_FALSE:
-        return put_text("no", out);
+        return ctl_put_safe("no", out);
     case JSON_ARRAY:
-        json_array_foreach(value, i, item) width += (i > 0 ? put_text(", ", out) : 0) + put_cell(item, out);
-        return width > 0 ? width : put_text("-", out);
+        json_array_foreach(value, i, item) width +=
+            (i > 0 ? ctl_put_safe(", ", out) : 0) + put_cell(item, out);
+        return width > 0 ? width : ctl_put_safe("-", out);
     default:
-        return put_text("-", out);
+        return ctl_put_safe("-", out);
     }
 }
 

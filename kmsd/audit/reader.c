@@ -15,8 +15,10 @@ struct kms_audit_reader {
     struct kms_audit_scan scan;
     uint32_t number; /* of the current file; 0: none */
     char name[KMS_AUDIT_NAME_BYTES];
+    bool done;              /* with the current file: what follows in it is too late (between) */
     uint64_t stop_sequence; /* the next file begins with it: from there on the current one does not count; 0:
                                not known */
+    char since[KMS_TIME_TEXT], until[KMS_TIME_TEXT]; /* "": open */
 };
 
 static kms_err choose_instance(kms_audit_reader *reader, const char *instance, struct kms_why *why)
@@ -65,14 +67,38 @@ static void set_stop(kms_audit_reader *reader)
     reader->stop_sequence = next->readable ? next->first_sequence : UINT64_MAX;
 }
 
+/* Within a process the clock of the log does not run back, from one process to the next it may: so a file
+ * tells how late the one before it ends only if the same process went on. */
+static bool ends_before(const struct kms_audit_segment *next, const char *since)
+{
+    bool same_process = next->opening.because == KMS_AUDIT_FULL || next->opening.because == KMS_AUDIT_FAILED;
+    return next->readable && same_process && strcmp(next->first_time, since) < 0;
+}
+
+/* The first file from index on that may hold something of the range; the last one always may. */
+static size_t first_wanted(const kms_audit_reader *reader, size_t index)
+{
+    const struct kms_audit_segments *segments = &reader->segments;
+    for (; index + 1 < segments->count; index++) {
+        const struct kms_audit_segment *here = &segments->list[index];
+        bool late =
+            reader->until[0] != '\0' && here->readable && strcmp(here->first_time, reader->until) >= 0;
+        bool early = reader->since[0] != '\0' && ends_before(here + 1, reader->since);
+        if (!late && !early) break;
+    }
+    return index;
+}
+
 static kms_err open_file(kms_audit_reader *reader, size_t index, struct kms_why *why)
 {
     char name[KMS_AUDIT_NAME_BYTES];
+    index = first_wanted(reader, index);
     kms_audit_segment_name(reader->instance, reader->segments.list[index].number, name);
     KMS_TRY(kms_audit_scan_file(&reader->scan, reader->dir_fd, name, why));
     reader->number = reader->segments.list[index].number;
     kms_copy(reader->name, name, sizeof name);
     reader->next = index + 1;
+    reader->done = false;
     set_stop(reader);
     return KMS_OK;
 }
@@ -83,12 +109,21 @@ static uint64_t sequence_of(struct kms_bytes line)
     return kms_audit_scan_record(line, &record) ? record.sequence : 0;
 }
 
+static bool is_late(const kms_audit_reader *reader, struct kms_bytes line)
+{
+    struct kms_audit_record record;
+    return reader->until[0] != '\0' && kms_audit_scan_record(line, &record) &&
+           memcmp(record.time, reader->until, KMS_TIME_TEXT - 1) >= 0;
+}
+
 /* The next line of the current file that counts; LINE, or END. */
 static kms_err next_here(kms_audit_reader *reader, struct kms_bytes *ret_line, enum kms_audit_step *ret_step,
                          struct kms_why *why)
 {
     struct kms_bytes line = {0};
     enum kms_audit_step step;
+    *ret_step = KMS_AUDIT_END;
+    if (reader->done) return KMS_OK;
     kms_err err = kms_audit_scan_next(&reader->scan, &line, &step);
     if (kms_failed(err)) kms_why_set(why, "%s: cannot be read", reader->name);
     KMS_TRY(err);
@@ -99,8 +134,9 @@ static kms_err next_here(kms_audit_reader *reader, struct kms_bytes *ret_line, e
     }
     bool counts =
         step == KMS_AUDIT_LINE && (reader->stop_sequence == 0 || sequence_of(line) < reader->stop_sequence);
+    reader->done = counts && is_late(reader, line);
     *ret_line = line;
-    *ret_step = counts ? KMS_AUDIT_LINE : KMS_AUDIT_END;
+    *ret_step = counts && !reader->done ? KMS_AUDIT_LINE : KMS_AUDIT_END;
     return KMS_OK;
 }
 
@@ -135,6 +171,12 @@ kms_err kms_audit_reader_next(kms_audit_reader *reader, struct kms_audit_line *r
         *ret_more = false;
         return KMS_OK;
     }
+}
+
+void kms_audit_reader_between(kms_audit_reader *reader, const char *since, const char *until)
+{
+    snprintf(reader->since, sizeof reader->since, "%s", since);
+    snprintf(reader->until, sizeof reader->until, "%s", until);
 }
 
 void kms_audit_reader_progress(const kms_audit_reader *reader, uint64_t *ret_bytes_done,

@@ -27,6 +27,11 @@ KMS_MUST_USE kms_err kms_audit_reader_open(const char *dir, const char *instance
  * be. */
 KMS_MUST_USE kms_err kms_audit_reader_next(kms_audit_reader *reader, struct kms_audit_line *ret_line,
                                            bool *ret_more, struct kms_why *why);
+/* Only records of this range of time are wanted, texts as in records: from since on, and before until; "" is
+ * open. What certainly holds none of them is not read: whole files, and the rest of a file from the first
+ * record that is too late. Others are still given: whoever asks looks at the time of each. Before the first
+ * next; not for tail. */
+void kms_audit_reader_between(kms_audit_reader *reader, const char *since, const char *until);
 /* How much was read, and how much there was when the reader last looked; for a progress bar. Live files
  * count with the room that is set aside for them. */
 void kms_audit_reader_progress(const kms_audit_reader *reader, uint64_t *ret_bytes_done,

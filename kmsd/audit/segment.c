@@ -156,6 +156,7 @@ static kms_err look(struct kms_audit_scan *scan, kms_digest *digest, struct kms_
                         segment->opening.number == segment->number &&
                         segment->opening.after < segment->number;
     segment->first_sequence = record.sequence;
+    kms_copy(segment->first_time, record.time, KMS_TIME_TEXT - 1);
     return KMS_OK;
 }
 

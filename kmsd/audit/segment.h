@@ -28,6 +28,7 @@ struct kms_audit_segment {
     bool readable;
     struct kms_audit_opening opening;
     uint64_t first_sequence;
+    char first_time[KMS_TIME_TEXT]; /* of the first record, readable or not; "": it has none */
 };
 
 struct kms_audit_segments {
