@@ -64,6 +64,16 @@ kms_err kms_digest_run(kms_digest *d, const struct kms_bytes *parts, size_t coun
     return ok ? KMS_OK : KMS_FAIL(INTERNAL);
 }
 
+kms_err kms_sha256_hex(struct kms_bytes data, char ret_hex[2 * KMS_DIGEST_BYTES + 1])
+{
+    KMS_OWN(kms_digest) digest = NULL;
+    uint8_t out[KMS_DIGEST_BYTES];
+    KMS_TRY(kms_digest_new(&digest));
+    KMS_TRY(kms_digest_run(digest, &data, 1, out));
+    kms_hex(out, sizeof out, ret_hex);
+    return KMS_OK;
+}
+
 void kms_digest_free(kms_digest *d)
 {
     if (d == NULL) return;

@@ -17,6 +17,8 @@ KMS_MUST_USE kms_err kms_digest_new_keyed(struct kms_bytes key, kms_digest **ret
 /* One digest over the parts one after the other; the caller separates them (lengths first). */
 KMS_MUST_USE kms_err kms_digest_run(kms_digest *d, const struct kms_bytes *parts, size_t count,
                                     uint8_t ret_digest[KMS_DIGEST_BYTES]);
+/* SHA-256 of data in lower-case hex with its NUL. */
+KMS_MUST_USE kms_err kms_sha256_hex(struct kms_bytes data, char ret_hex[2 * KMS_DIGEST_BYTES + 1]);
 void kms_digest_free(kms_digest *d);
 void kms_digest_drop(kms_digest **d);
 

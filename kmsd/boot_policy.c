@@ -25,16 +25,6 @@ static kms_err check_file(const char *path, struct kms_why *why)
     return KMS_FAIL(CONFIG_INVALID);
 }
 
-static kms_err sha256_hex(struct kms_bytes data, char hex[2 * KMS_DIGEST_BYTES + 1])
-{
-    KMS_OWN(kms_digest) digest = NULL;
-    uint8_t out[KMS_DIGEST_BYTES];
-    KMS_TRY(kms_digest_new(&digest));
-    KMS_TRY(kms_digest_run(digest, &data, 1, out));
-    kms_hex(out, sizeof out, hex);
-    return KMS_OK;
-}
-
 kms_err kms_boot_service_policy(struct kms_boot *boot, struct kms_why *why)
 {
     const char *path = boot->conf->policy_service;
@@ -49,7 +39,7 @@ kms_err kms_boot_service_policy(struct kms_boot *boot, struct kms_why *why)
         kms_why_set(why, "policy.service %.200s: %s", path, cause.text);
         return err;
     }
-    KMS_TRY(sha256_hex(kms_buf_view(&text), hex));
+    KMS_TRY(kms_sha256_hex(kms_buf_view(&text), hex));
     const struct kms_audit_pair pair = {kms_bytes_text("service_policy_sha256"), kms_bytes_text(hex)};
     KMS_TRY(kms_boot_note(boot, "service-policy", &pair, 1));
     kms_core_set_service_policy(&boot->core, KMS_GIVE(policy), hex);

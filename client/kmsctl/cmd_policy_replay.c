@@ -55,7 +55,7 @@ static bool read_choice(struct ctl *ctl, struct choice *choice)
 
 static bool counts(const struct choice *choice, const struct kms_replayed *past)
 {
-    if (choice->service) return past->key_id == NULL;
+    if (choice->service) return past->service;
     if (past->key_id == NULL) return false; /* no policy was asked: there was no such key */
     return choice->key_id[0] == '\0' || strcmp(choice->key_id, past->key_id) == 0;
 }

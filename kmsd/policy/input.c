@@ -319,12 +319,13 @@ static kms_err store(const struct row *row, struct kms_access_request *request, 
 static bool cut_front(struct kms_bytes *name, const char *front)
 {
     struct kms_bytes begin = kms_bytes_text(front);
-    if (name->len <= begin.len || !kms_folded_equal(kms_bytes_of(name->ptr, begin.len), begin)) return false;
+    if (name->len < begin.len || !kms_folded_equal(kms_bytes_of(name->ptr, begin.len), begin)) return false;
     *name = kms_bytes_of(name->ptr + begin.len, name->len - begin.len);
     return true;
 }
 
-/* Does a record's name mean this row? Of lists and pairs, what follows "/" is the element. */
+/* Does a record's name mean this row? Of lists and pairs, what follows "/" is the element, which may
+ * be empty: requests that are refused for that are decided first. */
 static bool called(const struct row *row, struct kms_bytes *name)
 {
     if (row->kind != KIND_LIST && row->kind != KIND_PAIRS)
@@ -348,7 +349,7 @@ static bool keyed(const struct row *row, struct kms_pair *input)
 {
     struct kms_bytes name = input->name;
     if (row->kind == KIND_PAIRS) {
-        if (!cut_front(&name, row->key)) return false;
+        if (!cut_front(&name, row->key) || name.len == 0) return false;
         input->name = name;
         return true;
     }

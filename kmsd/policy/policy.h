@@ -103,6 +103,8 @@ KMS_MUST_USE kms_err kms_policy_parse(struct kms_bytes json, kms_policy **ret_po
  * and a Resource other than "*", is refused (MALFORMED_POLICY). */
 KMS_MUST_USE kms_err kms_policy_parse_service(struct kms_bytes json, kms_policy **ret_policy,
                                               struct kms_why *why);
+/* One of those. */
+bool kms_action_of_service(enum kms_action action);
 kms_policy *kms_policy_ref(kms_policy *policy);
 void kms_policy_unref(kms_policy *policy); /* NULL is a no-op */
 void kms_policy_drop(kms_policy **policy);

@@ -111,6 +111,9 @@ static kms_err read_access(struct kms_replay *replay, json_t *record, json_t *ac
     const char *action = text_of(access, "action");
     if (action == NULL || !kms_action_find(action, &request->action)) return corrupt(why, "action", action);
     KMS_TRY(read_decision(access, &replayed->recorded, why));
+    replayed->service = json_object_get(access, "key_id") == NULL &&
+                        json_object_get(access, "key_named") == NULL &&
+                        kms_action_of_service(request->action);
     replayed->beside_policy = replayed->recorded.effect == KMS_ALLOW && replayed->recorded.statement == NULL;
     KMS_TRY(read_resource(access, replayed));
     KMS_TRY(read_context(replay, access, request));

@@ -15,7 +15,8 @@ const char *kms_effect_word(enum kms_effect effect);
 struct kms_replayed {
     struct kms_access_request request;
     bool beside_policy;           /* allowed although policy said nothing: by a grant */
-    const char *key_id;           /* NULL: an action on the service, or no such key; nobody's policy then */
+    bool service;                 /* the service policy was asked */
+    const char *key_id;           /* whose policy was asked; NULL and not of the service: no such key */
     struct kms_decision recorded; /* what policy said */
 };
 
@@ -27,7 +28,7 @@ struct kms_replay {
     const struct kms_replayed *accesses;
     size_t count; /* 0: not a record of decisions */
 
-    void *json; /* the record */
+    void *json; /* the record, a json_t */
     struct kms_pool pool;
 };
 

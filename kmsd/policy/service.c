@@ -9,6 +9,13 @@ static const enum kms_action grantable[] = {
     KMS_ACT_GET_ROOT_STATUS, KMS_ACT_DESTROY_ROOT,    KMS_ACT_GET_AUDIT_HEAD,        KMS_ACT_GET_AUDIT_KEY};
 enum { GRANTABLE = sizeof grantable / sizeof *grantable };
 
+bool kms_action_of_service(enum kms_action action)
+{
+    for (size_t i = 0; i < GRANTABLE; i++)
+        if (grantable[i] == action) return true;
+    return false;
+}
+
 /* "kms:CreateKey, ... and kms:GetStatus" */
 static void list_grantable(char *words, size_t size)
 {

@@ -99,6 +99,7 @@ kms_err kms_create_key_gather(struct kms_call *call)
     const char *json = request->policy[0] != '\0' ? request->policy : kms_policy_default(call);
     if (json == NULL) return KMS_FAIL(NO_MEMORY);
     call->policy_json = json;
+    KMS_TRY(kms_policy_say(call, json));
     KMS_TRY(kms_policy_parse(kms_bytes_text(json), &call->access[0].policy, &call->why));
     return request->alias_name[0] != '\0' ? gather_alias(call, request) : KMS_OK;
 }

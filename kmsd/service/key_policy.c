@@ -16,6 +16,7 @@ kms_err kms_put_key_policy_gather(struct kms_call *call)
     struct kms_access *access;
     call->may_bypass_lockout = true;
     call->bypass_lockout = request->bypass_policy_lockout_safety_check;
+    KMS_TRY(kms_policy_say(call, request->policy));
     return kms_access_named(call, KMS_ACT_PUT_KEY_POLICY, request->key_id, &access);
 }
 

@@ -33,6 +33,15 @@ kms_err kms_policy_accept(struct kms_call *call, const kms_policy *policy, kms_g
                                     &call->why);
 }
 
+kms_err kms_policy_say(struct kms_call *call, const char *json)
+{
+    char *hex = kms_call_alloc(call, 2 * KMS_DIGEST_BYTES + 1);
+    if (hex == NULL) return KMS_FAIL(NO_MEMORY);
+    KMS_TRY(kms_sha256_hex(kms_bytes_text(json), hex));
+    kms_call_say(call, "key_policy_sha256", hex);
+    return KMS_OK;
+}
+
 char *kms_policy_default(struct kms_call *call)
 {
     json_t *document = json_pack(

@@ -15,5 +15,7 @@ KMS_MUST_USE kms_err kms_separation_enforced(struct kms_call *call, kms_err err)
 /* The document of a key that was made without one: the caller administers, nobody uses. In the arena; NULL:
  * NO_MEMORY. */
 char *kms_policy_default(struct kms_call *call);
+/* Puts on record which document the request brings: its SHA-256. NO_MEMORY. */
+KMS_MUST_USE kms_err kms_policy_say(struct kms_call *call, const char *json);
 
 #endif

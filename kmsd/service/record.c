@@ -63,7 +63,9 @@ static struct kms_audit_access access_of(const struct kms_call *call, const stru
         inputs_of(&question->request, KMS_INPUT_ACCESS, space, &input_count);
     return (struct kms_audit_access){
         .action = kms_action_name(access->action),
-        .key_id = question->key_id,
+        .key_id = question->key_id != NULL ? question->key_id
+                  : access->key != NULL    ? access->key->id_text /* that CreateKey has made */
+                                           : NULL,
         .key_named = access->named.len > 0 ? access->named : access->alias,
         .key_version = access->version,
         .context = pairs,
@@ -144,6 +146,7 @@ const struct kms_audit_event *kms_record_of(const struct kms_call *call, struct 
     for (size_t i = 0; i < call->access_count && i < KMS_AUDIT_ACCESSES; i++)
         event->access[event->access_count++] = access_of(call, &call->access[i], i, space);
     if (call->batch != NULL) add_batch(call, space);
+    if (call->attempt) add_extra(event, "new_key_id", call->new_key_id); /* the outcome names it as its key */
     add_extra(event, "noted", call->noted);
     for (size_t i = 0; i < call->extra_count; i++)
         add_extra(event, call->extra[i].name, call->extra[i].value);

@@ -34,6 +34,8 @@ def fresh(tmp_path):
     yield instance
     if instance.process is not None:
         instance.stop(expect=None)
+    else:
+        instance.check_audit()
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ import sys
 import time
 
 from audit_records import RECORDS
+from audit_replay import Policies
 from callers import ADMIN, APP, KEEPER, OFFICER, OTHER, SERVICE_POLICY, USE_ACTIONS, key_policy  # noqa: F401
 from rpc_client import Client, Failure  # noqa: F401 (what tests import)
 
@@ -33,6 +34,7 @@ def protos(directory):
     if not (out / "kms").exists():
         files = sorted((ROOT / "proto").glob("kms/v1/*.proto")) + [ROOT / "proto/google/rpc/status.proto"]
         run("protoc", f"--python_out={out}", "-I", ROOT / "proto", *files)
+        run("protoc", f"--python_out={out}", "-I", ROOT / "keystore", ROOT / "keystore/record.proto")
         # google.rpc is ours here; the installed google package is a namespace of protobuf
         shutil.move(out / "google" / "rpc" / "status_pb2.py", out / "kms_rpc_status_pb2.py")
     if str(out) not in sys.path:
@@ -127,6 +129,7 @@ class Service:
         self.certs = Certificates(self.dir / "certs")
         self.process = None
         self.port = 0
+        self.policies = Policies(self.dir)
         self.environment = dict(
             os.environ, SOFTHSM2_CONF=str(self.dir / "softhsm2.conf"), **options.pop("environment", {})
         )
@@ -163,6 +166,7 @@ class Service:
         if path.exists():
             path.unlink()
         path.write_text(document if isinstance(document, str) else json.dumps(document))
+        self.policies.keep(path.read_text())
         path.chmod(0o444)
 
     def write_config(
@@ -250,12 +254,15 @@ class Service:
         self.process.kill()
         self.process.wait(30)
         self.process = None
-        self.check_audit()
+        self.check_audit(replay=False)  # it will start again and stop
 
-    def check_audit(self):
-        """Every record has the form that docs/audit.schema.json says. Asked for by conftest.py, not by benches."""
-        if self.checked:
-            RECORDS.check_folder(self.dir / "audit")
+    def check_audit(self, replay=True):
+        """Every record has the form that docs/audit.schema.json says, and is decided again as it was. Not for benches."""
+        if not self.checked:
+            return
+        RECORDS.check_folder(self.dir / "audit")
+        if self.process is None and replay:
+            self.replayed = self.policies.replay(self.dir, BUILD / "tests/replay-log")
 
     def children(self):
         """Pids of the spawner and below it the workers."""

@@ -32,7 +32,7 @@ class Client:
         from kms.v1 import approvals_pb2, audit_pb2, batch_pb2, crypto_pb2, grants_pb2, import_pb2, keys_pb2, policy_pb2
         from kms.v1 import system_pb2
 
-        self.grpc = grpc
+        self.grpc, self.service = grpc, service
         self.modules = {
             "ApprovalService": approvals_pb2,
             "AuditService": audit_pb2,
@@ -96,6 +96,8 @@ class Client:
             function = self.channel.unary_unary(
                 path, request_serializer=request.SerializeToString, response_deserializer=reply.FromString
             )
+            if fields.get("policy"):
+                self.service.policies.keep(fields["policy"])
             try:
                 return function(
                     request(**fields), timeout=timeout, metadata=metadata, compression=compression
@@ -108,6 +110,8 @@ class Client:
     def start(self, name, metadata=None, **fields):
         """A call under way (grpc future)."""
         path, request, reply = self.method(name)
+        if fields.get("policy"):
+            self.service.policies.keep(fields["policy"])
         function = self.channel.unary_unary(
             path, request_serializer=request.SerializeToString, response_deserializer=reply.FromString
         )

@@ -191,6 +191,23 @@ def test_texts_of_clients_cannot_break_the_log(service, methods, sent, kept):
     )
 
 
+def test_a_new_key_and_its_policy_are_on_record(service, methods):
+    """The policy by its SHA-256, so that it is known which document was in force when."""
+    with service.client(ADMIN) as admin:
+        meta = admin.CreateKey(policy=key_policy(), metadata=correlated("made"), client_request_token="t").key_metadata
+        admin.PutKeyPolicy(key_id=meta.key_id, policy=key_policy(users=()), metadata=correlated("ruled"))
+        admin.CreateKey(policy=key_policy(), metadata=correlated("again"), client_request_token="t")
+        with pytest.raises(Failure):
+            admin.PutKeyPolicy(key_id=meta.key_id, policy="{}", metadata=correlated("refused"))
+    hashes = {text: hashlib.sha256(text.encode()).hexdigest() for text in (key_policy(), key_policy(users=()), "{}")}
+    for id_, text in (("made", key_policy()), ("ruled", key_policy(users=())), ("again", key_policy()), ("refused", "{}")):
+        attempt, outcome = service.records(correlation_id=id_)
+        assert attempt["extra"]["key_policy_sha256"] == outcome["extra"]["key_policy_sha256"] == hashes[text]
+        assert outcome["access"][0]["key_id"] == meta.key_id
+        named = attempt["extra"].get("new_key_id")
+        assert (named == meta.key_id) == (id_ == "made") and (named is not None) == (id_ in ("made", "again"))
+
+
 def test_callers_are_told_the_request_id(service, methods):
     """By every answer, so that both sides can speak of one call; and what they call it themselves is on record."""
     with service.client(APP) as app:

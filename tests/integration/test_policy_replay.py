@@ -9,7 +9,7 @@ import subprocess
 
 import pytest
 
-from harness import ADMIN, APP, BIN, OTHER, SERVICE_POLICY, Failure, Service, key_policy
+from harness import ADMIN, APP, BIN, BUILD, OTHER, SERVICE_POLICY, Failure, Service, key_policy
 from policies import document, kmsctl, statement
 
 
@@ -256,3 +256,42 @@ def test_memory_does_not_grow_with_the_log(past, tmp_path):
         assert process.returncode == 1
         most.append(usage.ru_maxrss)
     assert most[1] - most[0] < 4096, most  # KiB; the longer log has 15 MiB more
+
+
+def test_every_decision_of_a_log_is_made_again(past):
+    """What the harness does for every world of the suite, when it stops, is looked at here once."""
+    service, policies, _ = past
+    counted = service.replayed
+    assert counted["decisions"] == len(
+        [
+            access
+            for record in service.records()
+            if record["kind"] in ("call", "attempt") and "outcome" in record or record["kind"] == "attempt"
+            for access in record.get("access", ())
+            if "decision" in access
+        ]
+    )
+    assert counted["decisions"] > 100 and counted["unknown"] == counted["shortened"] == 0
+
+
+@pytest.mark.parametrize("change", ["policy", "service policy", "decision", "statement", "input"])
+def test_a_decision_that_would_differ_is_found(past, tmp_path, change):
+    service, policies, first = past
+    folders = {name: tmp_path / name for name in ("audit", "policies")}
+    for name, folder in folders.items():
+        shutil.copytree(service.dir / name, folder)
+    if "policy" in change:
+        text = policies[first] if change == "policy" else json.dumps(SERVICE_POLICY)
+        path = folders["policies"] / hashlib.sha256(text.encode()).hexdigest()
+        path.write_text(path.read_text().replace(APP if change == "policy" else ADMIN, "spiffe://example.org/nobody"))
+    else:
+        old, new = {
+            "decision": (b'"decision":"deny","statement":"NoAlias"', b'"decision":"allow","statement":"Use"'),
+            "statement": (b'"statement":"NoAlias"', b'"statement":"NoPairs"'),
+            "input": (b'"request_alias":"alias/forbidden-fruit"', b'"request_alias":"alias/permitted-fruit"'),
+        }[change]
+        path = sorted(folders["audit"].glob("*.jsonl"))[0]
+        assert old in path.read_bytes()
+        path.write_bytes(path.read_bytes().replace(old, new))
+    done = subprocess.run([BUILD / "tests/replay-log", *folders.values()], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1 and "decided otherwise now" in done.stderr, done.stderr

@@ -27,6 +27,16 @@ static void sha256(void)
            "248d6a61d20638b8e5c026930c3e6039a33ce45964ff2167f6ecedd419db06c1");
 }
 
+static void sha256_as_text(void)
+{
+    char text[2 * KMS_DIGEST_BYTES + 1];
+    KMS_ASSERT_OK(kms_sha256_hex(kms_bytes_text("abc"), text));
+    CU_ASSERT_STRING_EQUAL(text, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+    FAULTS_EACH () {
+        CU_ASSERT_EQUAL(kms_failed(kms_sha256_hex(kms_bytes_text(""), text)), faults_hit());
+    }
+}
+
 /* RFC 4231, 4.2 to 4.8 without the truncated case 5 */
 static const struct {
     const char *key, *data; /* hex */
@@ -85,6 +95,6 @@ static void every_failure_is_clean(void)
     kms_digest_free(NULL);
 }
 
-KMS_TEST_MAIN("base/digest", {"SHA-256", sha256}, {"HMAC-SHA-256", hmac},
+KMS_TEST_MAIN("base/digest", {"SHA-256", sha256}, {"SHA-256 as text", sha256_as_text}, {"HMAC-SHA-256", hmac},
               {"long keys are hashed", long_keys_are_hashed},
               {"every failure is clean", every_failure_is_clean})

@@ -109,6 +109,22 @@ static void every_input(void)
     kms_pool_free(&pool);
 }
 
+/* Such a request is refused, but after it was decided: its record must be read, too. */
+static void tags_without_a_name(void)
+{
+    struct kms_pair tag = {kms_bytes_text(""), kms_bytes_text("v")};
+    struct kms_bytes name = kms_bytes_text("");
+    struct kms_operation_inputs operation = {
+        .request_tags = &tag, .request_tag_count = 1, .removed_tag_keys = &name, .removed_tag_key_count = 1};
+    struct kms_access_request request = {.principal = kms_bytes_text(APP), .inputs = &operation};
+    there_and_back(&request, NULL);
+    struct kms_pool pool = {0};
+    struct kms_why why = {""};
+    const struct kms_pair nameless = {kms_bytes_text("aws:RequestTag/"), kms_bytes_text("v")};
+    KMS_ASSERT_CODE(kms_input_set(&request, nameless, &pool, &why), INVALID_ARGUMENT);
+    kms_pool_free(&pool);
+}
+
 static void more_than_fits(void)
 {
     enum { TAGS = KMS_INPUT_PAIRS + 1 };
@@ -238,7 +254,8 @@ static void every_condition_key_has_an_input(void)
     }
 }
 
-KMS_TEST_MAIN("policy input", {"nothing is lost", nothing_is_lost}, {"every input", every_input},
+KMS_TEST_MAIN("policy input", {"tags without a name", tags_without_a_name},
+              {"nothing is lost", nothing_is_lost}, {"every input", every_input},
               {"more than fits", more_than_fits}, {"what is usual is not said", what_is_usual_is_not_said},
               {"set by name", set_by_name},
               {"every condition key has an input", every_condition_key_has_an_input})

@@ -78,6 +78,29 @@ static void what_each_says(void)
     CU_ASSERT(second->request.now_us == replay.started_us && second->request.context_count == 0);
 }
 
+/* What concerns no key is asked of the service policy; what names a key that is not there, of nobody. */
+static void who_was_asked(void)
+{
+    static const struct {
+        const char *access;
+        bool service;
+    } rows[] = {
+        {"{'action':'kms:ListKeys','decision':'allow','statement':'S'}", true},
+        {"{'action':'kms:SimulatePolicy','decision':'allow','statement':'S'}", true},
+        {"{'action':'kms:SimulatePolicy','key_named':'alias/none','decision':'no-match'}", false},
+        {"{'action':'kms:Decrypt','decision':'no-match'}", false},
+        {ALLOWED, false},
+    };
+    for (size_t i = 0; i < KMS_COUNT(rows); i++) {
+        KMS_OWN_REPLAY replay = {.count = 0};
+        struct kms_why why = {""};
+        char line[600];
+        snprintf(line, sizeof line, FRAME("call") "'access':[%s],'latency_us':0}", rows[i].access);
+        KMS_ASSERT_OK_FATAL(read_line(&replay, line, &why));
+        CU_ASSERT_EQUAL(replay.accesses[0].service, rows[i].service);
+    }
+}
+
 /* The clock was set back between the start of the call and its record. */
 static void start_after_the_record(void)
 {
@@ -113,6 +136,6 @@ static void what_is_not_understood(void)
     }
 }
 
-KMS_TEST_MAIN("policy replay", {"which records count", which_records_count},
+KMS_TEST_MAIN("policy replay", {"who was asked", who_was_asked}, {"which records count", which_records_count},
               {"what each says", what_each_says}, {"a start after the record", start_after_the_record},
               {"what is not understood", what_is_not_understood})
