@@ -133,6 +133,8 @@ const struct ctl_command ctl_commands[] = {
      {FILTER, OPT(FOLLOW), OPT(LINES), OPT(DIR), OPT(INSTANCE)}, ctl_audit_tail, false},
     {"audit", "query", "", "print the records of the audit log that match",
      {FILTER, OPT(LIMIT), OPT(DIR), OPT(INSTANCE), OPT(RECORD_OUTPUT)}, ctl_audit_query, false},
+    {"audit", "stats", "", "count the calls of the audit log, and draw them over time",
+     {FILTER, OPT(BY), OPT(SVG), OPT(LIMIT), OPT(DIR), OPT(INSTANCE)}, ctl_audit_stats, false},
     {"audit", "verify", "", "check that nobody changed the audit log",
      {OPT(DIR), OPT(INSTANCE), OPT(HEAD)}, ctl_audit_verify, false},
     {"audit", "head", "", "show the newest record, and the newest one that is signed", {0},

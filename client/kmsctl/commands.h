@@ -73,6 +73,7 @@ bool ctl_root_rotate(struct ctl *ctl);
 bool ctl_root_destroy(struct ctl *ctl);
 bool ctl_audit_tail(struct ctl *ctl);
 bool ctl_audit_query(struct ctl *ctl);
+bool ctl_audit_stats(struct ctl *ctl);
 bool ctl_audit_verify(struct ctl *ctl);
 bool ctl_audit_head(struct ctl *ctl);
 bool ctl_audit_key(struct ctl *ctl);

@@ -66,7 +66,7 @@ struct ctl {
     const char *alias_prefix;
     uint32_t days, version, revision; /* 0: not given */
     bool force;
-    const char *operation, *outcome, *kind, *request_id, *correlated; /* audit */
+    const char *by, *svg, *operation, *outcome, *kind, *request_id, *correlated; /* audit */
     const char *principal, *action, *expect, *cases, *since, *until;
     struct ctl_texts inputs;
     bool service;

@@ -139,12 +139,22 @@ static bool write_file(const char *path, struct kms_bytes data)
     return false;
 }
 
+static bool fail_to_write(struct ctl *ctl, const char *name)
+{
+    struct kms_why why;
+    kms_why_set(&why, "%s: %s", name, strerror(errno));
+    return ctl_fail(ctl, KMS_FAIL(IO), &why);
+}
+
+bool ctl_write_file(struct ctl *ctl, const char *path, struct kms_bytes data)
+{
+    return write_file(path, data) || fail_to_write(ctl, path);
+}
+
 bool ctl_write(struct ctl *ctl, struct kms_bytes data)
 {
-    if (ctl->out != NULL ? write_file(ctl->out, data) : write_all(STDOUT_FILENO, data)) return true;
-    struct kms_why why;
-    kms_why_set(&why, "%s: %s", ctl->out != NULL ? ctl->out : "standard output", strerror(errno));
-    return ctl_fail(ctl, KMS_FAIL(IO), &why);
+    if (ctl->out != NULL) return ctl_write_file(ctl, ctl->out, data);
+    return write_all(STDOUT_FILENO, data) || fail_to_write(ctl, "standard output");
 }
 
 bool ctl_may_show(struct ctl *ctl)

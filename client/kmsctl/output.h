@@ -32,6 +32,8 @@ json_t *ctl_json_ciphertext(const struct kms_blob *blob); /* kms:v1:... */
 /* From here on nothing that is printed leaves locked memory on its way out. Before the first json value. */
 bool ctl_output_secret(struct ctl *ctl);
 
+/* Bytes to a file of mode 0600, all or nothing. False: ctl->error says why. */
+bool ctl_write_file(struct ctl *ctl, const char *path, struct kms_bytes data);
 /* Bytes to --out (a file of mode 0600, all or nothing) or to standard output. False: ctl->error says why. */
 bool ctl_write(struct ctl *ctl, struct kms_bytes data);
 /* Plaintext does not go to a terminal unasked: false with a usage error then. */

@@ -1,4 +1,4 @@
-"""kmsctl audit query: every filter against calls of several principals, of which the test knows how many it made."""
+"""kmsctl audit query and stats: every filter against calls of several principals, of which the test knows how many it made."""
 import csv
 import datetime
 import io
@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import time
+import xml.etree.ElementTree
 
 import pytest
 
@@ -230,6 +231,102 @@ def test_a_damaged_line_is_left_out_and_told(world, tmp_path):
     )
     assert done.returncode == 6 and f"{path.name}:4: changed: not a record; 1 such".encode() in done.stderr
     assert len(done.stdout.splitlines()) == len(world.records()) - 1
+
+
+# -- stats --
+
+
+def stats(service, *arguments):
+    return json.loads(kmsctl(service, "stats", *arguments, "-o", "json"))
+
+
+def in_groups(numbers):
+    return {g["name"]: (g["calls"], g["ok"], g["denied"], g["failed"]) for g in numbers["groups"]}
+
+
+def tally(rows, by):
+    """What audit stats should say of [(name, outcome)]."""
+    found = {}
+    for name, outcome in rows:
+        calls, ok, denied, failed = found.get(name, (0, 0, 0, 0))
+        fail = outcome not in ("OK", "ACCESS_DENIED")
+        found[name] = (calls + 1, ok + (outcome == "OK"), denied + (outcome == "ACCESS_DENIED"), failed + fail)
+    return found
+
+
+@pytest.mark.parametrize("by", ["principal", "key", "operation", "outcome"])
+def test_stats_by_name(world, by):
+    place = ("principal", "operation", "key", "outcome").index(by)
+    rows = [(row[place] or "-", row[3]) for row in world.made if row[1] == "Encrypt"]
+    if by == "key":
+        rows = [(name if name != "-" else ODD, outcome) for name, outcome in rows]
+    numbers = stats(world, "--operation", "Encrypt", "--by", by)
+    assert in_groups(numbers) == tally(rows, by)
+    assert numbers["calls"] == len(rows) == numbers["ok"] + numbers["denied"] + numbers["failed"]
+    assert sum(b["ok"] + b["denied"] + b["failed"] for b in numbers["timeline"]) == len(rows)
+
+
+def test_stats_count_the_items_of_a_batch_and_no_attempts(world):
+    numbers = stats(world, "--operation", "DecryptBatch", "--by", "key")
+    assert (numbers["records"], numbers["calls"], numbers["ok"], numbers["failed"]) == (1, 2, 1, 1)
+    assert in_groups(numbers) == {world.keys[0]: (2, 1, 0, 1)}
+    made = stats(world, "--operation", "CreateKey")
+    assert made["calls"] == 3 and stats(world, "--operation", "CreateKey", "--kind", "attempt")["calls"] == 3
+
+
+def test_stats_over_time(world):
+    records = [r for r in world.records() if r["kind"] in ("call", "outcome") and "items" not in r]
+    days = stats(world, "--by", "day")
+    assert [g["name"] for g in days["groups"]] == sorted({r["time"][:10] for r in records})
+    hours = stats(world, "--by", "hour")
+    assert [g["name"] for g in hours["groups"]] == sorted({r["time"][:13] + ":00Z" for r in records})
+    assert hours["calls"] == len(records) + 2 and days["calls"] == hours["calls"]
+    latencies = sorted(r["latency_us"] for r in world.records() if r["kind"] in ("call", "outcome"))
+    assert hours["mean_us"] == sum(latencies) // len(latencies) and hours["max_us"] == latencies[-1]
+    for name, percent in (("p50_us", 50), ("p99_us", 99)):
+        exact = latencies[-(-len(latencies) * percent // 100) - 1]
+        assert exact <= hours[name] <= exact + exact / 16
+
+
+def test_names_that_are_not_listed_are_summed_up(world):
+    numbers = stats(world, "--by", "operation", "--limit", "2")
+    assert [g["name"] for g in numbers["groups"]][0] == "Encrypt" and numbers["groups"][2]["name"] == "(other)"
+    assert sum(g["calls"] for g in numbers["groups"]) == numbers["calls"]
+    assert numbers["other_calls"] == numbers["groups"][2]["calls"] > 0
+    assert "(other) sums up" in kmsctl(world, "stats", "--by", "operation", "--limit", "2")
+
+
+def test_chart_in_unicode_and_in_ascii(world, monkeypatch):
+    monkeypatch.setenv("LC_ALL", "C.UTF-8")
+    monkeypatch.delenv("TERM", raising=False)
+    assert re.search(r"Calls over time, a column is .*:\n +\d+ ┤.*[▁▂▃▄▅▆▇█]", kmsctl(world, "stats"))
+    monkeypatch.setenv("TERM", "dumb")
+    assert kmsctl(world, "stats", "--principal", APP).isascii()
+    monkeypatch.setenv("LC_ALL", "C")
+    monkeypatch.setenv("TERM", "xterm")
+    text = kmsctl(world, "stats", "--principal", APP)
+    assert text.isascii() and "#" in text and "Of these denied" not in text
+    assert "Of these denied, at most" in kmsctl(world, "stats", "--principal", OTHER)
+
+
+def test_svg(world, tmp_path):
+    path, odd = tmp_path / "calls.svg", '<script>alert("1")</script>&\x1b'
+    kmsctl(world, "stats", "--principal", OTHER, "--svg", str(path))
+    assert path.stat().st_mode & 0o777 == 0o600
+    text = path.read_text()
+    tree = xml.etree.ElementTree.fromstring(text)
+    space = "{http://www.w3.org/2000/svg}"
+    assert tree.tag == space + "svg" and "prefers-color-scheme: dark" in text
+    titles = [t.text for t in tree.iter(space + "title")]
+    bars = [re.search(r"Z, (\d+) ok, (\d+) failed, (\d+) denied$", t) for t in titles if t[:2] == "20"]
+    assert sum(int(b[3]) for b in bars) == count(world, principal=OTHER, outcome="ACCESS_DENIED")
+    labels = [t.text for t in tree.iter(space + "text")]
+    assert {"ok", "failed", "denied", "0"} <= set(labels) and f"principal: {OTHER}" in labels
+    assert any(r.get("class") == "denied" for r in tree.iter(space + "rect"))
+    kmsctl(world, "stats", "--key", odd, "--svg", str(path))
+    tree = xml.etree.ElementTree.fromstring(path.read_text())  # nothing found: a picture without bars
+    assert "key: " + odd.replace("\x1b", "?") in [t.text for t in tree.iter(space + "text")]
+    assert "No such file" in kmsctl(world, "stats", "--svg", str(tmp_path / "none/x.svg"), code=1)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs another user")

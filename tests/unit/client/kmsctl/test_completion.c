@@ -15,7 +15,7 @@ static void candidates(void)
         {{"reencrypt", ""}, ""},
         {{"appro"}, "approve\napproval\n"},
         {{"comp"}, "completion\n"},
-        {{"audit", ""}, "tail\nquery\nverify\n"},
+        {{"audit", ""}, "tail\nquery\nstats\nverify\nhead\nkey\n"},
         {{"key", "d"}, "describe\ndisable\ndelete\n"},
         {{"--out"}, "--output\n"},
         {{"-o", ""}, "table\njson\n"},
