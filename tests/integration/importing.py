@@ -27,3 +27,44 @@ def key_wrap_pad(aes, material):
 def rsa_aes(public_key, material):
     aes = os.urandom(32)
     return oaep(public_key, aes) + key_wrap_pad(aes, material)
+
+
+EXTERNAL, HSM, SOFTWARE = 2, 1, 2
+ENABLED, DISABLED, PENDING_DELETION, PENDING_IMPORT, UNAVAILABLE = 1, 2, 3, 4, 5
+OAEP, RSA_AES, FOREVER, NEW = 1, 2, 2, 2
+
+
+def wrapped_request(admin, key, material, algorithm=OAEP, **fields):
+    """What ImportKeyMaterial takes, after GetParametersForImport."""
+    parameters = admin.GetParametersForImport(key_id=key, wrapping_algorithm=algorithm)
+    wrap = oaep if algorithm == OAEP else rsa_aes
+    fields.setdefault("expiration_model", FOREVER)
+    blob = wrap(parameters.public_key, material)
+    return dict(fields, key_id=key, import_token=parameters.import_token, encrypted_key_material=blob)
+
+
+def put(admin, key, material, algorithm=OAEP, **fields):
+    return admin.ImportKeyMaterial(**wrapped_request(admin, key, material, algorithm, **fields))
+
+
+def state(client, key):
+    return client.DescribeKey(key_id=key).key_metadata.key_state
+
+
+class Pair:
+    """A key pair of the openssl command line."""
+
+    def __init__(self, directory, *genpkey):
+        self.private, self.public = Path(directory, "private.pem"), Path(directory, "public.pem")
+        self.private.write_bytes(openssl("genpkey", *genpkey))
+        self.public.write_bytes(openssl("pkey", "-in", str(self.private), "-pubout"))
+        self.public_der = openssl("pkey", "-in", str(self.private), "-pubout", "-outform", "DER")
+        self.pkcs8 = openssl("pkcs8", "-topk8", "-nocrypt", "-in", str(self.private), "-outform", "DER")
+
+    def verifies(self, directory, message, signature, *options):
+        files = {"message": message, "signature": signature}
+        for name, data in files.items():
+            Path(directory, name).write_bytes(data)
+        arguments = ["-in", str(Path(directory, "message")), "-sigfile", str(Path(directory, "signature"))]
+        said = openssl("pkeyutl", "-verify", "-rawin", "-pubin", "-inkey", str(self.public), *options, *arguments)
+        return b"Verified Successfully" in said

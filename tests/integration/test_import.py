@@ -7,10 +7,9 @@ import pytest
 
 import importing
 from harness import ADMIN, APP, Failure, Service, wait_for
+from importing import ENABLED, EXTERNAL, FOREVER, HSM, NEW, OAEP, PENDING_IMPORT, RSA_AES, SOFTWARE, put, state
 
-EXTERNAL, SOFTWARE, HSM, HMAC_256 = 2, 2, 1, 9
-ENABLED, DISABLED, PENDING_IMPORT = 1, 2, 4
-OAEP, RSA_AES, FOREVER, EXISTING, NEW = 1, 2, 2, 1, 2
+HMAC_256 = 9
 ENVIRONMENT = dict(os.environ, ASAN_OPTIONS="detect_leaks=0", KMSCTL_CONFIG="")
 
 
@@ -39,22 +38,6 @@ def admin(own):
 def app(own):
     with own.client(APP) as client:
         yield client
-
-
-def state(admin, key):
-    return admin.DescribeKey(key_id=key).key_metadata.key_state
-
-
-def put(admin, key, material, algorithm=OAEP, **fields):
-    parameters = admin.GetParametersForImport(key_id=key, wrapping_algorithm=algorithm)
-    wrap = importing.oaep if algorithm == OAEP else importing.rsa_aes
-    fields.setdefault("expiration_model", FOREVER)
-    return admin.ImportKeyMaterial(
-        key_id=key,
-        import_token=parameters.import_token,
-        encrypted_key_material=wrap(parameters.public_key, material),
-        **fields,
-    )
 
 
 def round_trip(app, key):
