@@ -114,6 +114,7 @@ static kms_err audit_start(struct kms_boot *boot, struct kms_why *why)
                                               .segment_bytes = boot->conf->audit_segment_bytes,
                                               .segment_age_us =
                                                   boot->conf->audit_segment_age_ms * UINT64_C(1000),
+                                              .compress = boot->conf->audit_compress,
                                               .cached = boot->conf->audit_durability == KMSD_DURABILITY_OS};
     return kms_audit_open(&options, &boot->core.audit, why);
 }

@@ -76,6 +76,7 @@ kms_err kms_audit_write_batch(kms_audit *audit, bool fresh, struct kms_why *why)
     audit->head_number = kms_audit_sink_number(audit->sink);
     if (fresh) audit->file_first = before.sequence + 1;
     if (fresh) audit->file_began_us = kms_monotonic_us();
+    if (fresh) kms_audit_pack_below(audit->packer, audit->head_number);
     return KMS_OK;
 }
 
@@ -243,11 +244,14 @@ static kms_err begin(kms_audit *audit, const struct kms_audit_options *options, 
     audit->time_us = kms_now_us();
     if (resume.torn_bytes > 0 || resume.torn_file) KMS_TRY(record_torn(audit, &resume));
     kms_err err = kms_audit_flush(audit); /* the first record of the new file, even without others */
-    if (kms_failed(err))
+    if (kms_failed(err)) {
         add_dir(audit, options->dir, why);
-    else
-        kms_audit_resume_tidy(audit->dir_fd, audit->instance, &resume);
-    return err;
+        return err;
+    }
+    kms_audit_resume_tidy(audit->dir_fd, audit->instance, &resume);
+    if (options->compress) KMS_TRY(kms_audit_packer_new(audit->dir_fd, audit->instance, &audit->packer));
+    kms_audit_pack_below(audit->packer, audit->head_number); /* not before all of them are as they stay */
+    return KMS_OK;
 }
 
 kms_err kms_audit_open(const struct kms_audit_options *options, kms_audit **ret_audit, struct kms_why *why)
@@ -277,6 +281,7 @@ void kms_audit_close(kms_audit *audit)
     if (audit == NULL) return;
     if (audit->batch_len > 0)
         kms_ignore(kms_audit_flush(audit)); /* whoever needed these records has committed */
+    kms_audit_packer_free(audit->packer);
     kms_audit_sink_free(audit->sink);
     kms_digest_free(audit->digest);
     kms_fd_drop(&audit->lock_fd);

@@ -3,13 +3,14 @@
  * made durable by one commit for many records (group commit). No record, no answer: the caller holds back its
  * replies until commit has succeeded, and fails them with AUDIT_UNAVAILABLE when it has not.
  *
- * Files: DIR/INSTANCE-00000001.jsonl, ... preallocated segments written directly (O_DIRECT|O_DSYNC where the
- * file system can, else write and fdatasync); the live segment ends in NULs until it is closed, readers stop
- * at the first NUL. After a failed write or sync a file is never written again: the next records open a new
- * segment, and the chain goes on from the last record that was durable.
+ * Files: DIR/INSTANCE-00000001.jsonl, ... (.jsonl.zst when they are closed and compressed), preallocated
+ * segments written directly (O_DIRECT|O_DSYNC where the file system can, else write and fdatasync); the live
+ * segment ends in NULs until it is closed, readers stop at the first NUL. After a failed write or sync a file
+ * is never written again: the next records open a new segment, and the chain goes on from the last record
+ * that was durable.
  *
- * Threads: one thread appends, commits and tends; any may ask for head, last mark, writable, trouble(s)
- * and for a new file. Opening starts a thread that prepares the next segment, so open
+ * Threads: one thread appends, commits and tends; any may ask for head, last mark, writable, trouble(s) and
+ * for a new file. Opening starts a thread that prepares the next segment, and one that compresses, so open
  * after forking.
  */
 #ifndef KMS_AUDIT_AUDIT_H
@@ -112,6 +113,7 @@ struct kms_audit_options {
     const char *dir, *instance; /* the directory exists; instance: [a-z0-9-], at most 32 bytes */
     uint64_t segment_bytes;     /* preallocated size of a file, a multiple of 4096, 64 KiB .. 1 TiB; above
                                  * KMS_AUDIT_LINE_BYTES for batches */
+    bool compress;              /* files that are closed (kmsd/audit/pack.h) */
     uint64_t segment_age_us;    /* so long after its first record a file is closed; 0: only when it is full */
     bool cached; /* a commit is durable when the kernel has it: survives the death of the process, not that of
                   * the machine (audit.durability = os) */
@@ -169,6 +171,7 @@ enum kms_audit_trouble {
     KMS_AUDIT_TROUBLE_NEXT,  /* the next file cannot be made ready */
     KMS_AUDIT_TROUBLE_LOST, /* since this process started, a file was removed or replaced while it was written
                               */
+    KMS_AUDIT_TROUBLE_PACK, /* a closed file cannot be compressed */
     KMS_AUDIT_TROUBLES
 };
 void kms_audit_troubles(const kms_audit *audit, struct kms_why ret_whys[KMS_AUDIT_TROUBLES]);

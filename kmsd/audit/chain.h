@@ -19,6 +19,9 @@
  *   H  SHA-256 (FIPS 180-4), 64 lower-case hex digits, of the bytes of this line from its `{` up to and not
  *      including the last `,"hash":`. As P is among them, H stands for this record and all before it.
  *
+ * A file that nobody writes any more may be there compressed instead, as INSTANCE-NNNNNNNN.jsonl.zst (zstd,
+ * RFC 8878): what is said here holds of its content. Where both are, the plain one counts.
+ *
  * A line is at most 393,216 bytes with its LF.
  *
  * Files. The first record of every file has kind service and a member "segment":

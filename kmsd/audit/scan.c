@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "kmsd/audit/audit.h"
+#include "kmsd/audit/segment.h"
 
 kms_err kms_audit_scan_new(struct kms_audit_scan *ret_scan)
 {
@@ -22,27 +23,50 @@ void kms_audit_scan_free(struct kms_audit_scan *scan)
 {
     if (scan->memory == NULL) return;
     kms_fd_drop(&scan->fd);
+    kms_audit_unpacker_free(scan->unpacker);
     free(scan->memory);
     *scan = (struct kms_audit_scan){.fd = -1};
 }
 
+/* Between the two looks a packer may take the plain file away, but not before the other is there. */
+static int open_either(int dir_fd, const char *name, bool *ret_packed)
+{
+    char packed[KMS_AUDIT_NAME_BYTES];
+    int fd = openat(dir_fd, name, O_RDONLY | O_CLOEXEC);
+    *ret_packed = false;
+    if (fd >= 0 || errno != ENOENT) return fd;
+    kms_audit_packed_name(name, packed);
+    *ret_packed = true;
+    return openat(dir_fd, packed, O_RDONLY | O_CLOEXEC);
+}
+
 kms_err kms_audit_scan_file(struct kms_audit_scan *scan, int dir_fd, const char *name, struct kms_why *why)
 {
-    int fd = openat(dir_fd, name, O_RDONLY | O_CLOEXEC);
+    bool packed;
+    KMS_OWN_FD fd = open_either(dir_fd, name, &packed);
     if (fd < 0) {
         kms_why_set(why, "%s: %s", name, strerror(errno));
         return KMS_FAIL(IO);
     }
+    if (packed && scan->unpacker == NULL) KMS_TRY(kms_audit_unpacker_new(&scan->unpacker));
+    if (packed) kms_audit_unpacker_restart(scan->unpacker);
     kms_fd_drop(&scan->fd);
-    *scan = (struct kms_audit_scan){
-        .fd = fd, .memory = scan->memory, .memory_bytes = scan->memory_bytes, .read_bytes = scan->read_bytes};
+    *scan = (struct kms_audit_scan){.fd = fd,
+                                    .packed = packed,
+                                    .unpacker = scan->unpacker,
+                                    .memory = scan->memory,
+                                    .memory_bytes = scan->memory_bytes,
+                                    .read_bytes = scan->read_bytes};
+    fd = -1;
     return KMS_OK;
 }
 
-static kms_err read_some(int fd, uint8_t *to, size_t room, uint64_t offset, size_t *ret_len)
+static kms_err read_some(const struct kms_audit_scan *scan, uint8_t *to, size_t room, uint64_t offset,
+                         size_t *ret_len)
 {
+    if (scan->packed) return kms_audit_unpack(scan->unpacker, scan->fd, offset, to, room, ret_len);
     for (;;) {
-        ssize_t got = pread(fd, to, room, (off_t)offset);
+        ssize_t got = pread(scan->fd, to, room, (off_t)offset);
         if (got < 0 && errno == EINTR) continue;
         if (got < 0) return KMS_FAIL(IO);
         *ret_len = (size_t)got;
@@ -71,7 +95,7 @@ static kms_err refill(struct kms_audit_scan *scan, size_t *ret_len)
     if (kept == scan->memory_bytes) KMS_TRY(grow(scan));
     size_t room = scan->memory_bytes - kept;
     if (room > scan->read_bytes) room = scan->read_bytes;
-    KMS_TRY(read_some(scan->fd, scan->memory + kept, room, scan->offset + kept, &len));
+    KMS_TRY(read_some(scan, scan->memory + kept, room, scan->offset + kept, &len));
     scan->filled += len;
     const uint8_t *nul = memchr(scan->memory + kept, 0, len);
     scan->clean = nul != NULL ? (size_t)(nul - scan->memory) : scan->filled;
@@ -140,7 +164,7 @@ kms_err kms_audit_scan_tail(const struct kms_audit_scan *scan, enum kms_audit_ta
     uint64_t start = kms_audit_scan_position(scan), end = start, data_end = start;
     bool nul_seen = false;
     for (size_t len = 1; len > 0; end += len) {
-        KMS_TRY(read_some(scan->fd, scan->memory, KMS_AUDIT_SCAN_BYTES, end, &len));
+        KMS_TRY(read_some(scan, scan->memory, KMS_AUDIT_SCAN_BYTES, end, &len));
         size_t data = without_nuls(scan->memory, len);
         nul_seen = nul_seen || memchr(scan->memory, 0, len) != NULL;
         if (data > 0) data_end = end + data;

@@ -1,11 +1,12 @@
 /*
- * The lines of one file of the log, read through a buffer of fixed size: for readers, for verify, and for
- * opening a log again. Not thread-safe.
+ * The lines of one file of the log, plain or compressed, read through a buffer of fixed size: for readers,
+ * for verify, and for opening a log again. Not thread-safe.
  */
 #ifndef KMS_AUDIT_SCAN_H
 #define KMS_AUDIT_SCAN_H
 
 #include "base/bytes.h"
+#include "kmsd/audit/unpack.h"
 
 enum {
     KMS_AUDIT_SCAN_BYTES = 256 * 1024, /* of the buffer; it grows for a line that is longer */
@@ -21,8 +22,10 @@ enum kms_audit_step {
 };
 
 struct kms_audit_scan {
-    int fd;          /* owned; -1: no file */
-    uint8_t *memory; /* owned */
+    int fd;                       /* owned; -1: no file */
+    bool packed;                  /* the file is compressed; offsets and lengths are those of its content */
+    kms_audit_unpacker *unpacker; /* owned; NULL until a compressed file was met */
+    uint8_t *memory;              /* owned */
     size_t memory_bytes;
     size_t read_bytes;        /* at most so many at once: KMS_AUDIT_SCAN_BYTES, less where few are wanted */
     size_t at, clean, filled; /* in memory: next line, first NUL or filled, end of what was read */
@@ -32,11 +35,11 @@ struct kms_audit_scan {
 
 KMS_MUST_USE kms_err kms_audit_scan_new(struct kms_audit_scan *ret_scan); /* NO_MEMORY */
 void kms_audit_scan_free(struct kms_audit_scan *scan);
-/* From the start of this file. IO: why names it. */
+/* From the start of this file, or of NAME.zst where there is no file of this name. IO: why names it. */
 KMS_MUST_USE kms_err kms_audit_scan_file(struct kms_audit_scan *scan, int dir_fd, const char *name,
                                          struct kms_why *why);
 /* ret_line: without LF, borrowed until the next call; set with LINE only. After END or TORN, calling again
- * looks again at the same place: the file may have grown. IO. */
+ * looks again at the same place: the file may have grown. IO. CORRUPT, NO_MEMORY: a compressed file. */
 KMS_MUST_USE kms_err kms_audit_scan_next(struct kms_audit_scan *scan, struct kms_bytes *ret_line,
                                          enum kms_audit_step *ret_step);
 /* The line that was given last is given again. Once only, and only directly after it was given. */

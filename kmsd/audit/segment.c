@@ -11,7 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static const char ending[] = ".jsonl";
+static const char ending[] = ".jsonl", packed_ending[] = ".zst";
 enum { NUMBER_DIGITS = 8, SUFFIX = 1 + NUMBER_DIGITS + sizeof ending - 1 };
 
 bool kms_audit_instance_valid(const char *instance)
@@ -26,15 +26,33 @@ void kms_audit_segment_name(const char *instance, uint32_t number, char name[KMS
              number % 100000000, ending);
 }
 
+void kms_audit_packed_name(const char *name, char packed[KMS_AUDIT_NAME_BYTES])
+{
+    snprintf(packed, KMS_AUDIT_NAME_BYTES, "%s%s", name, packed_ending);
+}
+
+void kms_audit_packing_name(const char *instance, char name[KMS_AUDIT_NAME_BYTES])
+{
+    snprintf(name, KMS_AUDIT_NAME_BYTES, ".%.*s.packing", KMS_AUDIT_INSTANCE_BYTES, instance);
+}
+
+/* Without packed_ending. */
+static size_t plain_len(const char *name)
+{
+    size_t len = strlen(name), end = sizeof packed_ending - 1;
+    return len > end && strcmp(name + len - end, packed_ending) == 0 ? len - end : len;
+}
+
 bool kms_audit_segment_parse(const char *name, char instance[KMS_AUDIT_INSTANCE_BYTES + 1],
                              uint32_t *ret_number)
 {
-    size_t len = strlen(name);
+    size_t len = plain_len(name);
     char copy[KMS_AUDIT_INSTANCE_BYTES + 1] = "";
     if (len <= SUFFIX || len - SUFFIX > KMS_AUDIT_INSTANCE_BYTES) return false;
     kms_copy(copy, name, len - SUFFIX);
     const char *at = name + len - SUFFIX;
-    if (!kms_audit_instance_valid(copy) || at[0] != '-' || strcmp(at + 1 + NUMBER_DIGITS, ending) != 0)
+    if (!kms_audit_instance_valid(copy) || at[0] != '-' ||
+        strncmp(at + 1 + NUMBER_DIGITS, ending, sizeof ending - 1) != 0)
         return false;
     uint32_t number = 0;
     for (size_t i = 1; i <= NUMBER_DIGITS; i++) {
@@ -91,6 +109,16 @@ static int by_number(const void *a, const void *b)
     return left->number < right->number ? -1 : left->number > right->number;
 }
 
+/* Where a file is there both plain and compressed, it is listed twice. */
+static void drop_doubles(struct kms_audit_segments *found)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < found->count; i++)
+        if (kept == 0 || found->list[kept - 1].number != found->list[i].number)
+            found->list[kept++] = found->list[i];
+    found->count = kept;
+}
+
 static kms_err list_files(int dir_fd, const char *instance, struct kms_audit_segments *found,
                           struct kms_why *why)
 {
@@ -109,6 +137,7 @@ static kms_err list_files(int dir_fd, const char *instance, struct kms_audit_seg
         return KMS_FAIL(IO);
     }
     if (found->count > 1) qsort(found->list, found->count, sizeof found->list[0], by_number);
+    drop_doubles(found);
     return KMS_OK;
 }
 
@@ -140,9 +169,11 @@ static kms_err look(struct kms_audit_scan *scan, kms_digest *digest, struct kms_
     struct stat status;
     bool same = false;
     if (fstat(scan->fd, &status) != 0) return KMS_FAIL(IO);
-    segment->bytes = (uint64_t)status.st_size;
-    KMS_TRY(kms_audit_scan_next(scan, &line, &step));
+    segment->bytes = scan->packed ? kms_audit_unpacked_bytes(scan->fd) : (uint64_t)status.st_size;
     *ret_content = WRITTEN;
+    kms_err err = kms_audit_scan_next(scan, &line, &step);
+    if (scan->packed && kms_is(err, KMS_E_CORRUPT)) return KMS_OK; /* it cannot be read: verify says so */
+    KMS_TRY(err);
     if (step == KMS_AUDIT_END && ends_in_nul(scan->fd, segment->bytes)) *ret_content = EMPTY;
     if (step == KMS_AUDIT_TORN) {
         enum kms_audit_tail tail;
@@ -160,6 +191,14 @@ static kms_err look(struct kms_audit_scan *scan, kms_digest *digest, struct kms_
     return KMS_OK;
 }
 
+static bool gone(int dir_fd, const char *name)
+{
+    char packed[KMS_AUDIT_NAME_BYTES];
+    kms_audit_packed_name(name, packed);
+    return faccessat(dir_fd, name, F_OK, 0) != 0 && errno == ENOENT &&
+           faccessat(dir_fd, packed, F_OK, 0) != 0 && errno == ENOENT;
+}
+
 /* Leaves out files that hold nothing. A torn first line was never acknowledged: it counts as nothing. */
 static kms_err look_at_all(int dir_fd, const char *instance, struct kms_audit_segments *found,
                            struct kms_why *why)
@@ -175,8 +214,7 @@ static kms_err look_at_all(int dir_fd, const char *instance, struct kms_audit_se
         char name[KMS_AUDIT_NAME_BYTES];
         kms_audit_segment_name(instance, found->list[i].number, name);
         kms_err err = kms_audit_scan_file(&scan, dir_fd, name, why);
-        if (kms_failed(err) && faccessat(dir_fd, name, F_OK, 0) != 0 && errno == ENOENT)
-            continue; /* gone meanwhile */
+        if (kms_is(err, KMS_E_IO) && gone(dir_fd, name)) continue; /* meanwhile */
         KMS_TRY(err);
         err = look(&scan, digest, &found->list[i], &content);
         if (kms_failed(err)) {
@@ -226,6 +264,31 @@ void kms_audit_segments_free(struct kms_audit_segments *segments)
 {
     free(segments->list);
     *segments = (struct kms_audit_segments){0};
+}
+
+static bool is_plain_with_records(int dir_fd, const char *instance, uint32_t number)
+{
+    char name[KMS_AUDIT_NAME_BYTES];
+    uint8_t first = 0;
+    kms_audit_segment_name(instance, number, name);
+    KMS_OWN_FD fd = openat(dir_fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    return fd >= 0 && pread(fd, &first, 1, 0) == 1 && first != 0;
+}
+
+kms_err kms_audit_plain_numbers(int dir_fd, const char *instance, uint32_t below, uint32_t **ret_numbers,
+                                size_t *ret_count, struct kms_why *why)
+{
+    __attribute__((cleanup(kms_audit_segments_free))) struct kms_audit_segments found = {0};
+    KMS_TRY(list_files(dir_fd, instance, &found, why));
+    uint32_t *numbers = calloc(found.count + 1, sizeof *numbers);
+    if (numbers == NULL) return KMS_FAIL(NO_MEMORY);
+    size_t count = 0;
+    for (size_t i = 0; i < found.count && found.list[i].number < below; i++)
+        if (is_plain_with_records(dir_fd, instance, found.list[i].number))
+            numbers[count++] = found.list[i].number;
+    *ret_numbers = numbers;
+    *ret_count = count;
+    return KMS_OK;
 }
 
 kms_err kms_audit_only_instance(int dir_fd, char ret_instance[KMS_AUDIT_INSTANCE_BYTES + 1],

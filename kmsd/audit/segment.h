@@ -10,19 +10,23 @@
 
 enum {
     KMS_AUDIT_INSTANCE_BYTES = 32,
-    KMS_AUDIT_NAME_BYTES = KMS_AUDIT_INSTANCE_BYTES + 16, /* "-00000001.jsonl" and NUL */
+    KMS_AUDIT_NAME_BYTES = KMS_AUDIT_INSTANCE_BYTES + 20, /* "-00000001.jsonl.zst" and NUL */
     KMS_AUDIT_NUMBER_MAX = 99999999,
 };
 
 bool kms_audit_instance_valid(const char *instance);
 void kms_audit_segment_name(const char *instance, uint32_t number, char name[KMS_AUDIT_NAME_BYTES]);
-/* The reverse. False: not the name of a segment. */
+/* Of the same when it is compressed. */
+void kms_audit_packed_name(const char *name, char packed[KMS_AUDIT_NAME_BYTES]);
+/* Of one that is being compressed; no more than one is at a time. */
+void kms_audit_packing_name(const char *instance, char name[KMS_AUDIT_NAME_BYTES]);
+/* The reverse, of both. False: not the name of a segment. */
 bool kms_audit_segment_parse(const char *name, char instance[KMS_AUDIT_INSTANCE_BYTES + 1],
                              uint32_t *ret_number);
 
 struct kms_audit_segment {
     uint32_t number;
-    uint64_t bytes; /* size of the file */
+    uint64_t bytes; /* of its content, with the room that is set aside for more */
     /* False: its first record is damaged, so that what follows is not known. Verify says so when it gets
      * there. */
     bool readable;
@@ -48,6 +52,10 @@ void kms_audit_segments_free(struct kms_audit_segments *segments);
  * none. */
 KMS_MUST_USE kms_err kms_audit_only_instance(int dir_fd, char ret_instance[KMS_AUDIT_INSTANCE_BYTES + 1],
                                              struct kms_why *why);
+/* The numbers of files that have records, are lower than below, and are not compressed, in order.
+ * *ret_numbers: owned. IO, NO_MEMORY. */
+KMS_MUST_USE kms_err kms_audit_plain_numbers(int dir_fd, const char *instance, uint32_t below,
+                                             uint32_t **ret_numbers, size_t *ret_count, struct kms_why *why);
 /* A directory for openat and flock. IO: why names it. */
 KMS_MUST_USE kms_err kms_audit_open_dir(const char *dir, int *ret_fd, struct kms_why *why);
 

@@ -175,6 +175,12 @@ static const struct kms_audit_segment *next_of(const struct verify *v, size_t in
     return next->readable && next->opening.after == v->segments.list[index].number ? next : NULL;
 }
 
+static kms_err damaged_packing(const struct verify *v)
+{
+    return fault(v, v->scan.line_number + 1, "changed",
+                 "the compressed file is damaged: what follows cannot be decompressed");
+}
+
 static kms_err check_file(struct verify *v, size_t index)
 {
     bool last = index + 1 == v->segments.count;
@@ -186,6 +192,7 @@ static kms_err check_file(struct verify *v, size_t index)
         enum kms_audit_step step;
         kms_err err = kms_audit_scan_next(&v->scan, &line, &step);
         if (kms_failed(err)) kms_why_set(v->why, "%s: cannot be read", v->name);
+        if (kms_is(err, KMS_E_CORRUPT)) return damaged_packing(v);
         KMS_TRY(err);
         bool reached =
             next != NULL && v->scan.line_number > 1 && v->head.sequence + 1 == next->first_sequence;

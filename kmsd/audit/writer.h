@@ -4,6 +4,7 @@
 
 #include <stdatomic.h>
 
+#include "kmsd/audit/pack.h"
 #include "kmsd/audit/segment.h"
 #include "kmsd/audit/sink.h"
 #include "kmsd/audit/told.h"
@@ -31,6 +32,7 @@ struct kms_audit {
     uint64_t segment_age_us;
     uint64_t file_began_us, file_first; /* monotonic, sequence: of the file being written */
     atomic_bool asked;                  /* for a new file; by any thread */
+    kms_audit_packer *packer;           /* NULL: nothing is compressed */
     kms_audit_told *told;
 };
 

@@ -283,8 +283,9 @@ static void log_workers(kms_finish *f)
 /* The audit log never logs either. That nothing can be written is told when it happens (note_audit_state). */
 static void log_audit(kms_finish *f)
 {
-    static const char *const names[KMS_AUDIT_TROUBLES] = {
-        [KMS_AUDIT_TROUBLE_NEXT] = "next-file", [KMS_AUDIT_TROUBLE_LOST] = "lost-file"};
+    static const char *const names[KMS_AUDIT_TROUBLES] = {[KMS_AUDIT_TROUBLE_NEXT] = "next-file",
+                                                          [KMS_AUDIT_TROUBLE_LOST] = "lost-file",
+                                                          [KMS_AUDIT_TROUBLE_PACK] = "compress"};
     struct kms_why now[KMS_AUDIT_TROUBLES];
     kms_audit_troubles(f->core->audit, now);
     for (size_t i = 0; i < KMS_AUDIT_TROUBLES; i++) {

@@ -187,7 +187,7 @@ class Service:
                 "workers": "2",
             },
             "keystore": {"path": "state/keystore.db"},
-            "audit": {"dir": "audit", "segment": "1MiB"},
+            "audit": {"dir": "audit", "segment": "1MiB", "compress": "false"},  # tests read the files themselves
             "limits": {"rate_per_principal": "0", "refused_per_second": "100000"},
         }
         for section, values in sections.items():

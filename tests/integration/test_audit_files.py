@@ -107,6 +107,7 @@ def test_two_daemons_have_one_directory(made, tmp_path):
 def test_two_instances_may_have_one_directory(made, tmp_path):
     service = made()
     second = Service(tmp_path / "second", audit={"dir": str(service.dir / "audit"), "instance": "other"})
+    service.checked = second.checked = False  # what checks them takes a folder for one log
     second.init().start()
     calls(service, 2)
     calls(second, 2)
@@ -114,3 +115,64 @@ def test_two_instances_may_have_one_directory(made, tmp_path):
     service.stop()
     for instance in ("kmsd", "other"):
         run(BIN / "kmsctl", "audit", "verify", "--dir", service.dir / "audit", "--instance", instance)
+
+
+def packed(service):
+    return sorted(path.name for path in (service.dir / "audit").glob("*.zst"))
+
+
+def new_file(service):
+    count = len(openings_of_all(service))
+    service.signal(signal.SIGHUP)
+    wait_for(lambda: len(openings_of_all(service)) > count, what="a new file")
+
+
+def tail(service):
+    """All records, by kmsctl, which reads plain and compressed files."""
+    out = run(BIN / "kmsctl", "audit", "tail", "--dir", service.dir / "audit", "-n", "100000", "-o", "json").stdout
+    return [json.loads(line) for line in out.splitlines()]
+
+
+def openings_of_all(service):
+    return [r["segment"]["because"] for r in tail(service) if "segment" in r]
+
+
+def test_closed_files_are_compressed(made):
+    """And kmsctl, the next start and the usage ledger read them like the others."""
+    service = made(compress="true")
+    key = service.new_key()
+    with service.client(APP) as client:
+        for i in range(3):
+            client.Encrypt(key_id=key, plaintext=b"x")
+            new_file(service)
+    wait_for(lambda: len(packed(service)) == 3, what="three compressed files")
+    assert not (service.dir / "audit/kmsd-00000001.jsonl").exists()
+    service.kill()  # nothing of the ledger is stored: it counts again from the files
+    service.start()
+    with service.client(ADMIN) as admin:
+        usage = admin.GetKeyUsage(key_id=key)
+    assert [o.count for o in usage.versions[0].operations] == [3]
+    assert troubles(service) == []
+    service.stop()
+    verified = service.verify_audit()
+    assert verified["records"] == len(tail(service)) and verified["first_sequence"] == 1
+
+
+def test_killed_while_compressing(made):
+    """Again and again at another moment: no record is lost, and none is there twice."""
+    service = made(compress="true", segment="512KiB")
+    wanted = set()
+    for round_ in range(6):
+        with service.client(APP) as client:
+            for i in range(40):
+                id_ = f"k-{round_}-{i}"
+                client.GenerateRandom(number_of_bytes=8, metadata=(("x-correlation-id", id_),))
+                wanted.add(id_)
+        service.signal(signal.SIGHUP)
+        wait_for(lambda: len(list((service.dir / "audit").glob("*jsonl*"))) > round_ + 1, what="a new file")
+        service.kill()
+        service.start()
+    service.stop()
+    service.verify_audit()
+    found = [r["correlation_id"] for r in tail(service) if r.get("correlation_id", "").startswith("k-")]
+    assert sorted(found) == sorted(wanted)

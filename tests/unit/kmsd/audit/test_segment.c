@@ -24,8 +24,12 @@ static void names(void)
         {"a-0000001.jsonl", NULL, 0},
         {"a-0000000x.jsonl", NULL, 0},
         {"a-00000001.json", NULL, 0},
+        {"a-00000001.zst", NULL, 0},
+        {"a-00000001.jsonl.zst.zst", NULL, 0},
+        {"a-00000001.jsonl.gz", NULL, 0},
         {"a-00000001.jsonl~", NULL, 0},
         {".a.lock", NULL, 0},
+        {".a.packing", NULL, 0},
         {"", NULL, 0},
     };
     for (size_t i = 0; i < KMS_COUNT(rows); i++) {
@@ -120,5 +124,18 @@ static void what_is_left_out(void)
     kms_audit_segments_free(&segments);
 }
 
-KMS_TEST_MAIN("audit/segment", {"names", names}, {"which files count", which_count},
-              {"what is left out", what_is_left_out})
+static void compressed_names(void)
+{
+    char instance[KMS_AUDIT_INSTANCE_BYTES + 1], name[KMS_AUDIT_NAME_BYTES], packed[KMS_AUDIT_NAME_BYTES];
+    const char longest[] = "a2345678901234567890123456789012";
+    uint32_t number;
+    kms_audit_segment_name(longest, KMS_AUDIT_NUMBER_MAX, name);
+    kms_audit_packed_name(name, packed);
+    CU_ASSERT_STRING_EQUAL(packed, "a2345678901234567890123456789012-99999999.jsonl.zst");
+    CU_ASSERT_TRUE(kms_audit_segment_parse(packed, instance, &number));
+    CU_ASSERT_STRING_EQUAL(instance, longest);
+    CU_ASSERT_EQUAL(number, KMS_AUDIT_NUMBER_MAX);
+}
+
+KMS_TEST_MAIN("audit/segment", {"names", names}, {"compressed names", compressed_names},
+              {"which files count", which_count}, {"what is left out", what_is_left_out})
