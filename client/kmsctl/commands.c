@@ -136,7 +136,7 @@ const struct ctl_command ctl_commands[] = {
     {"audit", "stats", "", "count the calls of the audit log, and draw them over time",
      {FILTER, OPT(BY), OPT(SVG), OPT(LIMIT), OPT(DIR), OPT(INSTANCE)}, ctl_audit_stats, false},
     {"audit", "verify", "", "check that nobody changed the audit log",
-     {OPT(DIR), OPT(INSTANCE), OPT(HEAD)}, ctl_audit_verify, false},
+     {OPT(DIR), OPT(INSTANCE), OPT(HEAD_KEY), OPT(ANCHOR), OPT(HEAD)}, ctl_audit_verify, false},
     {"audit", "head", "", "show the newest record, and the newest one that is signed", {0},
      ctl_audit_head, false},
     {"audit", "key", "", "print the public key that checks signed heads", {OPT(OUT)}, ctl_audit_key, false},

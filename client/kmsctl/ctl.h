@@ -61,7 +61,7 @@ struct ctl {
     const char *config, *context_name, *endpoint, *ca, *cert, *key_file, *server_name, *timeout, *output;
     const char *correlation_id;
     const char *alias, *policy, *description, *protection, *key, *to, *in, *out, *spec, *dir, *instance,
-        *head, *key_spec, *key_usage, *origin, *algorithm, *proof;
+        *head, *anchor, *key_spec, *key_usage, *origin, *algorithm, *proof;
     struct ctl_texts admins, users, pairs, to_pairs, tags;
     const char *alias_prefix;
     uint32_t days, version, revision; /* 0: not given */

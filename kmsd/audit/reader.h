@@ -41,25 +41,63 @@ KMS_MUST_USE kms_err kms_audit_reader_tail(kms_audit_reader *reader, size_t line
 void kms_audit_reader_close(kms_audit_reader *reader);
 void kms_audit_reader_drop(kms_audit_reader **reader);
 
-struct kms_audit_report {
-    uint64_t records, files, bytes;
-    uint64_t first_sequence, last_sequence;
-    char head[2 * KMS_DIGEST_BYTES + 1]; /* hash of the last record */
-    bool torn_tail;                      /* the last line is unfinished: a crash, or a live log */
-};
 /* Called now and then while verify runs, for a progress bar. */
 typedef void kms_audit_progress(void *user, uint64_t bytes_done, uint64_t bytes_total);
 struct kms_audit_watch {
     kms_audit_progress *progress;
     void *user;
 };
-/* Checks sequence, hashes and the order of files of one instance. CORRUPT: why says "FILE:LINE: KIND:
- * words" of the first fault, KIND being changed, removed, inserted, reordered or missing file. A log whose
- * oldest files were archived is good in itself: first_sequence says where it begins. expect_head: NULL, or
- * the hash (lower case) of a record that must be in the log (a head kept elsewhere: proof against
- * truncation). watch: NULL, or who is told of the progress. INVALID_ARGUMENT; IO. */
-KMS_MUST_USE kms_err kms_audit_verify(const char *dir, const char *instance, const char *expect_head,
-                                      const struct kms_audit_watch *watch,
+
+/* What verify shall check, and against what. All borrowed; NULL where not said otherwise. */
+struct kms_audit_check {
+    const char *dir;         /* never NULL */
+    const char *instance;    /* NULL: the only one there */
+    const char *expect_head; /* hash (lower case) of a record that must be in the log */
+    const char *key_file;    /* public keys in PEM: signatures are checked with them */
+    const char *anchor_file; /* signed heads that were kept elsewhere (chain.h): each must be in the log */
+    const struct kms_audit_watch *watch;
+};
+
+/* "FILE:LINE: KIND: words" of the first fault. KIND is changed, removed, inserted, reordered, missing file,
+ * or forged: a head that the token did not sign there. */
+struct kms_audit_fault {
+    char file[256]; /* of the log, or the anchor file; "": no fault */
+    uint64_t line;
+    char kind[16], words[256];
+};
+
+struct kms_audit_report {
+    char instance[33];
+    uint64_t records, files, bytes;
+    uint64_t first_sequence, last_sequence;
+    char head[2 * KMS_DIGEST_BYTES + 1]; /* hash of the last record */
+    bool torn_tail;                      /* the last line is unfinished: a crash, or a live log */
+    uint64_t heads;                      /* signed heads in the log */
+    uint64_t signed_sequence;            /* of the record that the newest of them signs; 0: there is none */
+    uint64_t unsigned_records;           /* behind that one */
+    bool signatures_checked;             /* else each of them fits its record, but who signed is not known */
+    /* The log was closed in good order, but does not end in its signed head: the token did not sign, or
+     * records were cut off. */
+    bool open_end;
+    uint64_t anchors, anchors_before; /* anchored heads in the log; those that are older than the log here */
+    struct kms_audit_fault fault;     /* if CORRUPT */
+};
+
+/* Checks sequence, hashes, the order of files and the signed heads of one instance. CORRUPT: why says the
+ * first fault, and the report goes as far as that; with other errors it is untouched. A log whose oldest
+ * files were archived is good in itself: first_sequence says where it begins. Without key_file and heads kept
+ * elsewhere nothing tells that someone made all of the log anew. INVALID_ARGUMENT; IO. */
+KMS_MUST_USE kms_err kms_audit_verify(const struct kms_audit_check *check,
                                       struct kms_audit_report *ret_report, struct kms_why *why);
+
+/* The instances whose logs are in a directory, in alphabetical order. IO: why names it, also when there is
+ * none. LIMIT_EXCEEDED: more than KMS_AUDIT_INSTANCES. */
+enum { KMS_AUDIT_INSTANCES = 64 };
+struct kms_audit_instances {
+    char name[KMS_AUDIT_INSTANCES][33];
+    size_t count;
+};
+KMS_MUST_USE kms_err kms_audit_instances_read(const char *dir, struct kms_audit_instances *ret_instances,
+                                              struct kms_why *why);
 
 #endif

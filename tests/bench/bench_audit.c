@@ -118,7 +118,8 @@ static void bench_verify(const char *dir)
         struct kms_audit_report report;
         struct kms_why why = {""};
         uint64_t start = clock_ns(CLOCK_MONOTONIC);
-        check(kms_audit_verify(dir, "bench", NULL, NULL, &report, &why), &why);
+        check(kms_audit_verify(&(struct kms_audit_check){.dir = dir, .instance = "bench"}, &report, &why),
+              &why);
         double seconds = (double)(clock_ns(CLOCK_MONOTONIC) - start) / 1e9;
         printf("verify: %llu records, %llu files: %.0f records/s, %.0f MB/s\n",
                (unsigned long long)report.records, (unsigned long long)report.files,

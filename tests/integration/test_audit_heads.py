@@ -1,7 +1,6 @@
 """Signed heads of the audit log: made in time, checked with openssl alone, kept elsewhere, and never in the way."""
 import base64
 import json
-import os
 import pathlib
 import re
 import subprocess
@@ -196,9 +195,99 @@ def test_without_the_signing_key_the_service_goes_on(tmp_path):
     assert service.verify_audit()
 
 
-def test_syslog_is_asked_for_each_head(tmp_path):
-    strace = subprocess.run(["sh", "-c", "command -v strace"], capture_output=True, check=False)
+def verify(service, *arguments, expect=0):
+    """kmsctl's report on the instance, and what it said besides."""
+    done = subprocess.run(
+        [BIN / "kmsctl", "audit", "verify", "--dir", service.dir / "audit", "-o", "json", *arguments],
+        capture_output=True, text=True, check=False, timeout=60,
+    )
+    assert done.returncode == expect, done.stderr
+    report = json.loads(done.stdout)
+    assert report["intact"] == (expect == 0) == report["instances"][0]["intact"]
+    return report["instances"][0], done.stderr
+
+
+@pytest.fixture
+def closed(tmp_path):
+    """A service that was stopped in good order, and the public key that it told before."""
+    service = Service(tmp_path, audit={**OFTEN, "anchor_file": "anchor.jsonl"}).init().start()
+    service.new_key()
+    wait_for(lambda: len(heads(service)) >= 2 or service.new_key() and None, 30, "two heads")
+    key = key_of(service)
+    service.stop()
+    return service, ("--key", key), ("--anchor", service.dir / "anchor.jsonl")
+
+
+def test_verify_needs_the_files_and_a_public_key(closed):
+    service, key, anchor = closed
+    report, said = verify(service, *key, *anchor)
+    assert report["signatures_checked"] and report["signed_heads"] == len(heads(service)) and said == ""
+    assert report["unsigned_records"] == 1 and not report["open_end"] and report["fault"] is None
+    assert report["signed_sequence"] == report["last_sequence"] - 1 == heads(service)[-1]["head"]["sequence"]
+    assert report["anchored_heads"] >= 2 and report["anchored_before"] == 0
+    report, said = verify(service)
+    assert not report["signatures_checked"] and "signatures were not checked" in said
+
+
+def test_verify_with_the_key_of_another_token(closed, tmp_path_factory, busy):
+    service, _, _ = closed
+    report, said = verify(service, "--key", key_of(busy), expect=6)
+    first = heads(service)[0]
+    assert report["fault"]["kind"] == "forged" and "signed by another key" in said
+    assert report["fault"]["line"] == [r["seq"] for r in service.records()].index(first["seq"]) + 1
+
+
+def test_an_end_that_was_cut_off_is_told_by_the_anchor(closed):
+    service, key, anchor = closed
+    path = sorted((service.dir / "audit").glob("*.jsonl"))[-1]
+    lines = path.read_bytes().splitlines(keepends=True)
+    lines = lines[:-3] if b'"kind":"head"' in lines[-3] else lines[:-2]  # what is left does not end in a head
+    path.write_bytes(b"".join(lines))
+    report, said = verify(service, *key)
+    assert report["open_end"] and "does not end in its signed head" in said
+    report, said = verify(service, *key, *anchor, expect=6)
+    assert report["fault"]["kind"] == "removed" and report["fault"]["file"] == path.name
+    assert report["fault"]["line"] == len(lines) and f"{path.name}:{len(lines)}: removed: the log ends here" in said
+
+
+def test_kill_and_go_on(closed):
+    service, key, anchor = closed
+    for _ in range(3):
+        service.start()
+        service.new_key()
+        service.kill()
+    report, said = verify(service, *key, *anchor)
+    assert report["unsigned_records"] >= 2 and not report["open_end"]
+    service.start()
+    service.stop()
+    report, _ = verify(service, *key, *anchor)
+    assert report["unsigned_records"] == 1 and [r["kind"] for r in service.records()[-2:]] == ["service", "head"]
+
+
+def test_each_instance_is_verified(closed, tmp_path):
+    service, key, _ = closed
+    (tmp_path / "second").mkdir()
+    other = Service(tmp_path / "second", audit={"dir": str(service.dir / "audit"), "instance": "other"}).init().start()
+    other.new_key()
+    other.stop()
+    done = json.loads(subprocess.run(
+        [BIN / "kmsctl", "audit", "verify", "--dir", service.dir / "audit", "-o", "json"], capture_output=True, check=True
+    ).stdout)
+    assert done["intact"] and [i["instance"] for i in done["instances"]] == ["kmsd", "other"]
+    path = service.dir / "audit/other-00000001.jsonl"
+    path.write_bytes(path.read_bytes().replace(b"CreateKey", b"CreateKex", 1))
+    said = subprocess.run([BIN / "kmsctl", "audit", "verify", "--dir", service.dir / "audit"], capture_output=True, text=True,
+                          check=False)
+    assert said.returncode == 6 and "CORRUPT: other-00000001.jsonl" in said.stderr
+    table = dict(re.split(r": +", line, maxsplit=1) for line in said.stdout.split("\n\n")[1].splitlines())
+    assert table["Instance"] == "other" and table["Intact"] == "no" and "changed" in table["Fault"]
+    assert "Intact:             yes" in said.stdout
+    verify(service, *key, "--instance", "kmsd")
+
+
+def test_syslog_gets_each_head(tmp_path):
     service = Service(tmp_path, audit={**OFTEN, "anchor_syslog": "true"}).init().start()
     with service.client(OFFICER) as officer:
         wait_for(lambda: officer.GetStatus().audit_anchored_sequence, 30, "a head told to syslog")
+        assert officer.GetStatus().audit_anchor_trouble == ""
     service.stop()

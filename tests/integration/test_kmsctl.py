@@ -185,7 +185,7 @@ def test_the_audit_log(kmsctl, alias, service):
     kmsctl(APP, "encrypt", "--key", alias, "--base64", input="x")
     last = json.loads(kmsctl(ADMIN, "audit", "tail", "--dir", directory, "-n", "1", "-o", "json"))
     assert (last["operation"], last["principal"], last["outcome"]) == ("Encrypt", APP, "OK")
-    head = json.loads(kmsctl(ADMIN, "audit", "verify", "--dir", directory, "-o", "json"))["head"]
+    head = json.loads(kmsctl(ADMIN, "audit", "verify", "--dir", directory, "-o", "json"))["instances"][0]["head"]
     assert head == last["hash"]
     kmsctl(APP, "encrypt", "--key", alias, "--base64", input="x")
     kmsctl(ADMIN, "audit", "verify", "--dir", directory, "--head", head)

@@ -132,7 +132,7 @@ unsigned log_files(const char *dir)
 
 kms_err log_verify(const char *dir, struct kms_audit_report *ret_report, struct kms_why *why)
 {
-    return kms_audit_verify(dir, "t", NULL, NULL, ret_report, why);
+    return kms_audit_verify(&(struct kms_audit_check){.dir = dir, .instance = "t"}, ret_report, why);
 }
 
 uint64_t log_good(const char *dir)

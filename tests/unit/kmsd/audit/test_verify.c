@@ -21,17 +21,25 @@ static void make_log(char dir[128], char head[2 * KMS_DIGEST_BYTES + 1])
     }
 }
 
+static kms_err verify_head(const char *dir, const char *head, struct kms_audit_report *ret_report,
+                           struct kms_why *why)
+{
+    return kms_audit_verify(&(struct kms_audit_check){.dir = dir, .expect_head = head}, ret_report, why);
+}
+
 static void expect_fault(const char *dir, uint32_t number, unsigned line, const char *kind)
 {
-    struct kms_audit_report report = {.records = 77};
+    struct kms_audit_report report;
     struct kms_why why = {""};
-    char where[100];
+    char where[400];
     KMS_ASSERT_CODE(log_verify(dir, &report, &why), CORRUPT);
-    CU_ASSERT_EQUAL(report.records, 77); /* untouched */
     snprintf(where, sizeof where, "t-%08u.jsonl:%u: %s", number, line, kind);
     bool named = strncmp(why.text, where, strlen(where)) == 0;
     if (!named) fprintf(stderr, "\nwant: %s\ngot:  %s\n", where, why.text);
     CU_ASSERT_TRUE(named);
+    snprintf(where, sizeof where, "%s:%llu: %s: ", report.fault.file, (unsigned long long)report.fault.line,
+             report.fault.kind);
+    CU_ASSERT_EQUAL(strncmp(why.text, where, strlen(where)), 0); /* the same in pieces */
 }
 
 static void a_good_log(void)
@@ -39,7 +47,7 @@ static void a_good_log(void)
     char dir[128], head[2 * KMS_DIGEST_BYTES + 1];
     struct kms_audit_report report;
     make_log(dir, head);
-    KMS_ASSERT_OK(kms_audit_verify(dir, NULL, head, NULL, &report, NULL));
+    KMS_ASSERT_OK(verify_head(dir, head, &report, NULL));
     CU_ASSERT_EQUAL(report.records, RECORDS);
     CU_ASSERT_EQUAL(report.files, FILES);
     CU_ASSERT_EQUAL(report.first_sequence, 1);
@@ -189,7 +197,7 @@ static void archived_front(void)
     struct kms_audit_report report;
     make_log(dir, head);
     move_file(dir, 1, 0);
-    KMS_ASSERT_OK(kms_audit_verify(dir, "t", head, NULL, &report, NULL));
+    KMS_ASSERT_OK(verify_head(dir, head, &report, NULL));
     CU_ASSERT_EQUAL(report.first_sequence, CALLS + 2);
     CU_ASSERT_EQUAL(report.records, RECORDS - CALLS - 1);
     kms_audit_close(log_open(dir, LOG_SEGMENT_BYTES)); /* and it goes on */
@@ -242,8 +250,8 @@ static void forged_records(void)
     make_log(dir, head);
     forge(dir, 3, 2, 4); /* to the end: only a head kept elsewhere tells */
     log_good(dir);
-    KMS_ASSERT_CODE(kms_audit_verify(dir, "t", head, NULL, &report, &why), CORRUPT);
-    CU_ASSERT_PTR_NOT_NULL(strstr(why.text, "removed: the expected head"));
+    KMS_ASSERT_CODE(verify_head(dir, head, &report, &why), CORRUPT);
+    CU_ASSERT_PTR_NOT_NULL(strstr(why.text, "the expected head"));
 }
 
 static void cut_off_at_the_end(void)
@@ -256,12 +264,12 @@ static void cut_off_at_the_end(void)
     take_apart(dir, 3, &pieces);
     put_together(dir, 3, &pieces, "1234");
     CU_ASSERT_EQUAL(log_good(dir), RECORDS - 1); /* nothing shows without the head */
-    KMS_ASSERT_CODE(kms_audit_verify(dir, "t", head, NULL, &report, &why), CORRUPT);
-    CU_ASSERT_PTR_NOT_NULL(strstr(why.text, "removed: the expected head"));
+    KMS_ASSERT_CODE(verify_head(dir, head, &report, &why), CORRUPT);
+    CU_ASSERT_PTR_NOT_NULL(strstr(why.text, "the expected head"));
     put_together(dir, 3, &pieces, "12345");
-    KMS_ASSERT_OK(kms_audit_verify(dir, "t", head, NULL, &report, &why));
+    KMS_ASSERT_OK(verify_head(dir, head, &report, &why));
     move_file(dir, 3, 0);
-    KMS_ASSERT_CODE(kms_audit_verify(dir, "t", head, NULL, &report, &why), CORRUPT);
+    KMS_ASSERT_CODE(verify_head(dir, head, &report, &why), CORRUPT);
     kms_buf_free(&pieces.file);
 }
 
@@ -272,13 +280,19 @@ static void arguments(void)
     struct kms_why why;
     make_log(dir, head);
     log_dir(empty);
-    KMS_ASSERT_CODE(kms_audit_verify(dir, "t", "abc", NULL, &report, &why), INVALID_ARGUMENT);
+    KMS_ASSERT_CODE(verify_head(dir, "abc", &report, &why), INVALID_ARGUMENT);
     head[0] = 'A';
-    KMS_ASSERT_CODE(kms_audit_verify(dir, "t", head, NULL, &report, &why), INVALID_ARGUMENT);
-    KMS_ASSERT_CODE(kms_audit_verify(dir, "../t", NULL, NULL, &report, &why), INVALID_ARGUMENT);
-    KMS_ASSERT_CODE(kms_audit_verify(dir, "u", NULL, NULL, &report, &why), IO);
-    KMS_ASSERT_CODE(kms_audit_verify(empty, NULL, NULL, NULL, &report, &why), IO);
-    KMS_ASSERT_CODE(kms_audit_verify("/nonexistent", NULL, NULL, NULL, &report, &why), IO);
+    KMS_ASSERT_CODE(verify_head(dir, head, &report, &why), INVALID_ARGUMENT);
+    KMS_ASSERT_CODE(
+        kms_audit_verify(&(struct kms_audit_check){.dir = dir, .instance = "../t"}, &report, &why),
+        INVALID_ARGUMENT);
+    KMS_ASSERT_CODE(kms_audit_verify(&(struct kms_audit_check){.dir = dir, .instance = "u"}, &report, &why),
+                    IO);
+    KMS_ASSERT_CODE(
+        kms_audit_verify(&(struct kms_audit_check){.dir = empty, .instance = NULL}, &report, &why), IO);
+    KMS_ASSERT_CODE(
+        kms_audit_verify(&(struct kms_audit_check){.dir = "/nonexistent", .instance = NULL}, &report, &why),
+        IO);
 }
 
 static void count_progress(void *user, uint64_t done, uint64_t total)
@@ -294,8 +308,9 @@ static void progress(void)
     struct kms_audit_report report;
     uint64_t last = 0;
     make_log(dir, head);
-    KMS_ASSERT_OK(
-        kms_audit_verify(dir, "t", NULL, &(struct kms_audit_watch){count_progress, &last}, &report, NULL));
+    KMS_ASSERT_OK(kms_audit_verify(
+        &(struct kms_audit_check){.dir = dir, .watch = &(struct kms_audit_watch){count_progress, &last}},
+        &report, NULL));
     CU_ASSERT_EQUAL(last, report.bytes);
 }
 
