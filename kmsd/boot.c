@@ -114,6 +114,8 @@ static kms_err audit_start(struct kms_boot *boot, struct kms_why *why)
                                               .segment_bytes = boot->conf->audit_segment_bytes,
                                               .segment_age_us =
                                                   boot->conf->audit_segment_age_ms * UINT64_C(1000),
+                                              .warn_free_bytes = boot->conf->audit_warn_free_bytes,
+                                              .refuse_free_bytes = boot->conf->audit_refuse_free_bytes,
                                               .compress = boot->conf->audit_compress,
                                               .cached = boot->conf->audit_durability == KMSD_DURABILITY_OS};
     return kms_audit_open(&options, &boot->core.audit, why);

@@ -132,7 +132,7 @@ static kms_err make_room(kms_audit *audit, size_t behind_len)
 
 kms_err kms_audit_append(kms_audit *audit, const struct kms_audit_event *event)
 {
-    if (audit->spoilt) return KMS_FAIL(AUDIT_UNAVAILABLE);
+    if (audit->spoilt || kms_audit_short_of_space(audit, event)) return KMS_FAIL(AUDIT_UNAVAILABLE);
     uint64_t now_us = kms_now_us();
     if (now_us > audit->time_us) audit->time_us = now_us;
     struct item item = {.time_us = audit->time_us};
@@ -248,6 +248,9 @@ static kms_err begin(kms_audit *audit, const struct kms_audit_options *options, 
         add_dir(audit, options->dir, why);
         return err;
     }
+    audit->space.warn_bytes = options->warn_free_bytes;
+    audit->space.refuse_bytes = options->refuse_free_bytes;
+    kms_audit_look_at_space(audit);
     kms_audit_resume_tidy(audit->dir_fd, audit->instance, &resume);
     if (options->compress) KMS_TRY(kms_audit_packer_new(audit->dir_fd, audit->instance, &audit->packer));
     kms_audit_pack_below(audit->packer, audit->head_number); /* not before all of them are as they stay */

@@ -113,6 +113,8 @@ struct kms_audit_options {
     const char *dir, *instance; /* the directory exists; instance: [a-z0-9-], at most 32 bytes */
     uint64_t segment_bytes;     /* preallocated size of a file, a multiple of 4096, 64 KiB .. 1 TiB; above
                                  * KMS_AUDIT_LINE_BYTES for batches */
+    uint64_t warn_free_bytes;   /* with less than so much free it is said (troubles); 0: never */
+    uint64_t refuse_free_bytes; /* and with less than so much, calls are refused; 0: when the disk is full */
     bool compress;              /* files that are closed (kmsd/audit/pack.h) */
     uint64_t segment_age_us;    /* so long after its first record a file is closed; 0: only when it is full */
     bool cached; /* a commit is durable when the kernel has it: survives the death of the process, not that of
@@ -143,7 +145,8 @@ bool kms_audit_last_mark(const kms_audit *audit, uint64_t *ret_revision,
  * file is long enough for it.
  * INVALID_ARGUMENT: an attempt without request id, or a revision above INT64_MAX. AUDIT_UNAVAILABLE: a
  * batch that outgrew its room (4 MiB, or a segment) could not be committed ahead of time; the commit then
- * fails too, and begins a new batch, so call it. */
+ * fails too, and begins a new batch, so call it. Or space is short: then only this record is refused, which
+ * is of a call or of an attempt that is not the service's own. */
 KMS_MUST_USE kms_err kms_audit_append(kms_audit *audit, const struct kms_audit_event *event);
 /* Makes the batch durable; nothing to do is success. AUDIT_UNAVAILABLE: none of the batch counts as
  * written, the batch is gone, and the next commit tries again with a new file. (All of it must be failed;
@@ -153,11 +156,15 @@ KMS_MUST_USE kms_err kms_audit_commit(kms_audit *audit);
 
 /* What is due now and then rather than at a commit; call it every second, between commits. Goes on in a new
  * file when the current one is old enough, when somebody asked, or when the current one is no longer in its
- * place (removed, replaced: then at once). What goes wrong here is trouble, not failure: the current file
- * goes on being written, and the next call tries again. */
+ * place (removed, replaced: then at once). Looks how much space is left. What goes wrong here is trouble, not
+ * failure: the current file goes on being written, and the next call tries again. */
 void kms_audit_tend(kms_audit *audit);
 /* Asks for a new file: the next calls of tend close the current one in good order and go on in another. */
 void kms_audit_ask_new_file(kms_audit *audit);
+
+/* The thread that appends: calls are refused for want of space; in words for the caller, who may know the
+ * operator. NULL: they are not. */
+const char *kms_audit_refuses(const kms_audit *audit);
 
 /* The last durable record. */
 void kms_audit_head(const kms_audit *audit, uint64_t *ret_sequence,
@@ -171,7 +178,8 @@ enum kms_audit_trouble {
     KMS_AUDIT_TROUBLE_NEXT,  /* the next file cannot be made ready */
     KMS_AUDIT_TROUBLE_LOST, /* since this process started, a file was removed or replaced while it was written
                               */
-    KMS_AUDIT_TROUBLE_PACK, /* a closed file cannot be compressed */
+    KMS_AUDIT_TROUBLE_SPACE, /* the disk fills up */
+    KMS_AUDIT_TROUBLE_PACK,  /* a closed file cannot be compressed */
     KMS_AUDIT_TROUBLES
 };
 void kms_audit_troubles(const kms_audit *audit, struct kms_why ret_whys[KMS_AUDIT_TROUBLES]);

@@ -41,6 +41,7 @@ void kms_audit_tend(kms_audit *audit)
         kms_audit_pack_trouble(audit->packer, &why);
         kms_audit_tell_trouble(audit->told, KMS_AUDIT_TROUBLE_PACK, why.text);
     }
+    kms_audit_look_at_space(audit);
     if (audit->batch_len > 0 || audit->spoilt || !kms_audit_usable(audit))
         return; /* the next commit sees to it */
     if (!kms_audit_sink_in_place(audit->sink)) {

@@ -9,6 +9,12 @@
 #include "kmsd/audit/sink.h"
 #include "kmsd/audit/told.h"
 
+struct kms_audit_space {
+    uint64_t warn_bytes, refuse_bytes; /* marks; 0: none */
+    bool low, refusing;
+    char words[KMS_WHY_BYTES];
+};
+
 struct kms_audit {
     char instance[KMS_AUDIT_INSTANCE_BYTES + 1];
     int dir_fd, lock_fd;
@@ -32,7 +38,8 @@ struct kms_audit {
     uint64_t segment_age_us;
     uint64_t file_began_us, file_first; /* monotonic, sequence: of the file being written */
     atomic_bool asked;                  /* for a new file; by any thread */
-    kms_audit_packer *packer;           /* NULL: nothing is compressed */
+    struct kms_audit_space space;
+    kms_audit_packer *packer; /* NULL: nothing is compressed */
     kms_audit_told *told;
 };
 
@@ -43,5 +50,10 @@ KMS_MUST_USE kms_err kms_audit_write_batch(kms_audit *audit, bool fresh, struct 
 /* The batch to whatever file takes it; then there is none. AUDIT_UNAVAILABLE: told. */
 KMS_MUST_USE kms_err kms_audit_flush(kms_audit *audit);
 void kms_audit_tell_state(kms_audit *audit, const struct kms_why *failed);
+
+/* space.c */
+void kms_audit_look_at_space(kms_audit *audit);
+/* It is a record that is refused now, for want of space. */
+bool kms_audit_short_of_space(const kms_audit *audit, const struct kms_audit_event *event);
 
 #endif

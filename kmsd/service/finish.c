@@ -108,7 +108,8 @@ kms_err kms_finish_note(kms_finish *f, const struct kms_audit_event *event)
 /* No record, no answer: whatever the call came to is not told. */
 static void withhold(kms_finish *f, struct kms_call *call)
 {
-    call->err = kms_call_fail(call, KMS_FAIL(AUDIT_UNAVAILABLE), "%s", "");
+    const char *words = kms_audit_refuses(f->core->audit);
+    call->err = kms_call_fail(call, KMS_FAIL(AUDIT_UNAVAILABLE), "%s", words != NULL ? words : "");
     if (!call->attempt) f->transport.encode(f->transport.self, call);
 }
 
@@ -285,7 +286,8 @@ static void log_audit(kms_finish *f)
 {
     static const char *const names[KMS_AUDIT_TROUBLES] = {[KMS_AUDIT_TROUBLE_NEXT] = "next-file",
                                                           [KMS_AUDIT_TROUBLE_LOST] = "lost-file",
-                                                          [KMS_AUDIT_TROUBLE_PACK] = "compress"};
+                                                          [KMS_AUDIT_TROUBLE_PACK] = "compress",
+                                                          [KMS_AUDIT_TROUBLE_SPACE] = "space"};
     struct kms_why now[KMS_AUDIT_TROUBLES];
     kms_audit_troubles(f->core->audit, now);
     for (size_t i = 0; i < KMS_AUDIT_TROUBLES; i++) {

@@ -1,10 +1,14 @@
 """The files of the audit log: when a new one begins, what is made of the old ones, and what goes wrong with them."""
 import json
+import os
+import pathlib
+import shutil
 import signal
+import tempfile
 
 import pytest
 
-from harness import ADMIN, APP, BIN, Service, run, wait_for
+from harness import ADMIN, APP, BIN, Failure, Service, key_policy, run, wait_for
 
 
 def openings(service):
@@ -16,7 +20,7 @@ def calls(service, count):
         return [client.GenerateRandom(number_of_bytes=8) for _ in range(count)]
 
 
-def make(path, **audit):
+def start(path, **audit):
     return Service(path, audit=audit).init().start()
 
 
@@ -25,8 +29,10 @@ def made(tmp_path):
     """Makes services with these options of the audit log; stops them."""
     services = []
 
-    def one(**audit):
-        services.append(make(tmp_path / f"s{len(services)}", **audit))
+    def one(make=None, **audit):
+        if make is not None:
+            make.mkdir()
+        services.append(start(tmp_path / f"s{len(services)}", **audit))
         return services[-1]
 
     yield one
@@ -176,3 +182,71 @@ def test_killed_while_compressing(made):
     service.verify_audit()
     found = [r["correlation_id"] for r in tail(service) if r.get("correlation_id", "").startswith("k-")]
     assert sorted(found) == sorted(wanted)
+
+
+@pytest.fixture
+def small_disk():
+    """A folder in memory whose free space can be taken away: ballast(bytes)."""
+    folder = pathlib.Path(tempfile.mkdtemp(dir="/dev/shm"))
+    if os.statvfs(folder).f_bavail * os.statvfs(folder).f_frsize < 128 << 20:
+        pytest.skip("/dev/shm is too small")
+
+    def ballast(size):
+        with open(folder / "ballast", "wb") as file:
+            if size:
+                os.posix_fallocate(file.fileno(), 0, size)
+
+    yield folder, ballast
+    shutil.rmtree(folder)
+
+
+def test_the_disk_fills_up(made, small_disk):
+    """Warned, then refused with words that say what to do, and nothing takes effect; then it goes on by itself."""
+    folder, ballast = small_disk
+    free = os.statvfs(folder).f_bavail * os.statvfs(folder).f_frsize
+    service = made(dir=str(folder / "audit"), warn_free=free - (32 << 20), refuse_free=free - (64 << 20), make=folder / "audit")
+    key = service.new_key()
+    assert troubles(service) == []
+    ballast(40 << 20)
+    said = wait_for(lambda: troubles(service), what="a warning")
+    assert len(said) == 1 and "(audit.warn_free)" in said[0]
+    assert "level=warn" in service.log_text() and "trouble=space space for the audit log runs low" in service.log_text()
+    calls(service, 1)
+    ballast(80 << 20)
+    wait_for(lambda: "trouble=space little space is left" in service.log_text(), what="refusal")
+    before = folder_records(folder)
+    with service.client(APP) as app, service.client(ADMIN) as admin:
+        for call in (
+            lambda: app.Encrypt(key_id=key, plaintext=b"x"),
+            lambda: app.GenerateRandom(number_of_bytes=8),
+            lambda: admin.CreateKey(description="not to be made", policy=key_policy()),
+            lambda: admin.DescribeKey(key_id=key),
+        ):
+            with pytest.raises(Failure) as failure:
+                call()
+            assert failure.value.reason == "AUDIT_UNAVAILABLE"
+            assert "make room on the disk of audit.dir" in failure.value.message
+    assert folder_records(folder) == before
+    ballast(0)
+    wait_for(lambda: "trouble=space over" in service.log_text(), what="recovery")
+    calls(service, 1)
+    with service.client(ADMIN) as admin:
+        assert "not to be made" not in str([admin.DescribeKey(key_id=k.key_id) for k in admin.ListKeys().keys])
+    service.stop()
+    run(BIN / "kmsctl", "audit", "verify", "--dir", folder / "audit")
+
+
+def folder_records(folder):
+    lines = b"".join(path.read_bytes() for path in sorted((folder / "audit").glob("*.jsonl"))).replace(b"\0", b"")
+    return len(lines.splitlines())
+
+
+def test_a_start_without_space(made, tmp_path):
+    """It starts, says so, refuses, and stops in good order: what it says of itself goes in."""
+    service = made(refuse_free="1099511627776", warn_free="1099511627776")
+    with pytest.raises(Failure) as failure:
+        calls(service, 1)
+    assert failure.value.reason == "AUDIT_UNAVAILABLE"
+    service.stop()
+    assert [r["operation"] for r in service.records(kind="service") if "operation" in r][-1] == "stop"
+    service.verify_audit()

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -22,6 +23,19 @@ uint64_t __wrap_kms_now_us(void);
 uint64_t __wrap_kms_now_us(void)
 {
     return __real_kms_now_us() - earlier_us;
+}
+
+static uint64_t pretended_free; /* bytes; 0: what the disk says */
+int __real_fstatvfs(int fd, struct statvfs *disk);
+int __wrap_fstatvfs(int fd, struct statvfs *disk);
+int __wrap_fstatvfs(int fd, struct statvfs *disk)
+{
+    int rc = __real_fstatvfs(fd, disk);
+    if (pretended_free == UINT64_MAX) return -1;
+    if (pretended_free == 0) return rc;
+    disk->f_frsize = 4096;
+    disk->f_bavail = pretended_free / 4096;
+    return 0;
 }
 
 static const uint64_t hour_us = UINT64_C(3600) * 1000000;
@@ -286,8 +300,82 @@ static void cached(void)
     CU_ASSERT_TRUE(log_good(dir) > 310);
 }
 
+/* Which records go in, by kind and by whose they are. */
+static void expect_refusal(kms_audit *audit, bool refusing)
+{
+    static const struct {
+        enum kms_audit_kind kind;
+        const char *class;
+        bool refused;
+    } rows[] = {
+        {KMS_AUDIT_CALL, "usage", true},       {KMS_AUDIT_CALL, NULL, true},
+        {KMS_AUDIT_CALL, "read", true},        {KMS_AUDIT_ATTEMPT, "admin", true},
+        {KMS_AUDIT_SUPPRESSED, NULL, true},    {KMS_AUDIT_OUTCOME, "admin", false},
+        {KMS_AUDIT_ATTEMPT, "service", false}, {KMS_AUDIT_OUTCOME, "service", false},
+        {KMS_AUDIT_RECOVERY, NULL, false},     {KMS_AUDIT_SERVICE, NULL, false},
+    };
+    for (size_t i = 0; i < KMS_COUNT(rows); i++) {
+        struct kms_audit_event event = {
+            .kind = rows[i].kind, .class = rows[i].class, .request_id = {{(uint8_t)(i + 1)}}};
+        kms_err err = kms_audit_append(audit, &event);
+        bool refused = refusing && rows[i].refused;
+        CU_ASSERT_EQUAL(err.code, refused ? KMS_E_AUDIT_UNAVAILABLE : KMS_E_OK);
+        KMS_ASSERT_OK(kms_audit_commit(audit)); /* the others of a batch do not suffer */
+    }
+}
+
+static void space_runs_low(void)
+{
+    const uint64_t mib = UINT64_C(1) << 20;
+    static const struct {
+        uint64_t free_mib;
+        bool low, refusing;
+    } steps[] = {{500, false, false}, {99, true, false},  {102, true, false}, {107, false, false},
+                 {40, true, true},    {50, true, true},   {52, true, true},   {54, true, false},
+                 {10, true, true},    {200, false, false}};
+    char dir[128];
+    log_dir(dir);
+    const struct kms_audit_options options = {.dir = dir,
+                                              .instance = "t",
+                                              .segment_bytes = LOG_SEGMENT_BYTES,
+                                              .warn_free_bytes = 100 * mib,
+                                              .refuse_free_bytes = 50 * mib};
+    kms_audit *audit = NULL;
+    pretended_free = 500 * mib;
+    KMS_ASSERT_OK_FATAL(kms_audit_open(&options, &audit, NULL));
+    for (size_t i = 0; i < KMS_COUNT(steps); i++) {
+        pretended_free = steps[i].free_mib * mib;
+        kms_audit_tend(audit);
+        bool warned = steps[i].low && !steps[i].refusing;
+        a_trouble(audit, KMS_AUDIT_TROUBLE_SPACE,
+                  steps[i].refusing ? "less than 50 MiB (audit.refuse_free)"
+                  : warned          ? "less than 100 MiB (audit.warn_free)"
+                                    : NULL);
+        CU_ASSERT_EQUAL(kms_audit_refuses(audit) != NULL, steps[i].refusing);
+        expect_refusal(audit, steps[i].refusing);
+    }
+    pretended_free = 10 * mib;
+    kms_audit_tend(audit);
+    pretended_free = UINT64_MAX; /* the disk does not say: it stays as it was */
+    kms_audit_tend(audit);
+    CU_ASSERT_PTR_NOT_NULL(strstr(kms_audit_refuses(audit), "make room on the disk of audit.dir"));
+    kms_audit_close(audit);
+    pretended_free = 10 * mib; /* a start is possible, and refuses from the beginning */
+    KMS_ASSERT_OK_FATAL(kms_audit_open(&options, &audit, NULL));
+    CU_ASSERT_PTR_NOT_NULL(kms_audit_refuses(audit));
+    kms_audit_close(audit);
+    pretended_free = 4096; /* no marks: nothing is refused before the disk is full */
+    audit = open_with(dir, 0, false);
+    kms_audit_tend(audit);
+    a_trouble(audit, KMS_AUDIT_TROUBLE_SPACE, NULL);
+    expect_refusal(audit, false);
+    kms_audit_close(audit);
+    pretended_free = 0;
+    log_good(dir);
+}
+
 KMS_TEST_MAIN("audit/tend", {"a new file by age", by_age}, {"a new file when asked", when_asked},
               {"not within a batch", not_within_a_batch}, {"a new file cannot be made", no_new_file},
               {"the current file is removed", removed}, {"the current file is replaced", replaced},
               {"lost, and the next one fails", lost_and_failing}, {"the clock steps back", clock_steps_back},
-              {"through the page cache", cached})
+              {"through the page cache", cached}, {"space runs low", space_runs_low})
