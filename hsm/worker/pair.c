@@ -150,30 +150,32 @@ static size_t take_number(const EVP_PKEY *pair, const char *name, uint8_t *out, 
     size_t len = 0;
     if (EVP_PKEY_get_bn_param(pair, name, &number) == 1 && (size_t)BN_num_bytes(number) <= cap)
         len = (size_t)BN_bn2bin(number, out);
-    BN_clear_free(number);
+    BN_free(number);
     return len;
 }
 
-/* Two primes, and a private exponent below the modulus, as a token expects it. */
-static bool is_usual_rsa(const EVP_PKEY *pair)
+/* How long a number is, without a copy of it; 0: there is none. */
+static size_t length_of(const EVP_PKEY *pair, const char *name)
 {
-    BIGNUM *n = NULL, *e = NULL, *d = BN_secure_new(), *more = BN_secure_new();
-    bool usual = d != NULL && more != NULL && EVP_PKEY_get_bn_param(pair, OSSL_PKEY_PARAM_RSA_N, &n) == 1 &&
-                 EVP_PKEY_get_bn_param(pair, OSSL_PKEY_PARAM_RSA_E, &e) == 1 && BN_is_odd(e) &&
-                 BN_num_bits(e) > 16 && EVP_PKEY_get_bn_param(pair, OSSL_PKEY_PARAM_RSA_D, &d) == 1 &&
-                 BN_ucmp(d, n) < 0 && EVP_PKEY_get_bn_param(pair, OSSL_PKEY_PARAM_RSA_FACTOR3, &more) != 1;
-    BN_free(n);
-    BN_free(e);
-    BN_clear_free(d);
-    BN_clear_free(more);
-    return usual;
+    OSSL_PARAM params[] = {OSSL_PARAM_construct_BN(name, NULL, 0), OSSL_PARAM_construct_end()};
+    bool there = EVP_PKEY_get_params(pair, params) == 1 && OSSL_PARAM_modified(params) == 1;
+    return there ? params[0].return_size : 0;
+}
+
+/* Two primes, a usual public exponent, and a private one that is not longer than the modulus. */
+static bool is_usual_rsa(const EVP_PKEY *pair, const struct kms_public_parts *parts)
+{
+    const uint8_t *e = parts->exponent;
+    bool small = parts->exponent_len < 3 || (parts->exponent_len == 3 && e[0] == 1 && e[1] == 0 && e[2] == 0);
+    return !small && length_of(pair, OSSL_PKEY_PARAM_RSA_D) <= parts->modulus_len &&
+           length_of(pair, OSSL_PKEY_PARAM_RSA_FACTOR3) == 0;
 }
 
 static bool rsa_numbers(const EVP_PKEY *pair, struct kms_public_parts *parts)
 {
     parts->modulus_len = take_number(pair, OSSL_PKEY_PARAM_RSA_N, parts->modulus, sizeof parts->modulus);
     parts->exponent_len = take_number(pair, OSSL_PKEY_PARAM_RSA_E, parts->exponent, sizeof parts->exponent);
-    return parts->modulus_len > 0 && parts->exponent_len > 0 && is_usual_rsa(pair);
+    return parts->modulus_len > 0 && parts->exponent_len > 0 && is_usual_rsa(pair, parts);
 }
 
 /* The point, written out; of a curve that was named, not described. */

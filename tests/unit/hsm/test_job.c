@@ -175,6 +175,13 @@ static void algorithms_belong_to_keys(void)
     CU_ASSERT_TRUE(kms_job_makes_rsa(&job));
     job.pair = KMS_SPEC_AES_256;
     CU_ASSERT_FALSE(kms_job_valid(&job));
+    job = sample(KMS_HSM_IMPORT);
+    job.to.ref = (struct kms_key_ref){{{1}}, 1, KMS_SPEC_EC_P384, KMS_USAGE_SIGN_VERIFY, KMS_LEVEL_HSM};
+    CU_ASSERT_TRUE(kms_job_valid(&job) && kms_job_slow(&job) && !kms_job_makes_rsa(&job));
+    job.to.ref.spec = KMS_SPEC_RSA_2048; /* checking it takes long, too */
+    CU_ASSERT_TRUE(kms_job_valid(&job) && kms_job_makes_rsa(&job));
+    job.key.ref.level = KMS_LEVEL_HSM; /* no wrapping key */
+    CU_ASSERT_FALSE(kms_job_valid(&job));
     job = sample(KMS_HSM_VERIFY);
     static uint8_t big[KMS_HSM_PROOF_BYTES + 1];
     job.proof = kms_bytes_of(big, sizeof big);
