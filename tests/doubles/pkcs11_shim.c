@@ -4,7 +4,7 @@
  * "shim:hang" never returns, "shim:error" fails every time, "shim:once" fails the first time, "shim:slow"
  * takes 5 ms as a network HSM does. Each C_Login leaves one byte in shim-logins beside the token's
  * configuration; while a file shim-hide lies there, a process sees no token until it has initialised the
- * module a second time.
+ * module a second time; while a file shim-no-secrets lies there, nobody can bring a secret key of his own.
  */
 #include <dlfcn.h>
 #include <fcntl.h>
@@ -74,6 +74,18 @@ static CK_RV login(CK_SESSION_HANDLE session, CK_USER_TYPE user, CK_UTF8CHAR *pi
     return real->C_Login(session, user, pin, len);
 }
 
+static CK_RV create_object(CK_SESSION_HANDLE session, CK_ATTRIBUTE *attributes, CK_ULONG count,
+                           CK_OBJECT_HANDLE *object)
+{
+    char path[400];
+    CK_OBJECT_CLASS class = CKO_DATA;
+    beside_conf("shim-no-secrets", path);
+    for (CK_ULONG i = 0; i < count; i++)
+        if (attributes[i].type == CKA_CLASS) memcpy(&class, attributes[i].pValue, sizeof class);
+    if (class == CKO_SECRET_KEY && access(path, F_OK) == 0) return CKR_FUNCTION_NOT_SUPPORTED;
+    return real->C_CreateObject(session, attributes, count, object);
+}
+
 CK_RV C_GetFunctionList(CK_FUNCTION_LIST **list)
 {
     CK_C_GetFunctionList get = NULL;
@@ -86,6 +98,7 @@ CK_RV C_GetFunctionList(CK_FUNCTION_LIST **list)
     shim.C_Login = login;
     shim.C_Initialize = initialise;
     shim.C_GetSlotList = slot_list;
+    shim.C_CreateObject = create_object;
     *list = &shim;
     return CKR_OK;
 }

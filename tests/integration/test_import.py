@@ -1,12 +1,13 @@
 """Imported key material: both wrappings, every refusal, expiry, the same material again, other material as a new version."""
 import json
 import os
+import subprocess
 import time
 
 import pytest
 
 import importing
-from harness import ADMIN, APP, Failure, Service, wait_for
+from harness import ADMIN, APP, BIN, ROOT, Failure, Service, wait_for
 from importing import ENABLED, EXTERNAL, FOREVER, HSM, NEW, OAEP, PENDING_IMPORT, RSA_AES, SOFTWARE, put, state
 
 HMAC_256 = 9
@@ -246,3 +247,25 @@ def test_from_the_command_line(own, admin, app, tmp_path):
     assert "INVALID_IMPORT_TOKEN" in kmsctl("import", "material", key, str(wrapped), *token, status=1)
     kmsctl("import", "delete", key)
     assert state(admin, key) == PENDING_IMPORT
+
+
+def test_the_commands_of_the_document(own, tmp_path):
+    text = (ROOT / "docs/import.md").read_text()
+    commands = "\n".join(line for line in text.splitlines() if line.startswith("    "))
+    assert commands.count("kmsctl import material") == 2
+    mine = importing.Pair(tmp_path, "-algorithm", "RSA", "-pkeyopt", "bits:3072")
+    (tmp_path / "data.key").write_bytes(os.urandom(32))
+    certs, name = own.certs.dir, own.certs.client(ADMIN)
+    config = tmp_path / "kmsctl.yaml"
+    config.write_text(
+        f"current_context: it\ncontexts:\n- name: it\n  endpoint: 127.0.0.1:{own.port}\n"
+        f"  ca: {certs}/ca.pem\n  cert: {certs}/{name}.pem\n  key: {certs}/{name}.key\n"
+    )
+    done = subprocess.run(
+        ["bash", "-e", "-o", "pipefail", "-c", commands], cwd=tmp_path, capture_output=True, text=True, timeout=120,
+        env=dict(ENVIRONMENT, KMSCTL_CONFIG=str(config), PATH=f"{BIN}:{os.environ['PATH']}"),
+    )
+    assert done.returncode == 0, done.stderr
+    assert importing.openssl("pkey", "-pubin", "-in", str(tmp_path / "signer.pem"), "-outform", "DER") == mine.public_der
+    with own.client(ADMIN) as admin:
+        assert [state(admin, alias) for alias in ("alias/signer", "alias/data")] == [ENABLED, ENABLED]

@@ -9,7 +9,7 @@ import pytest
 
 import importing
 from approval_world import People, guarded_key, held, policy
-from harness import ADMIN, APP, KEEPER, Failure, Service, key_policy, wait_for
+from harness import ADMIN, APP, BUILD, KEEPER, Failure, Service, key_policy, wait_for
 from importing import (
     DISABLED, ENABLED, EXTERNAL, FOREVER, HSM, NEW, PENDING_IMPORT, RSA_AES, SOFTWARE, put, state, wrapped_request,
 )
@@ -18,6 +18,7 @@ from policies import document, statement
 DAY = 24 * 3600 * 10**6
 IMPORT_ROWS = 8  # KMS_TABLE_IMPORT of keystore/keystore.h
 FAKETIME = next(iter(glob.glob("/usr/lib/*/faketime/libfaketimeMT.so.1")), None)
+SHIM = next(BUILD.glob("tests/harness/libpkcs11-shim.so"), None)
 needs_clock = pytest.mark.skipif(FAKETIME is None, reason="the package faketime is not installed")
 
 
@@ -182,6 +183,30 @@ def test_destroyed_root_keys_end_a_pending_import(fresh):
         assert admin.DescribeKey(key_id=key) == before and state(admin, key) == PENDING_IMPORT
         assert put(admin, key, material).key_state == ENABLED  # with new parameters
         assert app.Decrypt(ciphertext_blob=blob).plaintext == b"x"
+
+
+@pytest.mark.skipif(SHIM is None, reason="target pkcs11-shim is not built")
+def test_a_token_that_takes_no_secret_says_so(fresh):
+    fresh.write_config(module=SHIM)
+    fresh.init().start()
+    material = os.urandom(32)
+    with fresh.client(ADMIN) as admin:
+        key = fresh.new_key(origin=EXTERNAL)
+        fields = wrapped_request(admin, key, material)
+    fresh.stop()
+    (fresh.dir / "shim-no-secrets").touch()
+    fresh.start()
+    with fresh.client(ADMIN) as admin:
+        found = [one for one in admin.GetStatus().hsm_capabilities if one.name == "import"]
+        assert [(one.available, "C_CreateObject: CKR_FUNCTION_NOT_SUPP" in one.reason) for one in found] == [(False, True)]
+        for level in ({}, {"protection_level": HSM}):
+            failure = refused("UNSUPPORTED", fresh.new_key, origin=EXTERNAL, **level)
+            assert "C_CreateObject" in failure.message and "SOFTWARE level may" in failure.message
+        refused("UNSUPPORTED", admin.ImportKeyMaterial, **fields)
+        assert state(admin, key) == PENDING_IMPORT
+        software = fresh.new_key(origin=EXTERNAL, protection_level=SOFTWARE)
+        assert put(admin, software, material).key_state == ENABLED
+        assert state(admin, fresh.new_key()) == ENABLED  # keys of its own it makes
 
 
 @needs_clock
