@@ -10,5 +10,6 @@ uint64_t kms_monotonic_us(void); /* microseconds since some start; never goes ba
 
 enum { KMS_TIME_TEXT = 28 }; /* "2026-11-22T12:00:00.123456Z" and NUL, RFC 3339 */
 void kms_time_text(uint64_t us, char text[KMS_TIME_TEXT]);
+#define KMS_TIME_MAX_US UINT64_C(253402300799999999) /* the last microsecond of 9999: RFC 3339 ends there */
 
 #endif

@@ -1,4 +1,5 @@
 /* ImportKeyMaterial, DeleteImportedKeyMaterial, and the end of material whose time is over (kmsd/jobs). */
+#include "base/clock.h"
 #include "base/secret.h"
 #include "hsm/spec.h"
 #include "kms/v1/import.pb-c.h"
@@ -23,6 +24,9 @@ kms_err kms_import_key_material_gather(struct kms_call *call)
     const request_of_import *request = (const void *)call->request;
     struct kms_access *access;
     KMS_TRY(kms_access_named(call, KMS_ACT_IMPORT_KEY_MATERIAL, request->key_id, &access));
+    if (request->valid_to_time_us > KMS_TIME_MAX_US) /* the record could not say it */
+        return kms_call_fail(call, KMS_FAIL(INVALID_ARGUMENT),
+                             "valid_to_time_us: a time before the year 10000");
     struct kms_operation_inputs *inputs = kms_access_inputs(call, access);
     if (inputs == NULL) return KMS_FAIL(NO_MEMORY);
     inputs->expiration_model =

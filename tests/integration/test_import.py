@@ -118,7 +118,9 @@ def test_what_is_wrong_is_refused_and_changes_nothing(own, admin):
         for changes in (
             {"expiration_model": 1},
             {"expiration_model": 1, "valid_to_time_us": int(time.time() * 10**6) - 1},
-            {"expiration_model": 2, "valid_to_time_us": 2**60},
+            {"expiration_model": 2, "valid_to_time_us": 2**51},
+            {"expiration_model": 1, "valid_to_time_us": 253402300800 * 10**6},  # the year 10000
+            {"expiration_model": 1, "valid_to_time_us": 2**64 - 1},
             {"expiration_model": 3},
             {"import_type": 3},
         ):
