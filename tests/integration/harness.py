@@ -128,6 +128,7 @@ class Service:
         self.dir = pathlib.Path(directory).resolve()
         self.certs = Certificates(self.dir / "certs")
         self.process = None
+        self.program = options.pop("program", BIN / "kmsd")
         self.port = 0
         self.policies = Policies(self.dir)
         self.environment = dict(
@@ -212,7 +213,7 @@ class Service:
         self.log = open(self.dir / "kmsd.log", "ab")
         offset = self.log.tell()
         self.process = subprocess.Popen(
-            [*wrapper, str(BIN / "kmsd"), "--config", str(self.config), *arguments],
+            [*wrapper, str(self.program), "--config", str(self.config), *arguments],
             env=self.environment,
             stderr=self.log,
             stdout=self.log,

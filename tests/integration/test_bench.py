@@ -54,6 +54,17 @@ def bench(tmp_path, *options):
     ], done.stdout
 
 
+def test_what_the_audit_log_costs(tmp_path):
+    rows, printed = bench(tmp_path, "--audit")
+    levels = [level + suffix for level in ("SOFTWARE", "HSM") for suffix in ("", ", os", ", log off")]
+    assert rows == [("Empty", "none", "mtls", 4, 8)] + [("Encrypt", level, "mtls", 4, 8) for level in levels]
+    for what in ("SOFTWARE, durable", "HSM, durable", "SOFTWARE, without waiting for the disk", "HSM, without waiting for the disk"):
+        assert f"audit log, {what}: " in printed
+    assert printed.count(" us of CPU a call (") == 4
+    words = b"calls were not recorded"  # in the bench's daemon only
+    assert words in (BUILD / "bench/kmsd-no-audit").read_bytes() and words not in (BUILD / "bin/kmsd").read_bytes()
+
+
 def test_quick_has_the_rows_of_the_bars(tmp_path):
     rows, printed = bench(tmp_path, "--quick", "--open-loop", "--rate", "200")
     closed = [
