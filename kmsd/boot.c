@@ -60,6 +60,9 @@ static kms_err core_start(struct kms_boot *boot, struct kms_why *why)
     core->approvals_lifetime_us = (uint64_t)conf->approvals_lifetime_ms * 1000;
     core->approvals_per_key = conf->approvals_per_key;
     core->instance = conf->audit_instance;
+    core->audit_dir = conf->audit_dir;
+    core->audit_page_bytes = conf->audit_page_bytes;
+    core->audit_scan_bytes = conf->audit_page_scan_bytes;
     core->grants_per_key = conf->limits_grants_per_key;
     core->used_lately_us = conf->keys_used_lately_days * KMS_DAY_US;
     core->key_budget = UINT64_C(1) << conf->keys_encryptions_log2;

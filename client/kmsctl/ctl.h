@@ -69,6 +69,7 @@ struct ctl {
     const char *by, *svg, *operation, *outcome, *kind, *request_id, *correlated; /* audit */
     const char *principal, *action, *expect, *cases, *since, *until;
     struct ctl_texts inputs;
+    bool remote;
     bool service;
     uint32_t bytes, limit, lines; /* 0: not given */
     bool bypass, base64, show, without_plaintext, follow, digest, der;

@@ -1,4 +1,4 @@
-/* From the files of the log. */
+/* From the files of the log, or from the server. */
 #include "client/kmsctl/records.h"
 
 #include <signal.h>
@@ -8,6 +8,7 @@
 
 #include "client/kmsctl/input.h"
 #include "client/kmsctl/progress.h"
+#include "client/kmsctl/records_remote.h"
 #include "kmsd/audit/query.h"
 #include "kmsd/audit/reader.h"
 
@@ -15,10 +16,17 @@ enum { SHOW_EVERY = 1024 /* records */, TAIL_GROWTH = 16 };
 
 struct ctl_records {
     struct ctl *ctl;
+    struct kms_audit_filter filter;
     kms_audit_query *query;
-    kms_audit_reader *reader;
+    kms_audit_reader *reader; /* NULL: */
+    struct ctl_remote *remote;
     struct ctl_progress progress;
     uint64_t seen, damaged;
+    struct kept {
+        kms_buf *lines; /* the last ones that matched, in a ring */
+        size_t room, count, first;
+    } kept;
+    bool giving_kept;             /* ctl_records_last has found them: they come first */
     struct kms_why first_damaged; /* where */
 };
 
@@ -29,24 +37,38 @@ static bool read_time(struct ctl *ctl, const char *option, const char *text, uin
                           option, text);
 }
 
-static bool make_query(struct ctl *ctl, kms_audit_query **ret_query)
+/* Checked here also when the server does the looking: the mistake is the command line's. */
+static bool make_query(struct ctl *ctl, struct kms_audit_filter *filter, kms_audit_query **ret_query)
 {
-    struct kms_audit_filter filter = {.terms = {[KMS_AUDIT_BY_PRINCIPAL] = ctl->principal,
-                                                [KMS_AUDIT_BY_KEY] = ctl->key,
-                                                [KMS_AUDIT_BY_OPERATION] = ctl->operation,
-                                                [KMS_AUDIT_BY_ACTION] = ctl->action,
-                                                [KMS_AUDIT_BY_OUTCOME] = ctl->outcome,
-                                                [KMS_AUDIT_BY_KIND] = ctl->kind,
-                                                [KMS_AUDIT_BY_REQUEST_ID] = ctl->request_id,
-                                                [KMS_AUDIT_BY_CORRELATION_ID] = ctl->correlated}};
+    *filter = (struct kms_audit_filter){.terms = {[KMS_AUDIT_BY_PRINCIPAL] = ctl->principal,
+                                                  [KMS_AUDIT_BY_KEY] = ctl->key,
+                                                  [KMS_AUDIT_BY_OPERATION] = ctl->operation,
+                                                  [KMS_AUDIT_BY_ACTION] = ctl->action,
+                                                  [KMS_AUDIT_BY_OUTCOME] = ctl->outcome,
+                                                  [KMS_AUDIT_BY_KIND] = ctl->kind,
+                                                  [KMS_AUDIT_BY_REQUEST_ID] = ctl->request_id,
+                                                  [KMS_AUDIT_BY_CORRELATION_ID] = ctl->correlated}};
     struct kms_why why = {0};
-    if (!read_time(ctl, "since", ctl->since, &filter.since_us) ||
-        !read_time(ctl, "until", ctl->until, &filter.until_us))
+    if (!read_time(ctl, "since", ctl->since, &filter->since_us) ||
+        !read_time(ctl, "until", ctl->until, &filter->until_us))
         return false;
-    kms_err err = kms_audit_query_new(&filter, ret_query, &why);
+    kms_err err = kms_audit_query_new(filter, ret_query, &why);
     if (!kms_failed(err)) return true;
     return kms_is(err, KMS_E_INVALID_ARGUMENT) ? ctl_fail_usage(ctl, "%s", why.text)
                                                : ctl_fail(ctl, err, &why);
+}
+
+/* Files, where a folder is known; else the server that the context or --endpoint names. False: ctl->error. */
+static bool is_remote(struct ctl *ctl, bool *ret_remote)
+{
+    *ret_remote = ctl->remote;
+    if (ctl->remote && (ctl->dir != NULL || ctl->instance != NULL))
+        return ctl_fail_usage(ctl, "--remote asks the server: leave --dir and --instance out");
+    if (ctl->remote || ctl->dir != NULL) return true;
+    if (!ctl_read_context(ctl)) return false;
+    bool has_dir = ctl->context != NULL && ctl->context->audit_dir[0] != '\0';
+    *ret_remote = !has_dir && ctl->instance == NULL && (ctl->context != NULL || ctl->endpoint != NULL);
+    return true;
 }
 
 static bool open_files(struct ctl_records *records)
@@ -70,8 +92,10 @@ struct ctl_records *ctl_records_open(struct ctl *ctl)
         return NULL;
     }
     records->ctl = ctl;
+    bool remote = false, ok = make_query(ctl, &records->filter, &records->query) && is_remote(ctl, &remote);
+    if (ok && remote) records->remote = ctl_remote_open(ctl, &records->filter);
     ctl_progress_start(&records->progress, NULL);
-    if (make_query(ctl, &records->query) && open_files(records)) return records;
+    if (ok && (remote ? records->remote != NULL : open_files(records))) return records;
     ctl_records_close(records);
     return NULL;
 }
@@ -92,12 +116,27 @@ static enum kms_audit_match match(struct ctl_records *records, const struct kms_
     return found;
 }
 
+static bool give_kept(struct ctl_records *records, struct kms_bytes *ret_line)
+{
+    struct kept *kept = &records->kept;
+    if (kept->count == 0) return false;
+    *ret_line = kms_buf_view(&kept->lines[kept->first]);
+    kept->first = (kept->first + 1) % kept->room;
+    kept->count--;
+    return true;
+}
+
 bool ctl_records_next(struct ctl_records *records, struct kms_bytes *ret_line, bool *ret_more)
 {
     struct kms_why why = {0};
     struct kms_audit_line line;
     kms_err err = KMS_OK;
     bool more = true, found = false;
+    if (records->giving_kept && give_kept(records, ret_line)) {
+        *ret_more = true;
+        return true;
+    }
+    if (records->remote != NULL) return ctl_remote_next(records->remote, ret_line, ret_more);
     while (more && !found && !ctl_stopped()) {
         err = kms_audit_reader_next(records->reader, &line, &more, &why);
         if (kms_failed(err)) break;
@@ -112,43 +151,85 @@ bool ctl_records_next(struct ctl_records *records, struct kms_bytes *ret_line, b
     return true;
 }
 
-/* How many of the last `lines` records match, at most; *ret_all: the log has no more than those. */
-static bool count_last(struct ctl_records *records, size_t lines, uint64_t *ret_matches, bool *ret_all)
+/* Begin again so many records before the end. */
+static bool restart(struct ctl_records *records, size_t lines)
 {
-    struct kms_bytes line;
     struct kms_why why = {0};
-    bool more = true;
+    if (records->remote != NULL) {
+        ctl_remote_restart(records->remote, lines);
+        return true;
+    }
+    records->damaged = 0;
     kms_err err = kms_audit_reader_tail(records->reader, lines, &why);
-    if (kms_failed(err)) return ctl_fail(records->ctl, err, &why);
-    uint64_t before = records->seen;
-    for (*ret_matches = 0; more; *ret_matches += more)
+    return !kms_failed(err) || ctl_fail(records->ctl, err, &why);
+}
+
+/* Room for one more line, up to most; beyond, the oldest makes room. NULL: memory ran out. */
+static kms_buf *keep_one(struct kept *kept, size_t most)
+{
+    if (kept->count == most) {
+        kms_buf *oldest = &kept->lines[kept->first];
+        kept->first = (kept->first + 1) % most;
+        kms_buf_free(oldest);
+        return oldest;
+    }
+    if (kept->count == kept->room) {
+        size_t room = kept->room == 0 ? 16 : 2 * kept->room;
+        if (room > most) room = most;
+        kms_buf *lines = realloc(kept->lines, room * sizeof *lines);
+        if (lines == NULL) return NULL;
+        memset(lines + kept->room, 0, (room - kept->room) * sizeof *lines);
+        kept->lines = lines;
+        kept->room = room;
+    }
+    return &kept->lines[kept->count++];
+}
+
+static void drop_kept(struct kept *kept)
+{
+    for (size_t i = 0; i < kept->count; i++) kms_buf_free(&kept->lines[i]);
+    kept->count = kept->first = 0;
+}
+
+/* Keeps those of the last `lines` records that match, `most` at most; *ret_all: the log has no more than
+ * those. */
+static bool keep_last(struct ctl_records *records, size_t lines, size_t most, bool *ret_all)
+{
+    bool more = true;
+    drop_kept(&records->kept);
+    if (!restart(records, lines)) return false;
+    for (uint64_t before = records->seen; more; *ret_all = records->seen - before < lines) {
+        struct kms_bytes line;
         if (!ctl_records_next(records, &line, &more)) return false;
-    *ret_all = records->seen - before < lines;
+        if (!more) continue;
+        kms_buf *to = keep_one(&records->kept, most);
+        if (to == NULL || kms_failed(kms_buf_append(to, line.ptr, line.len)))
+            return ctl_fail(records->ctl, KMS_FAIL(NO_MEMORY), NULL);
+    }
+    if (records->remote != NULL) *ret_all = ctl_remote_all(records->remote);
     return true;
 }
 
-/* Looks back further and further until there are enough. */
+/* Looks back further and further until there are enough. They are kept, since the log grows meanwhile, by
+ * what is asked of a server, too. */
 bool ctl_records_last(struct ctl_records *records, uint32_t count)
 {
-    struct kms_bytes line;
-    struct kms_why why = {0};
-    uint64_t matches = 0;
-    bool all = false, more;
+    bool all = false;
     size_t lines = count;
-    kms_audit_reader_between(records->reader, "", "");
-    if (!count_last(records, lines, &matches, &all)) return false;
-    while (matches < count && !all && !ctl_stopped())
-        if (!count_last(records, lines *= TAIL_GROWTH, &matches, &all)) return false;
-    records->damaged = 0; /* counted again now */
-    kms_err err = kms_audit_reader_tail(records->reader, lines, &why);
-    if (kms_failed(err)) return ctl_fail(records->ctl, err, &why);
-    for (; matches > count; matches--)
-        if (!ctl_records_next(records, &line, &more)) return false;
+    if (records->reader != NULL) kms_audit_reader_between(records->reader, "", "");
+    if (!keep_last(records, lines, count, &all)) return false;
+    while (records->kept.count < count && !all && !ctl_stopped())
+        if (!keep_last(records, lines *= TAIL_GROWTH, count, &all)) return false;
+    records->giving_kept = true;
     return true;
 }
 
 bool ctl_records_end(struct ctl_records *records)
 {
+    if (records->remote != NULL) {
+        records->damaged = ctl_remote_damaged(records->remote);
+        kms_why_set(&records->first_damaged, "the log there");
+    }
     if (records->damaged == 0) return true;
     struct kms_why why;
     kms_why_set(&why,
@@ -157,10 +238,18 @@ bool ctl_records_end(struct ctl_records *records)
     return ctl_fail(records->ctl, KMS_FAIL(CORRUPT), &why);
 }
 
+bool ctl_records_remote(const struct ctl_records *records)
+{
+    return records->remote != NULL;
+}
+
 void ctl_records_close(struct ctl_records *records)
 {
     if (records == NULL) return;
     kms_audit_reader_close(records->reader);
+    ctl_remote_close(records->remote);
+    for (size_t i = 0; i < records->kept.room; i++) kms_buf_free(&records->kept.lines[i]);
+    free(records->kept.lines);
     kms_audit_query_free(records->query);
     free(records);
 }

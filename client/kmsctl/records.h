@@ -9,7 +9,8 @@
 
 struct ctl_records;
 
-/* NULL: ctl->error says why. */
+/* From the files of --dir or of the context, else, or with --remote, from the server. NULL: ctl->error says
+ * why. */
 struct ctl_records *ctl_records_open(struct ctl *ctl);
 /* Begin with the last `count` records that match, of those that are there now. */
 bool ctl_records_last(struct ctl_records *records, uint32_t count);
@@ -19,6 +20,7 @@ bool ctl_records_last(struct ctl_records *records, uint32_t count);
 bool ctl_records_next(struct ctl_records *records, struct kms_bytes *ret_line, bool *ret_more);
 /* Ends with a complaint when lines were met that are no records: what was printed may lack some. */
 bool ctl_records_end(struct ctl_records *records);
+bool ctl_records_remote(const struct ctl_records *records); /* the server is asked */
 void ctl_records_close(struct ctl_records *records);
 
 /* SIGINT and SIGTERM end a loop over records cleanly instead of the program at once. */

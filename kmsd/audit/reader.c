@@ -15,6 +15,7 @@ struct kms_audit_reader {
     struct kms_audit_scan scan;
     uint32_t number; /* of the current file; 0: none */
     char name[KMS_AUDIT_NAME_BYTES];
+    uint64_t sequence;      /* of the next record; 0: not known */
     bool done;              /* with the current file: what follows in it is too late (between) */
     uint64_t stop_sequence; /* the next file begins with it: from there on the current one does not count; 0:
                                not known */
@@ -32,8 +33,8 @@ static kms_err choose_instance(kms_audit_reader *reader, const char *instance, s
     return KMS_OK;
 }
 
-kms_err kms_audit_reader_open(const char *dir, const char *instance, kms_audit_reader **ret_reader,
-                              struct kms_why *why)
+static kms_err new_reader(const char *dir, const char *instance, uint32_t first_number,
+                          kms_audit_reader **ret_reader, struct kms_why *why)
 {
     KMS_OWN(kms_audit_reader) reader = calloc(1, sizeof *reader);
     if (reader == NULL) return KMS_FAIL(NO_MEMORY);
@@ -41,9 +42,15 @@ kms_err kms_audit_reader_open(const char *dir, const char *instance, kms_audit_r
     KMS_TRY(kms_audit_open_dir(dir, &reader->dir_fd, why));
     KMS_TRY(choose_instance(reader, instance, why));
     KMS_TRY(kms_audit_scan_new(&reader->scan));
-    KMS_TRY(kms_audit_segments_read(reader->dir_fd, reader->instance, 1, &reader->segments, why));
+    KMS_TRY(kms_audit_segments_read(reader->dir_fd, reader->instance, first_number, &reader->segments, why));
     *ret_reader = KMS_GIVE(reader);
     return KMS_OK;
+}
+
+kms_err kms_audit_reader_open(const char *dir, const char *instance, kms_audit_reader **ret_reader,
+                              struct kms_why *why)
+{
+    return new_reader(dir, instance, 1, ret_reader, why);
 }
 
 /* What stands on disk now, from the current file on. */
@@ -109,11 +116,16 @@ static uint64_t sequence_of(struct kms_bytes line)
     return kms_audit_scan_record(line, &record) ? record.sequence : 0;
 }
 
-static bool is_late(const kms_audit_reader *reader, struct kms_bytes line)
+/* A line that no writer wrote counts: whoever asks is to see it. */
+static bool look_at(kms_audit_reader *reader, struct kms_bytes line)
 {
     struct kms_audit_record record;
-    return reader->until[0] != '\0' && kms_audit_scan_record(line, &record) &&
-           memcmp(record.time, reader->until, KMS_TIME_TEXT - 1) >= 0;
+    bool good = kms_audit_scan_record(line, &record);
+    if (reader->stop_sequence != 0 && good && record.sequence >= reader->stop_sequence) return false;
+    reader->done =
+        reader->until[0] != '\0' && good && memcmp(record.time, reader->until, KMS_TIME_TEXT - 1) >= 0;
+    reader->sequence = good ? record.sequence + 1 : 0;
+    return !reader->done;
 }
 
 /* The next line of the current file that counts; LINE, or END. */
@@ -132,11 +144,8 @@ static kms_err next_here(kms_audit_reader *reader, struct kms_bytes *ret_line, e
                     (unsigned long long)reader->scan.line_number + 1);
         return KMS_FAIL(CORRUPT);
     }
-    bool counts =
-        step == KMS_AUDIT_LINE && (reader->stop_sequence == 0 || sequence_of(line) < reader->stop_sequence);
-    reader->done = counts && is_late(reader, line);
     *ret_line = line;
-    *ret_step = counts && !reader->done ? KMS_AUDIT_LINE : KMS_AUDIT_END;
+    *ret_step = step == KMS_AUDIT_LINE && look_at(reader, line) ? KMS_AUDIT_LINE : KMS_AUDIT_END;
     return KMS_OK;
 }
 
@@ -171,6 +180,59 @@ kms_err kms_audit_reader_next(kms_audit_reader *reader, struct kms_audit_line *r
         *ret_more = false;
         return KMS_OK;
     }
+}
+
+static kms_err no_such_place(struct kms_why *why)
+{
+    kms_why_set(why, "the audit log has no such place, or no longer");
+    return KMS_FAIL(INVALID_MARKER);
+}
+
+/* The record that is to stand there does, unless none stands there yet. */
+static kms_err check_place(kms_audit_reader *reader, uint64_t sequence, struct kms_why *why)
+{
+    struct kms_bytes line;
+    enum kms_audit_step step;
+    KMS_TRY(kms_audit_scan_next(&reader->scan, &line, &step));
+    if (step != KMS_AUDIT_LINE) return KMS_OK;
+    if (sequence != 0 && sequence_of(line) != sequence) return no_such_place(why);
+    kms_audit_scan_back(&reader->scan, line);
+    return KMS_OK;
+}
+
+kms_err kms_audit_reader_open_at(const char *dir, const char *instance, const struct kms_audit_place *place,
+                                 kms_audit_reader **ret_reader, struct kms_why *why)
+{
+    KMS_OWN(kms_audit_reader) reader = NULL;
+    bool there;
+    KMS_TRY(new_reader(dir, instance, place->number > 0 ? place->number : 1, &reader, why));
+    if (place->number > 0) {
+        const struct kms_audit_segments *segments = &reader->segments;
+        if (segments->count == 0 || segments->list[0].number != place->number) return no_such_place(why);
+        KMS_TRY(open_file(reader, 0, why));
+        KMS_TRY(kms_audit_scan_seek(&reader->scan, place->offset, &there));
+        if (!there) return no_such_place(why);
+        KMS_TRY(check_place(reader, place->sequence, why));
+        reader->sequence = place->sequence;
+    }
+    *ret_reader = KMS_GIVE(reader);
+    return KMS_OK;
+}
+
+void kms_audit_reader_place(const kms_audit_reader *reader, struct kms_audit_place *ret_place)
+{
+    *ret_place = (struct kms_audit_place){.number = reader->number, .sequence = reader->sequence};
+    if (reader->number > 0) ret_place->offset = kms_audit_scan_position(&reader->scan);
+}
+
+kms_err kms_audit_reader_near(kms_audit_reader *reader, uint64_t sequence, struct kms_why *why)
+{
+    size_t index = 0;
+    if (reader->segments.count == 0) return KMS_OK;
+    for (size_t i = 1; i < reader->segments.count; i++)
+        if (reader->segments.list[i].readable && reader->segments.list[i].first_sequence <= sequence)
+            index = i;
+    return open_file(reader, index, why);
 }
 
 void kms_audit_reader_between(kms_audit_reader *reader, const char *since, const char *until)
@@ -219,10 +281,7 @@ kms_err kms_audit_reader_tail(kms_audit_reader *reader, size_t lines, struct kms
     uint64_t from = last >= lines ? last - lines + 1 : 1;
     reader->number = 0; /* the list from the start: going on may have shortened it */
     KMS_TRY(look_again(reader, why));
-    size_t index = 0;
-    for (size_t i = 1; i < reader->segments.count; i++)
-        if (reader->segments.list[i].readable && reader->segments.list[i].first_sequence <= from) index = i;
-    KMS_TRY(open_file(reader, index, why));
+    KMS_TRY(kms_audit_reader_near(reader, from, why));
     return skip_to(reader, from, &last, why);
 }
 

@@ -20,6 +20,21 @@ typedef struct kms_audit_reader kms_audit_reader;
  * of several). IO: why names directory or file, and what is missing. NO_MEMORY. */
 KMS_MUST_USE kms_err kms_audit_reader_open(const char *dir, const char *instance,
                                            kms_audit_reader **ret_reader, struct kms_why *why);
+/* Where somebody stopped reading and can go on, whatever was written meanwhile. */
+struct kms_audit_place {
+    uint32_t number;   /* of a file; 0: the beginning of the log */
+    uint64_t offset;   /* of a line in it */
+    uint64_t sequence; /* that its record has; 0: not known */
+};
+/* The same, at a place that a reader of this log gave. INVALID_MARKER: the log has no such place, or no
+ * longer. */
+KMS_MUST_USE kms_err kms_audit_reader_open_at(const char *dir, const char *instance,
+                                              const struct kms_audit_place *place,
+                                              kms_audit_reader **ret_reader, struct kms_why *why);
+/* Where the next line is. */
+void kms_audit_reader_place(const kms_audit_reader *reader, struct kms_audit_place *ret_place);
+/* To the beginning of the newest file that begins with this sequence or a lower one. */
+KMS_MUST_USE kms_err kms_audit_reader_near(kms_audit_reader *reader, uint64_t sequence, struct kms_why *why);
 /* The next complete line. *ret_more false: the end of what is written (a torn or unfinished last line is
  * not given). May be called again later to follow a live log, new segments included. Records that a failed
  * file holds behind the point where the next file goes on are not given (chain.h); only who follows at

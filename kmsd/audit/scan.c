@@ -144,6 +144,20 @@ void kms_audit_scan_back(struct kms_audit_scan *scan, struct kms_bytes line)
     scan->line_number--;
 }
 
+kms_err kms_audit_scan_seek(struct kms_audit_scan *scan, uint64_t offset, bool *ret_there)
+{
+    uint8_t before = '\n';
+    size_t len = 1;
+    *ret_there = false;
+    if (offset > INT64_MAX) return KMS_OK;
+    if (offset > 0) KMS_TRY(read_some(scan, &before, 1, offset - 1, &len));
+    *ret_there = len == 1 && before == '\n';
+    scan->offset = offset;
+    scan->at = scan->clean = scan->filled = 0;
+    scan->line_number = 0;
+    return KMS_OK;
+}
+
 uint64_t kms_audit_scan_position(const struct kms_audit_scan *scan)
 {
     return scan->offset + scan->at;

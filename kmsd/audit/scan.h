@@ -44,6 +44,9 @@ KMS_MUST_USE kms_err kms_audit_scan_next(struct kms_audit_scan *scan, struct kms
                                          enum kms_audit_step *ret_step);
 /* The line that was given last is given again. Once only, and only directly after it was given. */
 void kms_audit_scan_back(struct kms_audit_scan *scan, struct kms_bytes line);
+/* Goes on at offset, which must be the beginning of the file or stand behind an LF; *ret_there false: it does
+ * not, and where the scan stands is not known. Line numbers count from there. IO, CORRUPT. */
+KMS_MUST_USE kms_err kms_audit_scan_seek(struct kms_audit_scan *scan, uint64_t offset, bool *ret_there);
 uint64_t kms_audit_scan_position(const struct kms_audit_scan *scan); /* offset of the next line */
 
 /* How a file ends behind its last line (chain.h). */

@@ -3,10 +3,19 @@
 
 #include "kmsd/policy/compile.h"
 
-static const enum kms_action grantable[] = {
-    KMS_ACT_CREATE_KEY,      KMS_ACT_LIST_KEYS,       KMS_ACT_LIST_ALIASES,          KMS_ACT_GENERATE_RANDOM,
-    KMS_ACT_GET_STATUS,      KMS_ACT_SIMULATE_POLICY, KMS_ACT_LIST_RETIRABLE_GRANTS, KMS_ACT_ROTATE_ROOT,
-    KMS_ACT_GET_ROOT_STATUS, KMS_ACT_DESTROY_ROOT,    KMS_ACT_GET_AUDIT_HEAD,        KMS_ACT_GET_AUDIT_KEY};
+static const enum kms_action grantable[] = {KMS_ACT_CREATE_KEY,
+                                            KMS_ACT_LIST_KEYS,
+                                            KMS_ACT_LIST_ALIASES,
+                                            KMS_ACT_GENERATE_RANDOM,
+                                            KMS_ACT_GET_STATUS,
+                                            KMS_ACT_SIMULATE_POLICY,
+                                            KMS_ACT_LIST_RETIRABLE_GRANTS,
+                                            KMS_ACT_ROTATE_ROOT,
+                                            KMS_ACT_GET_ROOT_STATUS,
+                                            KMS_ACT_DESTROY_ROOT,
+                                            KMS_ACT_GET_AUDIT_HEAD,
+                                            KMS_ACT_GET_AUDIT_KEY,
+                                            KMS_ACT_LIST_AUDIT_RECORDS};
 enum { GRANTABLE = sizeof grantable / sizeof *grantable };
 
 bool kms_action_of_service(enum kms_action action)

@@ -42,6 +42,9 @@ struct kms_core {
     uint64_t started_us;
     atomic_ullong latest_us; /* latest wall clock that is believed: see kms_core_now_us */
     const char *instance;
+    const char *audit_dir;     /* where the log of this instance is */
+    size_t audit_page_bytes;   /* audit.page: of records in one answer */
+    uint64_t audit_scan_bytes; /* audit.page_scan: of the log that one call looks at */
     const char
         *warnings[KMS_CORE_WARNINGS]; /* settings that weaken the defaults, for GetStatus; static or boot's */
     size_t warning_count;

@@ -11,7 +11,7 @@ SERVICE_POLICY = {
             "Sid": "Administrators",
             "Effect": "Allow",
             "Principal": {"AWS": [ADMIN, "spiffe://example.org/admin2"]},
-            "Action": ["kms:CreateKey", "kms:ListKeys", "kms:ListAliases", "kms:GetStatus", "kms:GetAudit*"],
+            "Action": ["kms:CreateKey", "kms:ListKeys", "kms:ListAliases", "kms:GetStatus", "kms:GetAudit*", "kms:ListAuditRecords"],
             "Resource": "*",
         },
         {
@@ -25,7 +25,7 @@ SERVICE_POLICY = {
             "Sid": "Officer",
             "Effect": "Allow",
             "Principal": {"AWS": OFFICER},
-            "Action": ["kms:GetStatus", "kms:SimulatePolicy", "kms:GetAudit*"],
+            "Action": ["kms:GetStatus", "kms:SimulatePolicy", "kms:GetAudit*", "kms:ListAuditRecords"],
             "Resource": "*",
         },
         {

@@ -125,6 +125,7 @@ class Methods:
             ("GetStatus", {}, ["GetStatus"], "read"),
             ("GetAuditHead", {}, ["GetAuditHead"], "read"),
             ("GetAuditKey", {}, ["GetAuditKey"], "read"),
+            ("ListAuditRecords", {"limit": 1}, ["ListAuditRecords"], "read"),
         ]
 
     def imports(self):

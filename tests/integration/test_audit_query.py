@@ -12,6 +12,7 @@ import xml.etree.ElementTree
 
 import pytest
 
+from audit_reading import kmsctl, query
 from harness import ADMIN, APP, BIN, OTHER, Failure, Service, key_policy
 from load import correlated
 
@@ -63,21 +64,6 @@ def world(tmp_path_factory):
     assert len(list((service.dir / "audit").glob("one-*.jsonl"))) > 3
     yield service
     service.stop()
-
-
-def kmsctl(service, *arguments, code=0):
-    done = subprocess.run(
-        [str(BIN / "kmsctl"), "audit", *arguments, "--dir", str(service.dir / "audit")],
-        capture_output=True,
-        env=dict(os.environ, KMSCTL_CONFIG=""),
-        timeout=60,
-    )
-    assert done.returncode == code, (arguments, done.stdout[-2000:], done.stderr)
-    return done.stdout.decode() if code == 0 else done.stderr.decode()
-
-
-def query(service, *arguments):
-    return [json.loads(line) for line in kmsctl(service, "query", *arguments, "-o", "json").splitlines()]
 
 
 def count(service, **wanted):

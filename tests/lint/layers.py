@@ -32,7 +32,7 @@ ROOMS = {
     "client/kms-env": ["base", "client/include", "client/lib"],
 }
 # Single headers that a room may reach besides.
-ALSO = {("client/kmsctl", f"kmsd/audit/{name}.h") for name in ("fields", "query", "reader")} | {
+ALSO = {("client/kmsctl", f"kmsd/audit/{name}") for name in ("fields.h", "filter.def", "query.h", "reader.h")} | {
     ("client/kmsctl", f"kmsd/policy/{name}.h") for name in ("policy", "diff", "explain", "input", "lint", "replay")
 }
 ALSO |= {("client/kmsctl", f"client/kms-env/{name}.h") for name in ("bind", "dotenv", "file")}

@@ -27,7 +27,7 @@ ScheduleKeyDeletion Sign TagResource UntagResource UpdateAlias UpdateKeyDescript
 PERMISSIONS_ONLY = {"ReEncryptFrom", "ReEncryptTo"}  # AWS's two actions of ReEncrypt
 OURS = {"GetStatus", "SimulatePolicy", "GetKeyUsage", "RetireKeyVersion", "RotateRoot", "GetRootStatus", "DestroyRoot",
         "PutApprovalRule", "GetApprovalRule", "ListApprovals", "DescribeApproval", "ApproveRequest", "RejectRequest", "GetAuditHead",
-        "GetAuditKey"}
+        "GetAuditKey", "ListAuditRecords"}
 # AWS's request and response fields, camel case there; a field of ours with another name must not mean the same.
 FOREIGN_SPELLINGS = {"plain_text": "plaintext", "cipher_text_blob": "ciphertext_blob", "keyid": "key_id", "context":
                      "encryption_context", "alias": "alias_name", "next_token": "next_marker", "page_token": "marker"}

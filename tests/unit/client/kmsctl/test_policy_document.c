@@ -24,10 +24,19 @@ static bool listed(const char *const *actions, const char *name)
 /* What only the service policy grants. */
 static bool of_service(const char *name)
 {
-    static const char *const names[] = {"kms:CreateKey",           "kms:ListKeys",       "kms:ListAliases",
-                                        "kms:ListRetirableGrants", "kms:GenerateRandom", "kms:GetStatus",
-                                        "kms:RotateRoot",          "kms:GetRootStatus",  "kms:DestroyRoot",
-                                        "kms:GetAuditHead",        "kms:GetAuditKey",    NULL};
+    static const char *const names[] = {"kms:CreateKey",
+                                        "kms:ListKeys",
+                                        "kms:ListAliases",
+                                        "kms:ListRetirableGrants",
+                                        "kms:GenerateRandom",
+                                        "kms:GetStatus",
+                                        "kms:RotateRoot",
+                                        "kms:GetRootStatus",
+                                        "kms:DestroyRoot",
+                                        "kms:GetAuditHead",
+                                        "kms:GetAuditKey",
+                                        "kms:ListAuditRecords",
+                                        NULL};
     return listed(names, name);
 }
 

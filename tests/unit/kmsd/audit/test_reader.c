@@ -173,6 +173,65 @@ static void chooses_the_instance(void)
     kms_audit_reader_close(NULL);
 }
 
+/* At every place of a log, of several files, another reader can go on; also at its end, when more has come.
+ * */
+static void goes_on_at_any_place(void)
+{
+    char dir[128];
+    struct kms_audit_place place, end;
+    struct kms_why why = {""};
+    log_dir(dir);
+    kms_audit *audit = log_open(dir, LOG_SEGMENT_BYTES);
+    log_calls(audit, 400);
+    uint64_t head = log_head(audit);
+    KMS_OWN(kms_audit_reader) reader = open_reader(dir);
+    for (uint64_t sequence = 1; sequence <= head; sequence++) {
+        kms_audit_reader *other = NULL;
+        kms_audit_reader_place(reader, &place);
+        CU_ASSERT_EQUAL(place.sequence, sequence > 1 ? sequence : 0);
+        KMS_ASSERT_OK_FATAL(kms_audit_reader_open_at(dir, "t", &place, &other, &why));
+        CU_ASSERT_EQUAL_FATAL(next(other), sequence);
+        kms_audit_reader_close(other);
+        CU_ASSERT_EQUAL_FATAL(next(reader), sequence);
+    }
+    kms_audit_reader_place(reader, &end);
+    CU_ASSERT_EQUAL(end.sequence, head + 1);
+    log_calls(audit, 300); /* in this file and in the next */
+    kms_audit_reader *other = NULL;
+    KMS_ASSERT_OK_FATAL(kms_audit_reader_open_at(dir, "t", &end, &other, &why));
+    for (uint64_t sequence = head + 1; sequence <= log_head(audit); sequence++)
+        CU_ASSERT_EQUAL_FATAL(next(other), sequence);
+    kms_audit_reader_close(other);
+    kms_audit_close(audit);
+}
+
+static void places_that_are_none(void)
+{
+    char dir[128];
+    struct kms_why why = {""};
+    struct kms_audit_place good;
+    log_dir(dir);
+    kms_audit *audit = log_open(dir, LOG_SEGMENT_BYTES);
+    log_calls(audit, 5);
+    KMS_OWN(kms_audit_reader) reader = open_reader(dir);
+    for (int i = 0; i < 3; i++) next(reader);
+    kms_audit_reader_place(reader, &good);
+    const struct kms_audit_place bad[] = {{9, good.offset, good.sequence},
+                                          {good.number, good.offset + 1, good.sequence},
+                                          {good.number, good.offset, good.sequence + 1},
+                                          {good.number, LOG_SEGMENT_BYTES / 2, good.sequence},
+                                          {good.number, LOG_SEGMENT_BYTES, good.sequence},
+                                          {good.number, UINT64_MAX, 0}};
+    for (size_t i = 0; i < KMS_COUNT(bad); i++) {
+        kms_audit_reader *other = NULL;
+        KMS_ASSERT_CODE(kms_audit_reader_open_at(dir, "t", &bad[i], &other, &why), INVALID_MARKER);
+        CU_ASSERT_PTR_NULL(other);
+    }
+    KMS_ASSERT_OK(kms_audit_reader_near(reader, 1, &why));
+    CU_ASSERT_EQUAL(next(reader), 1);
+    kms_audit_close(audit);
+}
+
 static void overlong_line(void)
 {
     static char line[KMS_AUDIT_LINE_BYTES + 10];
@@ -191,4 +250,5 @@ static void overlong_line(void)
 KMS_TEST_MAIN("audit/reader", {"in order across files", in_order_across_files},
               {"names file and line", names_file_and_line}, {"tails", tails},
               {"follows step by step", follows_step_by_step}, {"follows a live log", follows_a_live_log},
-              {"chooses the instance", chooses_the_instance}, {"an overlong line", overlong_line})
+              {"chooses the instance", chooses_the_instance}, {"an overlong line", overlong_line},
+              {"goes on at any place", goes_on_at_any_place}, {"places that are none", places_that_are_none})

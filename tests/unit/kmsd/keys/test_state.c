@@ -13,7 +13,8 @@ static bool of_the_service(enum kms_action action)
            action == KMS_ACT_LIST_RETIRABLE_GRANTS || action == KMS_ACT_GENERATE_RANDOM ||
            action == KMS_ACT_GET_STATUS || action == KMS_ACT_ROTATE_ROOT ||
            action == KMS_ACT_GET_ROOT_STATUS || action == KMS_ACT_DESTROY_ROOT ||
-           action == KMS_ACT_GET_AUDIT_HEAD || action == KMS_ACT_GET_AUDIT_KEY;
+           action == KMS_ACT_GET_AUDIT_HEAD || action == KMS_ACT_GET_AUDIT_KEY ||
+           action == KMS_ACT_LIST_AUDIT_RECORDS;
 }
 
 static void every_state_answers_every_action(void)

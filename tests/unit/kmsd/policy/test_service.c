@@ -13,8 +13,8 @@ static const struct {
                    "GetStatus','kms:SimulatePolicy']") ",'Resource':'*'",
      NULL},
     {BODY("Allow", "'Action':['kms:RotateRoot','kms:GetRootStatus','kms:DestroyRoot','kms:GetAuditHead','kms:"
-                   "GetAuditKey']") ",'Resource'"
-                                    ":'*'",
+                   "GetAuditKey','kms:ListAuditRecords']") ",'Resource'"
+                                                           ":'*'",
      NULL},
     {BODY("Allow", "'Action':'kms:Rotate*'") ",'Resource':'*'", "allows kms:RotateKeyOnDemand"},
     {BODY("Allow", "'Action':'kms:GenerateR*'") ",'Resource':'*'", NULL},
@@ -23,7 +23,7 @@ static const struct {
      "line 1, column 103: Statement 1 (S): it allows kms:EnableKey, but the service policy grants "
      "nothing but kms:CreateKey, kms:ListKeys, kms:ListAliases, kms:GenerateRandom, kms:GetStatus, "
      "kms:SimulatePolicy, kms:ListRetirableGrants, kms:RotateRoot, kms:GetRootStatus, kms:DestroyRoot, "
-     "kms:GetAuditHead and kms:GetAuditKey"},
+     "kms:GetAuditHead, kms:GetAuditKey and kms:ListAuditRecords"},
     {BODY("Allow", "'Action':'*'") ",'Resource':'*'", "Statement 1 (S): it allows"},
     {BODY("Allow", "'Action':'kms:Create*'") ",'Resource':'*'", "it allows kms:CreateAlias"},
     {BODY("Allow", "'Action':'kms:List*'") ",'Resource':'*'", "allows kms:ListKeyRotations"},
