@@ -41,20 +41,29 @@ static kms_err seal_store(struct kms_boot *boot, kms_keystore *store, struct kms
     return kms_keystore_set_sealed_key(store, kms_bytes_of(sealed, job.output_len), why);
 }
 
-static kms_err make_store(struct kms_boot *boot, kms_keystore *store, struct kms_why *why)
+static kms_err read_audit_key(kms_hsm *hsm, char ret_key_id[2 * KMS_DIGEST_BYTES + 1])
+{
+    struct kms_hsm_status status;
+    kms_hsm_status(hsm, &status);
+    return kms_audit_key_id(kms_bytes_of(status.audit_key, status.audit_key_len), ret_key_id);
+}
+
+static kms_err make_store(struct kms_boot *boot, kms_keystore *store,
+                          char ret_key_id[2 * KMS_DIGEST_BYTES + 1], struct kms_why *why)
 {
     struct kms_hsm_options options;
     kms_boot_hsm_options(boot, &options);
     KMS_TRY(kms_hsm_init_token(boot->spawner, &options, why));
     options.workers = 1;
     KMS_TRY(kms_hsm_open(boot->spawner, &options, &boot->core.hsm, why));
-    kms_err err = seal_store(boot, store, why);
+    kms_err err = read_audit_key(boot->core.hsm, ret_key_id);
+    if (!kms_failed(err)) err = seal_store(boot, store, why);
     kms_hsm_close(boot->core.hsm);
     boot->core.hsm = NULL;
     return err;
 }
 
-kms_err kms_init(struct kms_boot *boot, struct kms_why *why)
+kms_err kms_init(struct kms_boot *boot, char ret_audit_key_id[2 * KMS_DIGEST_BYTES + 1], struct kms_why *why)
 {
     KMS_OWN(kms_keystore) store = NULL;
     KMS_OWN_BUF sealed = {0};
@@ -66,5 +75,5 @@ kms_err kms_init(struct kms_boot *boot, struct kms_why *why)
         kms_why_set(why, "keystore %s is initialised already", boot->conf->keystore_path);
         return KMS_FAIL(ALREADY_EXISTS);
     }
-    return make_store(boot, store, why);
+    return make_store(boot, store, ret_audit_key_id, why);
 }

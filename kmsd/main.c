@@ -106,13 +106,15 @@ static int serve(struct kms_boot *boot, const sigset_t *signals)
 static int init(struct kms_boot *boot)
 {
     struct kms_why why = {{0}};
-    kms_err err = kms_init(boot, &why);
+    char audit_key_id[2 * KMS_DIGEST_BYTES + 1];
+    kms_err err = kms_init(boot, audit_key_id, &why);
     if (kms_failed(err)) return complain(err, &why);
     printf("root keys made on the token, empty keystore at %s\n"
+           "heads of the audit log will be signed by key %s\n"
            "Back up token, keystore and audit log together (docs/backup.md): if the token is lost without a "
            "backup,\n"
            "every key and everything encrypted with it is lost.\n",
-           boot->conf->keystore_path);
+           boot->conf->keystore_path, audit_key_id);
     return EXIT_SUCCESS;
 }
 

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -121,9 +122,11 @@ static void bench_verify(const char *dir)
         check(kms_audit_verify(&(struct kms_audit_check){.dir = dir, .instance = "bench"}, &report, &why),
               &why);
         double seconds = (double)(clock_ns(CLOCK_MONOTONIC) - start) / 1e9;
-        printf("verify: %llu records, %llu files: %.0f records/s, %.0f MB/s\n",
+        struct rusage used;
+        getrusage(RUSAGE_SELF, &used);
+        printf("verify: %llu records, %llu files: %.0f records/s, %.0f MB/s, at most %ld MiB of memory\n",
                (unsigned long long)report.records, (unsigned long long)report.files,
-               (double)report.records / seconds, (double)report.bytes / seconds / 1e6);
+               (double)report.records / seconds, (double)report.bytes / seconds / 1e6, used.ru_maxrss / 1024);
     }
 }
 

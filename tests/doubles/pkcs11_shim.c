@@ -4,7 +4,8 @@
  * "shim:hang" never returns, "shim:error" fails every time, "shim:once" fails the first time, "shim:slow"
  * takes 5 ms as a network HSM does. Each C_Login leaves one byte in shim-logins beside the token's
  * configuration; while a file shim-hide lies there, a process sees no token until it has initialised the
- * module a second time; while a file shim-no-secrets lies there, nobody can bring a secret key of his own.
+ * module a second time; while a file shim-no-secrets lies there, nobody can bring a secret key of his own;
+ * while a file shim-mute lies there, no ECDSA signature is made.
  */
 #include <dlfcn.h>
 #include <fcntl.h>
@@ -45,6 +46,14 @@ static void beside_conf(const char *name, char path[400])
     const char *conf = getenv("SOFTHSM2_CONF");
     const char *slash = conf != NULL ? strrchr(conf, '/') : NULL;
     snprintf(path, 400, "%.*s/%s", slash != NULL ? (int)(slash - conf) : 0, conf != NULL ? conf : "", name);
+}
+
+static CK_RV sign_init(CK_SESSION_HANDLE session, CK_MECHANISM *mechanism, CK_OBJECT_HANDLE key)
+{
+    char path[400];
+    beside_conf("shim-mute", path);
+    if (mechanism->mechanism == CKM_ECDSA && access(path, F_OK) == 0) return CKR_DEVICE_ERROR;
+    return real->C_SignInit(session, mechanism, key);
 }
 
 static unsigned initialised;
@@ -95,6 +104,7 @@ CK_RV C_GetFunctionList(CK_FUNCTION_LIST **list)
     if (get == NULL || get(&real) != CKR_OK) return CKR_GENERAL_ERROR;
     shim = *real;
     shim.C_EncryptInit = encrypt_init;
+    shim.C_SignInit = sign_init;
     shim.C_Login = login;
     shim.C_Initialize = initialise;
     shim.C_GetSlotList = slot_list;

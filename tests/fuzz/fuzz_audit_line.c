@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/text.h"
+#include "kmsd/audit/head.h"
 #include "kmsd/audit/json.h"
 #include "kmsd/audit/scan.h"
 #include "kmsd/audit/state.h"
@@ -74,6 +75,16 @@ static void as_text(struct kms_bytes input)
     }
 }
 
+/* Lines of anchor files come from elsewhere. */
+static void as_head(struct kms_bytes input)
+{
+    char instance[KMS_AUDIT_HEAD_INSTANCE], text[KMS_AUDIT_HEAD_TEXT];
+    struct kms_audit_signed_head head;
+    if (!kms_audit_head_read(input, instance, &head)) return;
+    require(head.sequence > 0 && strlen(head.hash) == KMS_AUDIT_HASH_HEX);
+    require(kms_audit_head_text(instance, &head, text).len < sizeof text);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
     static kms_digest *digest;
@@ -84,5 +95,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     require(fd >= 0 && write(fd, data, len) == (ssize_t)len);
     whole_file(digest, &scan, fd, len);
     as_text(kms_bytes_of(data, len));
+    as_head(kms_bytes_of(data, len));
     return 0;
 }

@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from harness import ADMIN, APP, BIN, OFFICER, OTHER, ROOT, Failure, Service, wait_for
+from harness import APP, BIN, BUILD, OFFICER, OTHER, ROOT, Failure, Service, wait_for
 
 OFTEN = {"head_interval": "100ms"}
 
@@ -52,6 +52,15 @@ def test_heads_are_signed_over_the_chain(busy):
         assert openssl_says(key, "kmsd", head) == "Verified OK\n"
         assert "Verified OK" not in openssl_says(key, "other", head)
         assert "Verified OK" not in openssl_says(key, "kmsd", dict(head, sequence=head["sequence"] + 1))
+
+
+def test_init_tells_the_id_of_the_key(tmp_path):
+    service = Service(tmp_path)
+    said = service.kmsd("init").stdout
+    service.start()
+    with service.client(OFFICER) as officer:
+        assert f"will be signed by key {officer.GetAuditKey().signing_key_id}\n" in said
+    service.stop()
 
 
 def test_the_key_and_its_id(busy):
@@ -193,6 +202,33 @@ def test_without_the_signing_key_the_service_goes_on(tmp_path):
     service.stop()
     assert heads(service) == [] and "event=audit.head" in service.log_text()
     assert service.verify_audit()
+
+
+SHIM = next(BUILD.glob("tests/harness/libpkcs11-shim.so"), None)
+
+
+@pytest.mark.skipif(SHIM is None, reason="target pkcs11-shim is not built")
+def test_a_token_that_does_not_sign_for_a_while(tmp_path):
+    """It is told and tried again, and nobody waits for it."""
+    service = Service(tmp_path, module=SHIM, audit=OFTEN).init().start()
+    mute = tmp_path / "shim-mute"
+    mute.touch()
+    with service.client(OFFICER) as officer, service.client(APP) as app:
+        service.new_key()
+        trouble = wait_for(lambda: officer.GetStatus().audit_signing_trouble, 30, "the trouble in GetStatus")
+        assert "the token did not sign" in trouble
+        before = officer.GetAuditHead()
+        assert len(app.GenerateRandom(number_of_bytes=8).plaintext) == 8
+        assert officer.GetAuditHead().unsigned_records > before.unsigned_records
+        assert officer.GetStatus().audit_writable
+        mute.unlink()
+        wait_for(lambda: officer.GetStatus().audit_signing_trouble == "", 30, "no trouble")
+        assert officer.GetAuditHead().signed_head.sequence > before.sequence
+    key = key_of(service)
+    service.stop()
+    assert "event=audit.head works again" in service.log_text()
+    report, _ = verify(service, "--key", key)
+    assert report["unsigned_records"] == 1
 
 
 def verify(service, *arguments, expect=0):

@@ -122,3 +122,12 @@ def test_policy_decisions_of_three_sizes(tmp_path):
     assert [row["statements"] for row in rows] == [1, 10, 100] * 2
     assert all(row["allowed_ns"] > 0 and row["denied_ns"] > 0 for row in rows)
     assert "policy decision, 100 statements:" in done.stdout
+
+
+def test_verify_is_measured(tmp_path):
+    """Only that it ends: under a sanitizer it measures nothing."""
+    out = tmp_path / "rows.json"
+    command = [ROOT / "tests/bench/run", "--build", BUILD, "--verify", "--dir", tmp_path, "--json", out]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert len(json.loads(out.read_text())) == 3 and "records/s on one core at best, bar 300,000" in done.stdout

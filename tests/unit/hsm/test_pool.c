@@ -1,4 +1,7 @@
 /* The operations through real workers: what they give, and what they refuse by name. */
+#include <openssl/evp.h>
+#include <openssl/x509.h>
+
 #include "tests/harness/suite.h"
 #include "tests/unit/hsm/pool_fixture.h"
 
@@ -203,6 +206,32 @@ static void status_tells_what_the_token_can(void)
     KMS_ASSERT_OK(kms_hsm_call(f.hsm, &job));
 }
 
+/* The worker puts the domain in front: what is signed can be no other text. */
+static void heads_of_the_audit_log_are_signed(void)
+{
+    static const char head[] = "kmsd\n7\nabc\n", domain[] = "kms-audit-head-v1\n";
+    static const uint8_t long_one[KMS_HSM_AUDIT_HEAD_BYTES + 1];
+    struct kms_hsm_status status;
+    struct kms_hsm_job job = {.op = KMS_HSM_AUDIT_SIGN,
+                              .input = kms_bytes_text(head),
+                              .output = sealed.out,
+                              .output_cap = sizeof sealed.out};
+    KMS_ASSERT_OK_FATAL(kms_hsm_call(f.hsm, &job));
+    kms_hsm_status(f.hsm, &status);
+    const unsigned char *der = status.audit_key;
+    EVP_PKEY *key = d2i_PUBKEY(NULL, &der, (long)status.audit_key_len);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(key);
+    EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+    CU_ASSERT_EQUAL(EVP_DigestVerifyInit(ctx, NULL, EVP_sha256(), NULL, key), 1);
+    CU_ASSERT_EQUAL(EVP_DigestVerifyUpdate(ctx, domain, sizeof domain - 1), 1);
+    CU_ASSERT_EQUAL(EVP_DigestVerifyUpdate(ctx, head, sizeof head - 1), 1);
+    CU_ASSERT_EQUAL(EVP_DigestVerifyFinal(ctx, job.output, job.output_len), 1);
+    EVP_MD_CTX_free(ctx);
+    EVP_PKEY_free(key);
+    job.input = kms_bytes_of(long_one, sizeof long_one);
+    KMS_ASSERT_CODE(kms_hsm_call(f.hsm, &job), INVALID_ARGUMENT);
+}
+
 /* More keys than the cache holds: each is closed and opened again. */
 static void the_cache_turns_over(void)
 {
@@ -239,4 +268,5 @@ KMS_TEST_MAIN("hsm/pool", {"starts and makes keys", starts_and_makes_keys},
               {"bad arguments are reported", bad_arguments_are_reported},
               {"a passing error is not seen", a_passing_error_is_not_seen},
               {"status tells what the token can", status_tells_what_the_token_can},
+              {"heads of the audit log are signed", heads_of_the_audit_log_are_signed},
               {"the cache turns over", the_cache_turns_over}, {"closes", closes})

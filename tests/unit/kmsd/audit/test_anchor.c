@@ -1,8 +1,10 @@
 /* Anchors: one line for each head, durable, and no failure that anybody waits for. */
 #include "kmsd/audit/anchor.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <sys/stat.h>
+#include <syslog.h>
 #include <unistd.h>
 
 #include "tests/harness/faults.h"
@@ -103,17 +105,46 @@ static void trouble_is_told_and_passes(void)
     kms_anchor_stop(anchor);
 }
 
-static void nothing_to_stop(void)
+/* What would go to /dev/log. */
+static struct {
+    int priority;
+    char text[KMS_AUDIT_ANCHOR_BYTES];
+} told;
+void __wrap_syslog(int priority, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void __wrap_syslog(int priority, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    told.priority = priority;
+    vsnprintf(told.text, sizeof told.text, format, args);
+    va_end(args);
+}
+void __wrap___syslog_chk(int priority, int flag, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+void __wrap___syslog_chk(int priority, int flag, const char *format, ...)
+{
+    va_list args;
+    (void)flag;
+    va_start(args, format);
+    told.priority = priority;
+    vsnprintf(told.text, sizeof told.text, format, args);
+    va_end(args);
+}
+
+static void syslog_alone(void)
 {
     kms_anchor *anchor = NULL;
+    char want[KMS_AUDIT_ANCHOR_BYTES];
     kms_anchor_stop(NULL);
-    KMS_ASSERT_OK_FATAL(kms_anchor_start("t", "", true, &anchor)); /* syslog alone */
+    KMS_ASSERT_OK_FATAL(kms_anchor_start("t", "", true, &anchor));
     struct kms_audit_signed_head head = head_at(9);
     kms_anchor_put(anchor, &head);
     kms_anchor_stop(anchor);
+    want[kms_audit_anchor_line("t", &head, want) - 1] = '\0';
+    CU_ASSERT_STRING_EQUAL(told.text, want);
+    CU_ASSERT_EQUAL(told.priority, LOG_AUTHPRIV | LOG_NOTICE);
 }
 
 KMS_TEST_MAIN("audit/anchor", {"appends lines", appends_lines}, {"says what fails", says_what_fails},
               {"a sync that fails", sync_that_fails}, {"the last head is written", the_last_head_is_written},
-              {"trouble is told and passes", trouble_is_told_and_passes},
-              {"nothing to stop", nothing_to_stop})
+              {"trouble is told and passes", trouble_is_told_and_passes}, {"syslog alone", syslog_alone})
