@@ -317,6 +317,7 @@ static const struct stage {
     {"sockets", sockets_start, sockets_stop},
     {"authn", authn_start, authn_stop},
     {"audit", audit_start, audit_stop},
+    {"ship", kms_boot_ship_start, kms_boot_ship_stop},
     {"hsm", hsm_start, hsm_stop},
     {"pipeline", pipeline_start, pipeline_stop},
     {"keystore", kms_boot_store_start, store_stop},

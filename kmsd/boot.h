@@ -40,6 +40,10 @@ unsigned kms_cores(void);
 KMS_MUST_USE kms_err kms_boot_store_start(struct kms_boot *boot, struct kms_why *why);
 void kms_boot_store_stop(struct kms_boot *boot);
 
+/* boot_ship.c: the stage of sinks beside the log. */
+KMS_MUST_USE kms_err kms_boot_ship_start(struct kms_boot *boot, struct kms_why *why);
+void kms_boot_ship_stop(struct kms_boot *boot);
+
 /* boot_policy.c: the service policy, read from its file; an audit record says which one is in force. */
 KMS_MUST_USE kms_err kms_boot_service_policy(struct kms_boot *boot, struct kms_why *why);
 

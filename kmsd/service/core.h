@@ -8,6 +8,7 @@
 #include "hsm/hsm.h"
 #include "keystore/keystore.h"
 #include "kmsd/audit/audit.h"
+#include "kmsd/audit/ship.h"
 #include "kmsd/authn/authn.h"
 #include "kmsd/keys/keyring.h"
 #include "kmsd/keys/ledger.h"
@@ -28,6 +29,7 @@ struct kms_core {
     kms_ledger *ledger;
     uint64_t used_lately_us; /* a version used less than this ago is in use (keys.used_lately) */
     kms_audit *audit;
+    kms_ship *ship;                  /* NULL: records go nowhere else */
     struct kms_heads *_Atomic heads; /* NULL: heads are not signed (yet); service/heads.h */
     kms_authn *authn;
     struct kms_arn_prefix arn;

@@ -11,11 +11,11 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "base/log.h"
 #include "kmsd/service/batch.h"
 #include "kmsd/service/dispatch.h"
 #include "kmsd/service/heads.h"
 #include "kmsd/service/record.h"
+#include "kmsd/service/tell.h"
 #include "kmsd/service/usage.h"
 
 enum { BATCH_MOST = 1024 }; /* calls of one commit */
@@ -47,11 +47,7 @@ struct kms_finish {
     uint64_t second_due_us;
     unsigned lane; /* of the HSM, for more jobs of a batch */
     bool fed;      /* something was submitted there */
-    bool audit_failing;
-    unsigned hsm_healthy; /* what was last logged of the workers */
-    uint64_t hsm_replaced;
-    char hsm_trouble[KMS_WHY_BYTES];
-    struct kms_why audit_troubles[KMS_AUDIT_TROUBLES]; /* what was last logged of the audit log */
+    struct kms_told told;
 };
 
 static void wake(kms_finish *f)
@@ -122,27 +118,39 @@ static void take(kms_finish *f, struct kms_call *call)
     f->batch[f->batch_count++] = call;
 }
 
-static void note_audit_state(kms_finish *f, kms_err err)
+static kms_err ship(struct kms_core *core, struct kms_why *why)
 {
-    if (kms_failed(err) == f->audit_failing) return;
-    f->audit_failing = kms_failed(err);
+    uint64_t sequence;
+    char hash[2 * KMS_DIGEST_BYTES + 1];
+    if (core->ship == NULL) return KMS_OK;
+    kms_audit_head(core->audit, &sequence, hash);
+    return kms_ship_commit(core->ship, sequence, why);
+}
+
+/* To the log, and then wherever else records must be before an answer. *ret_logged: they are in the log,
+ * whether or not they count as written. */
+static kms_err commit(kms_finish *f, size_t records, bool *ret_logged)
+{
     struct kms_why why = {{0}};
-    kms_audit_trouble(f->core->audit, &why);
-    if (f->audit_failing)
-        kms_log(KMS_LOG_ERROR, "audit.write", "err=%s no call is answered until it works again: %s",
-                kms_err_reason(err), why.text);
-    else
-        kms_log(KMS_LOG_INFO, "audit.write", "works again");
+    kms_err err = kms_audit_commit(f->core->audit);
+    *ret_logged = !kms_failed(err);
+    if (kms_failed(err)) {
+        kms_audit_trouble(f->core->audit, &why);
+    } else {
+        kms_heads_wrote(f->core->heads, records);
+        err = ship(f->core, &why);
+    }
+    kms_tell_commit(&f->told, err, &why);
+    return err;
 }
 
 /* Group commit: all records of the batch become durable together, then all its replies may leave. */
 static void commit_batch(kms_finish *f)
 {
     if (f->batch_count == 0) return;
-    kms_err err = kms_audit_commit(f->core->audit);
-    note_audit_state(f, err);
-    if (!kms_failed(err)) kms_usage_count(f->core, f->batch, f->batch_count);
-    if (!kms_failed(err)) kms_heads_wrote(f->core->heads, f->batch_count);
+    bool logged;
+    kms_err err = commit(f, f->batch_count, &logged);
+    if (logged) kms_usage_count(f->core, f->batch, f->batch_count);
     size_t replies = 0;
     for (size_t i = 0; i < f->batch_count; i++) {
         struct kms_call *call = f->batch[i];
@@ -218,9 +226,8 @@ void kms_finish_submit(kms_finish *f, unsigned lane, struct kms_call *call)
 static kms_err write_event(kms_finish *f, const struct kms_audit_event *event)
 {
     kms_err appended = kms_audit_append(f->core->audit, event);
-    kms_err committed = kms_audit_commit(f->core->audit);
-    note_audit_state(f, committed);
-    if (!kms_failed(committed)) kms_heads_wrote(f->core->heads, 1);
+    bool logged;
+    kms_err committed = commit(f, 1, &logged);
     return kms_failed(appended) ? appended : committed;
 }
 
@@ -263,51 +270,15 @@ static void write_summary(void *self, const char *principal, uint64_t count)
     kms_ignore(write_event(f, &event)); /* logged; the count is lost with the log */
 }
 
-/* The pool never logs: what has changed since the last second is told here. */
-static void log_workers(kms_finish *f)
-{
-    struct kms_hsm_status status;
-    kms_hsm_status(f->core->hsm, &status);
-    bool died = status.workers_replaced != f->hsm_replaced;
-    bool trouble = strcmp(status.trouble, f->hsm_trouble) != 0;
-    if (!died && !trouble && status.workers_healthy == f->hsm_healthy) return;
-    enum kms_log_level level = died || status.trouble[0] != '\0' ? KMS_LOG_WARN : KMS_LOG_INFO;
-    kms_log(status.workers_healthy == 0 ? KMS_LOG_ERROR : level, "hsm.workers",
-            "healthy=%u configured=%u died=%llu%s%s", status.workers_healthy, status.workers_configured,
-            (unsigned long long)status.workers_replaced, status.trouble[0] != '\0' ? " " : "",
-            status.trouble);
-    f->hsm_healthy = status.workers_healthy;
-    f->hsm_replaced = status.workers_replaced;
-    kms_copy(f->hsm_trouble, status.trouble, sizeof f->hsm_trouble);
-}
-
-/* The audit log never logs either. That nothing can be written is told when it happens (note_audit_state). */
-static void log_audit(kms_finish *f)
-{
-    static const char *const names[KMS_AUDIT_TROUBLES] = {[KMS_AUDIT_TROUBLE_NEXT] = "next-file",
-                                                          [KMS_AUDIT_TROUBLE_LOST] = "lost-file",
-                                                          [KMS_AUDIT_TROUBLE_PACK] = "compress",
-                                                          [KMS_AUDIT_TROUBLE_SPACE] = "space"};
-    struct kms_why now[KMS_AUDIT_TROUBLES];
-    kms_audit_troubles(f->core->audit, now);
-    for (size_t i = 0; i < KMS_AUDIT_TROUBLES; i++) {
-        if (names[i] == NULL || strcmp(now[i].text, f->audit_troubles[i].text) == 0) continue;
-        bool over = now[i].text[0] == '\0';
-        kms_log(over ? KMS_LOG_INFO : KMS_LOG_WARN, "audit", "trouble=%s %s", names[i],
-                over ? "over" : now[i].text);
-        f->audit_troubles[i] = now[i];
-    }
-}
-
 static void each_second(kms_finish *f)
 {
     uint64_t now = kms_monotonic_us();
     if (now < f->second_due_us) return;
     f->second_due_us = now + 1000000;
     kms_authn_suppressed(f->core->authn, kms_now_us(), write_summary, f);
-    log_workers(f);
+    kms_tell_workers(&f->told, f->core);
     kms_audit_tend(f->core->audit);
-    log_audit(f);
+    kms_tell_audit(&f->told, f->core);
 }
 
 static void *finish_main(void *self)

@@ -56,11 +56,13 @@ static kms_err add_stores(struct kms_call *call, Kms__V1__GetStatusResponse *rep
 
 static kms_err add_troubles(struct kms_call *call, Kms__V1__GetStatusResponse *reply)
 {
-    struct kms_why troubles[KMS_AUDIT_TROUBLES];
+    enum { ALL = KMS_AUDIT_TROUBLES + KMS_SHIP_TROUBLES };
+    struct kms_why troubles[ALL];
     kms_audit_troubles(call->core->audit, troubles);
-    reply->audit_troubles = kms_call_alloc(call, KMS_AUDIT_TROUBLES * sizeof *reply->audit_troubles);
+    kms_ship_troubles(call->core->ship, troubles + KMS_AUDIT_TROUBLES);
+    reply->audit_troubles = kms_call_alloc(call, ALL * sizeof *reply->audit_troubles);
     if (reply->audit_troubles == NULL) return KMS_FAIL(NO_MEMORY);
-    for (size_t i = 0; i < KMS_AUDIT_TROUBLES; i++) {
+    for (size_t i = 0; i < ALL; i++) {
         if (troubles[i].text[0] == '\0') continue;
         char *text = keep(call, troubles[i].text);
         if (text == NULL) return KMS_FAIL(NO_MEMORY);

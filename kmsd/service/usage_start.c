@@ -130,5 +130,6 @@ kms_err kms_usage_start(struct kms_core *core, const char *audit_dir, struct kms
         kms_ledger_forget_loaded(core->ledger);
     }
     KMS_TRY(kms_audit_reader_open(audit_dir, core->instance, &reader, why));
+    KMS_TRY(kms_audit_reader_near(reader, kms_ledger_loaded(core->ledger) + 1, why));
     return count_log(core->ledger, reader, &lines, why);
 }
