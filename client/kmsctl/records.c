@@ -1,6 +1,7 @@
 /* From the files of the log, or from the server. */
 #include "client/kmsctl/records.h"
 
+#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -78,6 +79,10 @@ static bool open_files(struct ctl_records *records)
     const char *dir = ctl_audit_dir(ctl);
     if (dir == NULL) return false;
     kms_err err = kms_audit_reader_open(dir, ctl->instance, &records->reader, &why);
+    if (kms_is(err, KMS_E_IO) && strstr(why.text, strerror(EACCES)) != NULL) {
+        struct kms_why cause = why;
+        kms_why_set(&why, "%.300s: run this as the user of kmsd, or ask the server: --remote", cause.text);
+    }
     if (kms_failed(err)) return ctl_fail(ctl, err, &why);
     kms_audit_reader_between(records->reader, kms_audit_query_since(records->query),
                              kms_audit_query_until(records->query));

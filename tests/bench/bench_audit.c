@@ -1,5 +1,5 @@
 /*
- * What the audit log costs: a record, a commit of 1 and of 32 records, and verify.
+ * What the audit log costs: a record, a commit of 1 and of 32 records, verify, and queries.
  *
  *     bench-audit DIRECTORY    the file system to measure; its files are removed again
  */
@@ -14,6 +14,7 @@
 #include "kmsd/audit/audit.h"
 #include "kmsd/audit/chain.h"
 #include "kmsd/audit/encode.h"
+#include "kmsd/audit/query.h"
 #include "kmsd/audit/reader.h"
 
 enum { BATCH_MAX = 32 };
@@ -130,6 +131,38 @@ static void bench_verify(const char *dir)
     }
 }
 
+/* Turned away by bytes, taken apart and turned away, taken apart and found. */
+static void bench_query(const char *dir)
+{
+    static const struct {
+        const char *what;
+        enum kms_audit_term by;
+        const char *text;
+    } rows[] = {{"nothing matches", KMS_AUDIT_BY_PRINCIPAL, "spiffe://example.org/nobody"},
+                {"nothing matches, every record is parsed", KMS_AUDIT_BY_OUTCOME, "failed"},
+                {"everything matches", KMS_AUDIT_BY_KEY, "alias/customer-data-key"}};
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct kms_audit_filter filter = {0};
+        struct kms_why why = {""};
+        kms_audit_query *query = NULL;
+        kms_audit_reader *reader = NULL;
+        uint64_t records = 0, found = 0, start = clock_ns(CLOCK_MONOTONIC);
+        filter.terms[rows[i].by] = rows[i].text;
+        check(kms_audit_query_new(&filter, &query, &why), &why);
+        check(kms_audit_reader_open(dir, "bench", &reader, &why), &why);
+        for (bool more = true; more; records += more) {
+            struct kms_audit_line line;
+            check(kms_audit_reader_next(reader, &line, &more, &why), &why);
+            if (more) found += kms_audit_query_match(query, line.text) == KMS_AUDIT_MATCH;
+        }
+        double seconds = (double)(clock_ns(CLOCK_MONOTONIC) - start) / 1e9;
+        printf("query, %s: %llu of %llu, %.0f records/s\n", rows[i].what, (unsigned long long)found,
+               (unsigned long long)records, (double)records / seconds);
+        kms_audit_reader_close(reader);
+        kms_audit_query_free(query);
+    }
+}
+
 static void remove_files(const char *dir)
 {
     DIR *d = opendir(dir);
@@ -151,6 +184,7 @@ int main(int argc, char **argv)
     bench_commit(audit, BATCH_MAX, 20000);
     kms_audit_close(audit);
     bench_verify(options.dir);
+    bench_query(options.dir);
     remove_files(options.dir);
     return 0;
 }

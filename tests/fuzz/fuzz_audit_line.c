@@ -9,6 +9,7 @@
 #include "base/text.h"
 #include "kmsd/audit/head.h"
 #include "kmsd/audit/json.h"
+#include "kmsd/audit/query.h"
 #include "kmsd/audit/scan.h"
 #include "kmsd/audit/state.h"
 
@@ -19,8 +20,25 @@ static void require(bool holds)
     if (!holds) abort();
 }
 
+/* Queries of every kind look at the line; none looks behind it. */
+static void asked_for(struct kms_bytes line)
+{
+    static kms_audit_query *queries[2];
+    struct kms_audit_filter all = {0}, some = {.terms = {[KMS_AUDIT_BY_KEY] = "k",
+                                                         [KMS_AUDIT_BY_ACTION] = "kms:*",
+                                                         [KMS_AUDIT_BY_OUTCOME] = "failed"}};
+    if (queries[0] == NULL) {
+        require(!kms_failed(kms_audit_query_new(&all, &queries[0], NULL)));
+        require(!kms_failed(kms_audit_query_new(&some, &queries[1], NULL)));
+    }
+    enum kms_audit_match any = kms_audit_query_match(queries[0], line);
+    require(any != KMS_AUDIT_OTHER);
+    require(any == KMS_AUDIT_MATCH || kms_audit_query_match(queries[1], line) != KMS_AUDIT_MATCH);
+}
+
 static void one_line(kms_digest *digest, struct kms_bytes line)
 {
+    asked_for(line);
     struct kms_audit_record record;
     struct kms_audit_opening opening;
     struct kms_audit_state state = {0};

@@ -324,4 +324,4 @@ def test_files_of_another_user(world):
         text=True,
         env=dict(os.environ, KMSCTL_CONFIG="", ASAN_OPTIONS="detect_leaks=0"),
     )
-    assert done.returncode == 1 and "Permission denied" in done.stderr, done
+    assert done.returncode == 1 and "Permission denied: run this as" in done.stderr, done

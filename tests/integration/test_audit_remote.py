@@ -6,7 +6,7 @@ import time
 import pytest
 
 from audit_reading import kmsctl, query
-from harness import APP, BIN, OFFICER, Failure, Service
+from harness import APP, BIN, OFFICER, Failure, Service, wait_for
 from load import correlated
 
 
@@ -134,6 +134,38 @@ def test_the_end_of_the_log_and_what_comes_later(paged):
         assert [json.loads(r)["correlation_id"] for r in page.records] == ["later"]
         assert officer.ListAuditRecords(last=10**9).from_beginning
         assert not officer.ListAuditRecords(last=1).from_beginning
+
+
+def test_damaged_lines_are_counted(paged):
+    path = sorted((paged.dir / "audit").glob("one-*.jsonl"))[0]
+    data = path.read_bytes()
+    line = data.split(b"\n")[5]
+    with paged.client(OFFICER) as officer:
+        assert sum(page.damaged_lines for page in pages(officer)) == 0
+        try:
+            path.write_bytes(data.replace(line, b"x" + line[1:]))
+            found = pages(officer, filter={"operation": "Encrypt"})
+            assert sum(page.damaged_lines for page in found) == 1 and len(records_of(found)) >= 299
+            done = subprocess.run(remote(paged, OFFICER, "query", "--operation", "Encrypt"), capture_output=True, text=True)
+            assert done.returncode == 6 and "not a record; 1 such lines are left out" in done.stderr
+        finally:
+            path.write_bytes(data)
+
+
+def test_compressed_files_are_read_alike(tmp_path):
+    service = Service(tmp_path / "home")
+    compressed = {"segment": "512KiB", "instance": "one", "compress": "true", "page": "16KiB", "page_scan": "128KiB"}
+    service.write_config(audit=compressed)
+    service.init().start()
+    key = service.new_key()
+    with service.client(APP) as app, service.client(OFFICER) as officer:
+        for i in range(300):
+            app.Encrypt(key_id=key, plaintext=b"x", encryption_context={"pad": "p" * 5000})
+        wait_for(lambda: len(list((service.dir / "audit").glob("*.zst"))) > 1, what="files to be compressed")
+        found = records_of(pages(officer, filter={"operation": "Encrypt"}))
+        assert found == query(service, "--operation", "Encrypt") and len(found) == 300
+        assert [r["seq"] for r in found] == sorted({r["seq"] for r in found})
+    service.stop()
 
 
 def remote(service, uri, *arguments):
