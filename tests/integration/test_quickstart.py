@@ -67,7 +67,8 @@ def test_quickstart_shows_the_main_job(quickstart):
         assert text.find(words, at + 1) > at, f"{words!r} is missing or out of order:\n{text}"
         at = text.find(words, at + 1)
     tail = text[text.index("audit tail") : text.index("audit verify")].splitlines()[1:-1]
-    assert [line.split()[4] for line in tail] == (
+    calls = [line.split() for line in tail]
+    assert [words[4] for words in calls if words[2] != "head"] == (  # one may have been signed meanwhile
         ["CreateKey"] * 2  # attempt and outcome
         + ["Encrypt"] * 3
         + ["DecryptBatch"] * 2  # the application's, the administrator's: three values each
