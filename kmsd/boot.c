@@ -63,6 +63,8 @@ static kms_err core_start(struct kms_boot *boot, struct kms_why *why)
     core->audit_dir = conf->audit_dir;
     core->audit_page_bytes = conf->audit_page_bytes;
     core->audit_scan_bytes = conf->audit_page_scan_bytes;
+    core->audit_keep_us = conf->audit_keep_age_days * KMS_DAY_US;
+    core->audit_keep_bytes = conf->audit_keep_bytes;
     core->grants_per_key = conf->limits_grants_per_key;
     core->used_lately_us = conf->keys_used_lately_days * KMS_DAY_US;
     core->key_budget = UINT64_C(1) << conf->keys_encryptions_log2;

@@ -60,6 +60,7 @@ static bool verify_one(struct ctl *ctl, const char *dir, const char *instance, j
                                           .expect_head = ctl->head,
                                           .key_file = ctl->key,
                                           .anchor_file = ctl->anchor,
+                                          .archived = ctl->archived,
                                           .watch = &(struct kms_audit_watch){show, &progress}};
     struct kms_audit_report report;
     struct kms_why why = {0};

@@ -133,7 +133,9 @@ static kms_err replace(const struct packing *p, const char *temporary, const cha
     if (renameat(p->dir_fd, temporary, p->dir_fd, packed) != 0)
         return complain(p, "renaming", strerror(errno));
     if (fsync(p->dir_fd) != 0) return complain(p, "syncing the directory", strerror(errno));
-    if (unlinkat(p->dir_fd, p->plain, 0) != 0) return complain(p, "removing", strerror(errno));
+    if (unlinkat(p->dir_fd, p->plain, 0) == 0) return KMS_OK;
+    if (errno != ENOENT) return complain(p, "removing", strerror(errno));
+    unlinkat(p->dir_fd, packed, 0); /* retention took it meanwhile: what is dropped does not come back */
     return KMS_OK;
 }
 

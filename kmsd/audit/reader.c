@@ -96,12 +96,19 @@ static size_t first_wanted(const kms_audit_reader *reader, size_t index)
     return index;
 }
 
+/* Retention may have taken files since they were listed: the next one that is there, then. */
 static kms_err open_file(kms_audit_reader *reader, size_t index, struct kms_why *why)
 {
     char name[KMS_AUDIT_NAME_BYTES];
-    index = first_wanted(reader, index);
-    kms_audit_segment_name(reader->instance, reader->segments.list[index].number, name);
-    KMS_TRY(kms_audit_scan_file(&reader->scan, reader->dir_fd, name, why));
+    kms_err err;
+    for (index = first_wanted(reader, index);; index++) {
+        kms_audit_segment_name(reader->instance, reader->segments.list[index].number, name);
+        err = kms_audit_scan_file(&reader->scan, reader->dir_fd, name, why);
+        if (!kms_is(err, KMS_E_IO) || index + 1 == reader->segments.count ||
+            !kms_audit_gone(reader->dir_fd, name))
+            break;
+    }
+    KMS_TRY(err);
     reader->number = reader->segments.list[index].number;
     kms_copy(reader->name, name, sizeof name);
     reader->next = index + 1;

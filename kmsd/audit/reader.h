@@ -71,6 +71,7 @@ struct kms_audit_check {
     const char *key_file;    /* public keys in PEM: signatures are checked with them */
     const char *anchor_file; /* signed heads that were kept elsewhere (chain.h): each must be in the log */
     const struct kms_audit_watch *watch;
+    bool archived; /* the oldest files were moved away: no record needs to say that they were dropped */
 };
 
 /* "FILE:LINE: KIND: words" of the first fault. KIND is changed, removed, inserted, reordered, missing file,
@@ -99,9 +100,10 @@ struct kms_audit_report {
 };
 
 /* Checks sequence, hashes, the order of files and the signed heads of one instance. CORRUPT: why says the
- * first fault, and the report goes as far as that; with other errors it is untouched. A log whose oldest
- * files were archived is good in itself: first_sequence says where it begins. Without key_file and heads kept
- * elsewhere nothing tells that someone made all of the log anew. INVALID_ARGUMENT; IO. */
+ * first fault, and the report goes as far as that; with other errors it is untouched. Files may be missing
+ * at its beginning when a record of the service says that it dropped them (front.h), or the caller that
+ * they were archived: first_sequence says where it begins. Without key_file and heads kept elsewhere
+ * nothing tells that someone made all of the log anew. INVALID_ARGUMENT; IO. */
 KMS_MUST_USE kms_err kms_audit_verify(const struct kms_audit_check *check,
                                       struct kms_audit_report *ret_report, struct kms_why *why);
 

@@ -169,6 +169,7 @@ static kms_err look(struct kms_audit_scan *scan, kms_digest *digest, struct kms_
     struct stat status;
     bool same = false;
     if (fstat(scan->fd, &status) != 0) return KMS_FAIL(IO);
+    segment->stored_bytes = (uint64_t)status.st_size;
     segment->bytes = scan->packed ? kms_audit_unpacked_bytes(scan->fd) : (uint64_t)status.st_size;
     *ret_content = WRITTEN;
     kms_err err = kms_audit_scan_next(scan, &line, &step);
@@ -187,11 +188,12 @@ static kms_err look(struct kms_audit_scan *scan, kms_digest *digest, struct kms_
                         segment->opening.number == segment->number &&
                         segment->opening.after < segment->number;
     segment->first_sequence = record.sequence;
+    memcpy(segment->prev, record.prev, sizeof segment->prev);
     kms_copy(segment->first_time, record.time, KMS_TIME_TEXT - 1);
     return KMS_OK;
 }
 
-static bool gone(int dir_fd, const char *name)
+bool kms_audit_gone(int dir_fd, const char *name)
 {
     char packed[KMS_AUDIT_NAME_BYTES];
     kms_audit_packed_name(name, packed);
@@ -214,7 +216,7 @@ static kms_err look_at_all(int dir_fd, const char *instance, struct kms_audit_se
         char name[KMS_AUDIT_NAME_BYTES];
         kms_audit_segment_name(instance, found->list[i].number, name);
         kms_err err = kms_audit_scan_file(&scan, dir_fd, name, why);
-        if (kms_is(err, KMS_E_IO) && gone(dir_fd, name)) continue; /* meanwhile */
+        if (kms_is(err, KMS_E_IO) && kms_audit_gone(dir_fd, name)) continue; /* meanwhile */
         KMS_TRY(err);
         err = look(&scan, digest, &found->list[i], &content);
         if (kms_failed(err)) {
@@ -275,19 +277,33 @@ static bool is_plain_with_records(int dir_fd, const char *instance, uint32_t num
     return fd >= 0 && pread(fd, &first, 1, 0) == 1 && first != 0;
 }
 
-kms_err kms_audit_plain_numbers(int dir_fd, const char *instance, uint32_t below, uint32_t **ret_numbers,
-                                size_t *ret_count, struct kms_why *why)
+kms_err kms_audit_all_numbers(int dir_fd, const char *instance, uint32_t below, uint32_t **ret_numbers,
+                              size_t *ret_count, struct kms_why *why)
 {
     __attribute__((cleanup(kms_audit_segments_free))) struct kms_audit_segments found = {0};
     KMS_TRY(list_files(dir_fd, instance, &found, why));
     uint32_t *numbers = calloc(found.count + 1, sizeof *numbers);
     if (numbers == NULL) return KMS_FAIL(NO_MEMORY);
     size_t count = 0;
-    for (size_t i = 0; i < found.count && found.list[i].number < below; i++)
-        if (is_plain_with_records(dir_fd, instance, found.list[i].number))
-            numbers[count++] = found.list[i].number;
+    while (count < found.count && found.list[count].number < below) {
+        numbers[count] = found.list[count].number;
+        count++;
+    }
     *ret_numbers = numbers;
     *ret_count = count;
+    return KMS_OK;
+}
+
+kms_err kms_audit_plain_numbers(int dir_fd, const char *instance, uint32_t below, uint32_t **ret_numbers,
+                                size_t *ret_count, struct kms_why *why)
+{
+    size_t count, kept = 0;
+    uint32_t *numbers;
+    KMS_TRY(kms_audit_all_numbers(dir_fd, instance, below, &numbers, &count, why));
+    for (size_t i = 0; i < count; i++)
+        if (is_plain_with_records(dir_fd, instance, numbers[i])) numbers[kept++] = numbers[i];
+    *ret_numbers = numbers;
+    *ret_count = kept;
     return KMS_OK;
 }
 

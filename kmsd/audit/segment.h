@@ -26,12 +26,14 @@ bool kms_audit_segment_parse(const char *name, char instance[KMS_AUDIT_INSTANCE_
 
 struct kms_audit_segment {
     uint32_t number;
-    uint64_t bytes; /* of its content, with the room that is set aside for more */
+    uint64_t stored_bytes; /* of the file as it stands there, compressed or not */
+    uint64_t bytes;        /* of its content, with the room that is set aside for more */
     /* False: its first record is damaged, so that what follows is not known. Verify says so when it gets
      * there. */
     bool readable;
     struct kms_audit_opening opening;
-    uint64_t first_sequence;
+    uint64_t first_sequence; /* when readable, like what follows: of its first record */
+    char prev[KMS_AUDIT_HASH_HEX];
     char first_time[KMS_TIME_TEXT]; /* of the first record, readable or not; "": it has none */
 };
 
@@ -52,6 +54,12 @@ void kms_audit_segments_free(struct kms_audit_segments *segments);
  * none. */
 KMS_MUST_USE kms_err kms_audit_only_instance(int dir_fd, char ret_instance[KMS_AUDIT_INSTANCE_BYTES + 1],
                                              struct kms_why *why);
+/* There is no file of this name, plain or compressed. */
+bool kms_audit_gone(int dir_fd, const char *name);
+/* The numbers of all files that are lower than below, in order, whatever they hold. *ret_numbers: owned. IO,
+ * NO_MEMORY. */
+KMS_MUST_USE kms_err kms_audit_all_numbers(int dir_fd, const char *instance, uint32_t below,
+                                           uint32_t **ret_numbers, size_t *ret_count, struct kms_why *why);
 /* The numbers of files that have records, are lower than below, and are not compressed, in order.
  * *ret_numbers: owned. IO, NO_MEMORY. */
 KMS_MUST_USE kms_err kms_audit_plain_numbers(int dir_fd, const char *instance, uint32_t below,

@@ -126,6 +126,7 @@ static kms_err check_line(struct kms_verify *v, size_t index, struct kms_bytes l
     kms_audit_head_of(&record, &v->head);
     if (v->check->expect_head != NULL && memcmp(v->head.hash, v->check->expect_head, KMS_AUDIT_HASH_HEX) == 0)
         v->expect_found = true;
+    kms_audit_front_note(&v->front, line, &record);
     KMS_TRY(kms_verify_heads_note(v, line, &record));
     v->report.records++;
     v->report.bytes += line.len + 1;
@@ -196,6 +197,18 @@ static kms_err check_file(struct kms_verify *v, size_t index)
     }
 }
 
+/* What is missing in front was dropped by the service, which said so, or moved away by whoever asks. */
+static kms_err check_front(struct kms_verify *v)
+{
+    char words[240];
+    if (v->check->archived || kms_audit_front_good(&v->front)) return KMS_OK;
+    kms_audit_segment_name(v->instance, v->segments.list[0].number, v->name);
+    snprintf(words, sizeof words,
+             "the log begins with sequence %llu, but no record in it says that what stood before was dropped",
+             (unsigned long long)v->front.sequence);
+    return kms_verify_fault(v, 1, "missing file", words);
+}
+
 static kms_err check_all(struct kms_verify *v)
 {
     char words[240];
@@ -206,6 +219,7 @@ static kms_err check_all(struct kms_verify *v)
         if (v->check->watch != NULL)
             v->check->watch->progress(v->check->watch->user, v->bytes_before, v->bytes_total);
     }
+    KMS_TRY(check_front(v));
     KMS_TRY(kms_verify_heads_end(v));
     if (v->check->expect_head == NULL || v->expect_found) return KMS_OK;
     snprintf(

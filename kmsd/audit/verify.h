@@ -4,6 +4,7 @@
 
 #include <stdio.h>
 
+#include "kmsd/audit/front.h"
 #include "kmsd/audit/head.h"
 #include "kmsd/audit/reader.h"
 #include "kmsd/audit/segment.h"
@@ -28,6 +29,7 @@ struct kms_verify {
     uint64_t anchor_line;
     struct kms_audit_signed_head anchored; /* the next one to come; sequence 0: none */
 
+    struct kms_audit_front front;
     struct kms_audit_report report;
     struct kms_why *why;
 };

@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "kmsd/jobs/step.h"
+#include "kmsd/service/retention.h"
 
 enum { DUE_AT_ONCE = 256 };
 
@@ -33,6 +34,7 @@ static const char *const names[KMS_INTERNAL_COUNT] = {
     [KMS_INTERNAL_EXPIRE_GRANTS] = "expire-grants",
     [KMS_INTERNAL_CHECKPOINT_USAGE] = "checkpoint-usage",
     [KMS_INTERNAL_CLOSE_APPROVAL] = "close-approval",
+    [KMS_INTERNAL_DROP_AUDIT] = "drop-audit-files",
 };
 
 static bool stopping(kms_jobs *jobs)
@@ -57,6 +59,23 @@ static void run(kms_jobs *jobs, const struct kms_due *due)
         kms_log(KMS_LOG_INFO, "jobs", "job=%s %s=%s", names[due->what], what, id);
 }
 
+/* Directly behind a checkpoint: what the ledger has stored is what retention may drop. */
+static void drop_audit_files(kms_jobs *jobs)
+{
+    struct kms_audit_drop drop;
+    struct kms_why why = {{0}};
+    kms_err err = kms_retention_plan(jobs->core, &drop, &why);
+    if (!kms_failed(err) && drop.files == 0) return;
+    if (!kms_failed(err))
+        err = kms_internal_run(jobs->pipeline, jobs->core, KMS_INTERNAL_DROP_AUDIT, NULL, &why);
+    if (kms_failed(err))
+        kms_log(KMS_LOG_WARN, "jobs", "job=%s err=%s tried again later: %s", names[KMS_INTERNAL_DROP_AUDIT],
+                kms_err_reason(err), why.text);
+    else
+        kms_log(KMS_LOG_INFO, "jobs", "job=%s files=%u last_sequence=%llu", names[KMS_INTERNAL_DROP_AUDIT],
+                drop.files, (unsigned long long)drop.last_sequence);
+}
+
 /* As long as there is more than one act takes, it goes on. */
 static void checkpoint(kms_jobs *jobs, uint64_t monotonic_us)
 {
@@ -68,8 +87,9 @@ static void checkpoint(kms_jobs *jobs, uint64_t monotonic_us)
         if (!kms_failed(err)) continue;
         kms_log(KMS_LOG_WARN, "jobs", "job=%s err=%s tried again later: %s",
                 names[KMS_INTERNAL_CHECKPOINT_USAGE], kms_err_reason(err), why.text);
-        return;
+        break;
     }
+    if (!stopping(jobs)) drop_audit_files(jobs);
 }
 
 static void look_at_clock(kms_jobs *jobs, uint64_t wall_us, uint64_t monotonic_us)

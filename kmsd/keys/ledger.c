@@ -31,7 +31,8 @@ struct kms_ledger {
     pthread_mutex_t lock;
     struct entry *entries, *dirty;
     uint64_t reached, loaded, checkpoint_revision;
-    bool incomplete; /* a use could not be counted: the next start will */
+    uint64_t taken, stored; /* of the checkpoint that is being stored, and that was: sequence */
+    bool incomplete;        /* a use could not be counted: the next start will */
 };
 
 kms_err kms_ledger_new(kms_ledger **ret_ledger)
@@ -178,7 +179,7 @@ kms_err kms_ledger_load(kms_ledger *ledger, const struct kms_row *row, struct km
     struct kms_usage usage = {.principals = principals};
     KMS_TRY(kms_usage_from_row(row, &usage, why));
     if (strcmp(row->id, KMS_LEDGER_CHECKPOINT) == 0) {
-        ledger->loaded = ledger->reached = usage.loaded;
+        ledger->loaded = ledger->reached = ledger->stored = usage.loaded;
         ledger->checkpoint_revision = row->revision;
         return KMS_OK;
     }
@@ -199,7 +200,16 @@ void kms_ledger_forget_loaded(kms_ledger *ledger)
 {
     for (struct entry *entry = ledger->entries; entry != NULL; entry = entry->hh.next)
         entry->usage.loaded = 0;
-    ledger->loaded = 0;
+    ledger->loaded = ledger->stored = 0;
+}
+
+uint64_t kms_ledger_stored(kms_ledger *ledger)
+{
+    pthread_mutex_lock(&ledger->lock);
+    bool all = ledger->dirty == NULL && !ledger->incomplete && ledger->taken == 0;
+    uint64_t stored = all ? ledger->reached : ledger->stored;
+    pthread_mutex_unlock(&ledger->lock);
+    return stored;
 }
 
 static kms_err take_entry(const kms_ledger *ledger, const struct entry *entry, struct kms_ledger_row *row)
@@ -244,6 +254,7 @@ kms_err kms_ledger_take(kms_ledger *ledger, struct kms_ledger_row *rows, size_t 
         DL_DELETE(ledger->dirty, entry);
         entry->dirty = false;
     }
+    if (!kms_failed(err)) ledger->taken = ledger->reached;
     pthread_mutex_unlock(&ledger->lock);
     *ret_count = kms_failed(err) ? 0 : count;
     return err;
@@ -256,11 +267,13 @@ void kms_ledger_taken(kms_ledger *ledger, struct kms_ledger_row *rows, size_t co
         kms_buf_free(&rows[i].body);
         struct entry *entry = rows[i].version != 0 ? find(ledger, &rows[i].key_id, rows[i].version) : NULL;
         if (stored && rows[i].version == 0) ledger->checkpoint_revision = rows[i].revision;
+        if (stored && rows[i].version == 0) ledger->stored = ledger->taken;
         if (entry == NULL) continue;
         if (stored)
             entry->usage.revision = rows[i].revision;
         else
             mark_dirty(ledger, entry);
     }
+    ledger->taken = 0;
     pthread_mutex_unlock(&ledger->lock);
 }

@@ -64,6 +64,8 @@ bool kms_ledger_find(kms_ledger *ledger, const struct kms_id *key_id, uint32_t v
 KMS_MUST_USE kms_err kms_ledger_load(kms_ledger *ledger, const struct kms_row *row, struct kms_why *why);
 uint64_t
 kms_ledger_loaded(kms_ledger *ledger); /* the checkpoint's sequence: count the log from the next one */
+/* All uses up to this record are in the keystore: older ones are not counted again after a restart. */
+uint64_t kms_ledger_stored(kms_ledger *ledger);
 /* The log ends before what was counted, so it is another one: all of it counts. */
 void kms_ledger_forget_loaded(kms_ledger *ledger);
 

@@ -133,6 +133,7 @@ struct kms_call {
                                   shall go, NULL: no such grant; reference held */
     struct kms_call_extra extra[KMS_CALL_EXTRAS]; /* what else its record says */
     size_t extra_count;
+    struct kms_audit_drop *audit_drop; /* DropAuditFiles: which; in the arena */
     bool alias_leaves; /* an alias stops naming alias_left, whose rule holds whatever the method */
     struct kms_id alias_left;
     const char

@@ -29,8 +29,9 @@ struct kms_core {
     kms_ledger *ledger;
     uint64_t used_lately_us; /* a version used less than this ago is in use (keys.used_lately) */
     kms_audit *audit;
-    kms_ship *ship;                  /* NULL: records go nowhere else */
-    struct kms_heads *_Atomic heads; /* NULL: heads are not signed (yet); service/heads.h */
+    kms_ship *ship;                           /* NULL: records go nowhere else */
+    struct kms_heads *_Atomic heads;          /* NULL: heads are not signed (yet); service/heads.h */
+    uint64_t audit_keep_us, audit_keep_bytes; /* audit.keep_age, audit.keep_bytes; 0: no bound */
     kms_authn *authn;
     struct kms_arn_prefix arn;
     bool separation_warn;      /* policy.separation = warn: what is not separated is let in and said */

@@ -11,15 +11,16 @@
 #include "kmsd/service/end_grant.h"
 #include "kmsd/service/import.h"
 #include "kmsd/service/record.h"
+#include "kmsd/service/retention.h"
 #include "kmsd/service/rotation.h"
 #include "kmsd/service/usage.h"
 
 enum { ARENA_BYTES = 1024 * 1024 };
 
-#define ROW(name, act_, action_)                                                                             \
+#define ROW(name, act_, action_, ...)                                                                        \
     {                                                                                                        \
         .service = &kms__v1__key_service__descriptor, .rpc = (name), .action = KMS_ACT_##action_,            \
-        .lane = KMS_LANE_ADMIN, .act = (act_)                                                                \
+        .lane = KMS_LANE_ADMIN, .act = (act_), __VA_ARGS__                                                   \
     }
 static const struct kms_method acts[KMS_INTERNAL_COUNT] = {
     [KMS_INTERNAL_ROTATE_SCHEDULED] = ROW("RotateKeyOnSchedule", kms_rotate_scheduled, ROTATE_KEY_ON_DEMAND),
@@ -29,6 +30,8 @@ static const struct kms_method acts[KMS_INTERNAL_COUNT] = {
         ROW("ExpireKeyMaterial", kms_expire_material, DELETE_IMPORTED_KEY_MATERIAL),
     [KMS_INTERNAL_CHECKPOINT_USAGE] = ROW("CheckpointUsage", kms_usage_checkpoint, GET_KEY_USAGE),
     [KMS_INTERNAL_DELETE_KEY] = ROW("DeleteKey", kms_delete_key, SCHEDULE_KEY_DELETION),
+    [KMS_INTERNAL_DROP_AUDIT] =
+        ROW("DropAuditFiles", kms_retention_act, GET_STATUS, .gather = kms_retention_gather),
     [KMS_INTERNAL_CLOSE_APPROVAL] = ROW("CloseApproval", kms_close_approval, REJECT_REQUEST),
 };
 
@@ -44,6 +47,7 @@ static kms_err run(kms_pipeline *pipeline, struct kms_call *call, const struct k
     if (key_id != NULL) KMS_TRY(kms_access_id(call, call->method->action, key_id, &access));
     if (key_id != NULL && access->key == NULL)
         return kms_call_fail(call, KMS_FAIL(NOT_FOUND), "the key is gone");
+    if (call->method->gather != NULL) KMS_TRY(call->method->gather(call));
     call->stage = KMS_STAGE_ACT;
     call->attempt = true;
     KMS_TRY(record(pipeline, call));

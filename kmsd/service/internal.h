@@ -18,6 +18,7 @@ enum kms_internal {
     KMS_INTERNAL_EXPIRE_MATERIAL,
     KMS_INTERNAL_CHECKPOINT_USAGE, /* of no key */
     KMS_INTERNAL_CLOSE_APPROVAL,
+    KMS_INTERNAL_DROP_AUDIT, /* of no key */
     KMS_INTERNAL_COUNT
 };
 

@@ -5,10 +5,11 @@ import pathlib
 import shutil
 import signal
 import tempfile
+import time
 
 import pytest
 
-from harness import ADMIN, APP, BIN, Failure, Service, key_policy, run, wait_for
+from harness import ADMIN, APP, BIN, Failure, Service, comm, key_policy, run, wait_for
 
 
 def openings(service):
@@ -20,8 +21,8 @@ def calls(service, count):
         return [client.GenerateRandom(number_of_bytes=8) for _ in range(count)]
 
 
-def start(path, **audit):
-    return Service(path, audit=audit).init().start()
+def start(path, jobs=None, **audit):
+    return Service(path, audit=audit, jobs=jobs or {}).init().start()
 
 
 @pytest.fixture
@@ -128,9 +129,9 @@ def packed(service):
 
 
 def new_file(service):
-    count = len(openings_of_all(service))
+    before = newest(service)
     service.signal(signal.SIGHUP)
-    wait_for(lambda: len(openings_of_all(service)) > count, what="a new file")
+    wait_for(lambda: newest(service) > before, what="a new file")
 
 
 def tail(service):
@@ -139,8 +140,9 @@ def tail(service):
     return [json.loads(line) for line in out.splitlines()]
 
 
-def openings_of_all(service):
-    return [r["segment"]["because"] for r in tail(service) if "segment" in r]
+def newest(service):
+    """Number of the newest file that has a record."""
+    return max(r["segment"]["number"] for r in tail(service) if "segment" in r)
 
 
 def test_closed_files_are_compressed(made):
@@ -250,3 +252,87 @@ def test_a_start_without_space(made, tmp_path):
     service.stop()
     assert [r["operation"] for r in service.records(kind="service") if "operation" in r][-1] == "stop"
     service.verify_audit()
+
+
+def keeping(made, **audit):
+    """A service whose ledger is stored, and whose retention looks, all the time."""
+    return made(jobs={"interval": "100ms", "usage_checkpoint": "100ms"}, **audit)
+
+
+def dropped(service):
+    return [r for r in tail(service) if r.get("operation") == "DropAuditFiles"]
+
+
+def first_sequence(service):
+    return service.verify_audit()["first_sequence"]
+
+
+def test_old_files_are_dropped(made):
+    """By size: an attempt says what goes, an outcome that it went; verify takes the new front, usage stays exact."""
+    service = keeping(made, segment="512KiB", keep_bytes="600000")
+    key = service.new_key()
+    with service.client(APP) as client:
+        for _ in range(8):
+            for _ in range(20):
+                client.Encrypt(key_id=key, plaintext=b"x")
+            new_file(service)
+    # what is set aside for the current file counts: a few others are left
+    wait_for(lambda: [r["kind"] for r in dropped(service)][-1:] == ["outcome"], what="files to go")
+    service.kill()
+    service.start()
+    with service.client(ADMIN) as admin:
+        usage = admin.GetKeyUsage(key_id=key)
+    assert [o.count for o in usage.versions[0].operations] == [160]
+    said = [r for r in dropped(service) if r["kind"] == "attempt"][-1]
+    assert said["class"] == "service" and said["principal_source"] == "service"
+    assert said["extra"]["first_file"] <= said["extra"]["last_file"]
+    assert first_sequence(service) == int(said["extra"]["last_sequence"]) + 1
+    service.stop()
+    oldest = min((service.dir / "audit").glob("*.jsonl"))
+    oldest.rename(service.dir / "moved")  # one more than was said
+    verify = (BIN / "kmsctl", "audit", "verify", "--dir", service.dir / "audit")
+    wrong = run(*verify, check=False)
+    assert wrong.returncode != 0 and "missing file: the log begins with sequence" in wrong.stderr
+    run(*verify, "--archived")
+
+
+def test_nothing_that_the_ledger_needs_is_dropped(made):
+    """The checkpoint is an hour away: what would be counted again at a restart stays, whatever the size."""
+    service = made(jobs={"interval": "100ms", "usage_checkpoint": "1h"}, segment="512KiB", keep_bytes="1")
+    key = service.new_key()
+    with service.client(APP) as client:
+        client.Encrypt(key_id=key, plaintext=b"x")
+    for _ in range(3):
+        new_file(service)
+    time.sleep(0.5)  # it looks at its jobs some more times
+    assert first_sequence(service) == 1 and dropped(service) == []
+    service.kill()
+    service.start()  # counts again, and stores at once what it counted: then they may go
+    with service.client(ADMIN) as admin:
+        assert [o.count for o in admin.GetKeyUsage(key_id=key).versions[0].operations] == [1]
+    wait_for(lambda: dropped(service), what="files to go")
+    service.stop()
+    assert first_sequence(service) > 1
+
+
+def test_killed_between_the_record_and_the_files(made):
+    """The record says that they go, they are still there: the next look drops them, and says it again."""
+    service = keeping(made, segment="512KiB")
+    for _ in range(4):
+        calls(service, 2)
+        new_file(service)
+    service.stop()
+    service.config.write_text(service.config.read_text().replace("audit:\n", "audit:\n  keep_bytes: 1\n"))
+    for _ in range(5):  # whatever moment it is, the log is whole
+        offset = len(service.log_text())
+        service.start()  # all workers are there: SoftHSM does not bear to be killed while it opens its token
+        wait_for(lambda: "healthy=2" in service.log_text()[offset:], what="two workers")
+        children = service.children()
+        service.kill()
+        wait_for(lambda: not any(comm(pid) for pid in children), what="the workers' end")
+        service.verify_audit()
+    service.start()
+    wait_for(lambda: [r["kind"] for r in dropped(service)][-1:] == ["outcome"], what="files to go")
+    wait_for(lambda: len(list((service.dir / "audit").glob("*.jsonl"))) <= 2, what="files gone")
+    service.stop()
+    assert first_sequence(service) > 1

@@ -137,8 +137,8 @@ static void anchors_of_an_archived_front(void)
     make_anchored(dir);
     snprintf(path, sizeof path, "%s/t-00000001.jsonl", dir);
     CU_ASSERT_EQUAL_FATAL(unlink(path), 0);
-    KMS_ASSERT_OK(
-        kms_audit_verify(&(struct kms_audit_check){.dir = dir, .anchor_file = anchor_path}, &report, NULL));
+    KMS_ASSERT_OK(kms_audit_verify(
+        &(struct kms_audit_check){.dir = dir, .anchor_file = anchor_path, .archived = true}, &report, NULL));
     CU_ASSERT_EQUAL(report.anchors, 2);
     CU_ASSERT_EQUAL(report.anchors_before, 1);
 }

@@ -264,8 +264,8 @@ static void archived_front(void)
     pieces_log(dir);
     snprintf(path, sizeof path, "%s/t-00000001.jsonl", dir);
     CU_ASSERT_EQUAL_FATAL(unlink(path), 0);
-    KMS_ASSERT_OK(
-        kms_audit_verify(&(struct kms_audit_check){.dir = dir, .key_file = pieces_key()}, &report, NULL));
+    KMS_ASSERT_OK(kms_audit_verify(
+        &(struct kms_audit_check){.dir = dir, .key_file = pieces_key(), .archived = true}, &report, NULL));
     CU_ASSERT_EQUAL(report.first_sequence, 7);
     CU_ASSERT_EQUAL(report.heads, 2);
 }
