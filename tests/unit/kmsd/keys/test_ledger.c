@@ -124,10 +124,13 @@ static void what_was_not_stored_is_taken_again(void)
     size_t count;
     begin();
     use("a", KMS_ACT_ENCRYPT, 100, 1);
+    CU_ASSERT_EQUAL(kms_ledger_stored(ledger), 0);
     KMS_ASSERT_OK_FATAL(kms_ledger_take(ledger, rows, 8, &count));
     CU_ASSERT_FALSE(kms_ledger_dirty(ledger));
+    CU_ASSERT_EQUAL(kms_ledger_stored(ledger), 0); /* taken is not stored */
     kms_ledger_taken(ledger, rows, count, false);
     CU_ASSERT_TRUE(kms_ledger_dirty(ledger));
+    CU_ASSERT_EQUAL(kms_ledger_stored(ledger), 0);
     CU_ASSERT_EQUAL(restart(), 2);
     end();
 }
@@ -148,10 +151,15 @@ static void in_parts_without_a_checkpoint(void)
     CU_ASSERT(count == 1 && rows[0].version == 2); /* no checkpoint: something is left */
     kms_ledger_taken(ledger, rows, count, true);
     CU_ASSERT_TRUE(kms_ledger_dirty(ledger));
+    CU_ASSERT_EQUAL(kms_ledger_stored(ledger), 0); /* a part is not all */
     KMS_ASSERT_OK_FATAL(kms_ledger_take(ledger, rows, 2, &count));
     CU_ASSERT_EQUAL(count, 2);
     CU_ASSERT_STRING_EQUAL(rows[1].id, KMS_LEDGER_CHECKPOINT);
     kms_ledger_taken(ledger, rows, count, true);
+    CU_ASSERT_EQUAL(kms_ledger_stored(ledger), 2);
+    kms_ledger_hold(ledger); /* records that use nothing leave nothing to store */
+    kms_ledger_release(ledger, 9);
+    CU_ASSERT_EQUAL(kms_ledger_stored(ledger), 9);
     end();
 }
 
