@@ -65,6 +65,13 @@ def test_what_the_audit_log_costs(tmp_path):
     assert words in (BUILD / "bench/kmsd-no-audit").read_bytes() and words not in (BUILD / "bin/kmsd").read_bytes()
 
 
+def test_batches_by_the_item(tmp_path):
+    rows, printed = bench(tmp_path, "--batch")
+    whats = [(operation, level) for level in ("SOFTWARE", "HSM") for operation in ("Encrypt", "EncryptBatch")]
+    assert rows == [(*what, "mtls", 4, 8) for what in [("Empty", "none"), *whats]]
+    assert printed.count("batches of 32, ") == 2 and printed.count(" us of server CPU an item, ") == 2
+
+
 def test_quick_has_the_rows_of_the_bars(tmp_path):
     rows, printed = bench(tmp_path, "--quick", "--open-loop", "--rate", "200")
     closed = [

@@ -365,7 +365,7 @@ def test_full_disk_under_the_audit_log(fresh):
     ):
         pytest.skip("this machine does not let root mount a tmpfs")
     try:
-        fresh.write_config(audit={"segment": "1MiB"})
+        fresh.write_config(audit={"segment": "1MiB", "warn_free": "0", "refuse_free": "0"})
         fresh.init().start()
         key = fresh.new_key()
         filler = os.open(fresh.dir / "audit" / "filler", os.O_CREAT | os.O_WRONLY)

@@ -4,13 +4,14 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "kms/v1/batch.pb-c.h"
 #include "kms/v1/crypto.pb-c.h"
 
 enum { GRPC_PREFIX_BYTES = 5 }; /* a flag "compressed", then the length, big-endian */
 
 static char context_name[] = "tenant", context_value[] = "t-0001";
 
-static kms_err pack(const char *operation, const ProtobufCMessage *message, struct load_request *ret,
+static kms_err pack(const char *path, const ProtobufCMessage *message, struct load_request *ret,
                     struct kms_why *why)
 {
     size_t len = protobuf_c_message_get_packed_size(message);
@@ -18,17 +19,16 @@ static kms_err pack(const char *operation, const ProtobufCMessage *message, stru
         kms_why_set(why, "a request of %zu bytes is too long for this program", len);
         return KMS_FAIL(INVALID_ARGUMENT);
     }
-    snprintf(ret->path, sizeof ret->path, "/kms.v1.CryptoService/%s", operation);
+    snprintf(ret->path, sizeof ret->path, "/kms.v1.%s", path);
     ret->message[0] = 0;
     for (unsigned i = 1; i < GRPC_PREFIX_BYTES; i++) ret->message[i] = (uint8_t)(len >> (8 * (4 - i)));
     ret->len = GRPC_PREFIX_BYTES + protobuf_c_message_pack(message, ret->message + GRPC_PREFIX_BYTES);
     return KMS_OK;
 }
 
-static kms_err make_encrypt(char *key_id, struct kms_bytes ciphertext, struct load_request *ret,
-                            struct kms_why *why)
+/* count items, each as one Encrypt would be; 0: that one. */
+static kms_err make_encrypts(char *key_id, size_t count, struct load_request *ret, struct kms_why *why)
 {
-    (void)ciphertext;
     uint8_t plaintext[LOAD_PLAINTEXT_BYTES];
     for (size_t i = 0; i < sizeof plaintext; i++) plaintext[i] = (uint8_t)i;
     Kms__V1__EncryptRequest__EncryptionContextEntry pair;
@@ -42,7 +42,28 @@ static kms_err make_encrypt(char *key_id, struct kms_bytes ciphertext, struct lo
     request.plaintext = (ProtobufCBinaryData){sizeof plaintext, plaintext};
     request.encryption_context = pairs;
     request.n_encryption_context = 1;
-    return pack("Encrypt", &request.base, ret, why);
+    if (count == 0) return pack("CryptoService/Encrypt", &request.base, ret, why);
+    Kms__V1__EncryptBatchRequest batch;
+    Kms__V1__EncryptRequest *items[LOAD_BATCH_ITEMS];
+    kms__v1__encrypt_batch_request__init(&batch);
+    for (size_t i = 0; i < count; i++) items[i] = &request;
+    batch.items = items;
+    batch.n_items = count;
+    return pack("BatchService/EncryptBatch", &batch.base, ret, why);
+}
+
+static kms_err make_encrypt(char *key_id, struct kms_bytes ciphertext, struct load_request *ret,
+                            struct kms_why *why)
+{
+    (void)ciphertext;
+    return make_encrypts(key_id, 0, ret, why);
+}
+
+static kms_err make_encrypt_batch(char *key_id, struct kms_bytes ciphertext, struct load_request *ret,
+                                  struct kms_why *why)
+{
+    (void)ciphertext;
+    return make_encrypts(key_id, LOAD_BATCH_ITEMS, ret, why);
 }
 
 static kms_err make_decrypt(char *key_id, struct kms_bytes ciphertext, struct load_request *ret,
@@ -65,7 +86,7 @@ static kms_err make_decrypt(char *key_id, struct kms_bytes ciphertext, struct lo
     request.ciphertext_blob = (ProtobufCBinaryData){ciphertext.len, blob};
     request.encryption_context = pairs;
     request.n_encryption_context = 1;
-    return pack("Decrypt", &request.base, ret, why);
+    return pack("CryptoService/Decrypt", &request.base, ret, why);
 }
 
 static kms_err make_data_key(char *key_id, struct kms_bytes ciphertext, struct load_request *ret,
@@ -83,13 +104,16 @@ static kms_err make_data_key(char *key_id, struct kms_bytes ciphertext, struct l
     request.key_spec = KMS__V1__DATA_KEY_SPEC__DATA_KEY_SPEC_AES_256;
     request.encryption_context = pairs;
     request.n_encryption_context = 1;
-    return pack("GenerateDataKey", &request.base, ret, why);
+    return pack("CryptoService/GenerateDataKey", &request.base, ret, why);
 }
 
 static const struct {
     const char *operation;
     kms_err (*make)(char *key_id, struct kms_bytes ciphertext, struct load_request *ret, struct kms_why *why);
-} operations[] = {{"Encrypt", make_encrypt}, {"Decrypt", make_decrypt}, {"GenerateDataKey", make_data_key}};
+} operations[] = {{"Encrypt", make_encrypt},
+                  {"EncryptBatch", make_encrypt_batch},
+                  {"Decrypt", make_decrypt},
+                  {"GenerateDataKey", make_data_key}};
 
 kms_err load_request_make(const char *operation, const char *key_id, struct kms_bytes ciphertext,
                           struct load_request *ret_request, struct kms_why *why)
@@ -99,6 +123,6 @@ kms_err load_request_make(const char *operation, const char *key_id, struct kms_
     for (size_t i = 0; i < sizeof operations / sizeof operations[0]; i++)
         if (strcmp(operation, operations[i].operation) == 0)
             return operations[i].make(key, ciphertext, ret_request, why);
-    kms_why_set(why, "Encrypt, Decrypt or GenerateDataKey, not %s", operation);
+    kms_why_set(why, "Encrypt, EncryptBatch, Decrypt or GenerateDataKey, not %s", operation);
     return KMS_FAIL(INVALID_ARGUMENT);
 }

@@ -4,7 +4,7 @@
 
 #include "base/bytes.h"
 
-enum { LOAD_PLAINTEXT_BYTES = 32, LOAD_MESSAGE_BYTES = 1024, LOAD_PATH_BYTES = 64 };
+enum { LOAD_PLAINTEXT_BYTES = 32, LOAD_BATCH_ITEMS = 32, LOAD_MESSAGE_BYTES = 4096, LOAD_PATH_BYTES = 64 };
 
 struct load_request {
     char path[LOAD_PATH_BYTES];          /* "/kms.v1.CryptoService/Encrypt" */
@@ -13,8 +13,8 @@ struct load_request {
 };
 
 /*
- * operation: Encrypt (32 bytes), Decrypt (of ciphertext), GenerateDataKey (AES_256), each with the encryption
- * context tenant=t-0001. Errors: INVALID_ARGUMENT.
+ * operation: Encrypt (32 bytes), EncryptBatch (LOAD_BATCH_ITEMS of these), Decrypt (of ciphertext),
+ * GenerateDataKey (AES_256), each with the encryption context tenant=t-0001. Errors: INVALID_ARGUMENT.
  */
 KMS_MUST_USE kms_err load_request_make(const char *operation, const char *key_id, struct kms_bytes ciphertext,
                                        struct load_request *ret_request, struct kms_why *why);
