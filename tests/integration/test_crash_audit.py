@@ -94,4 +94,4 @@ def test_what_was_acknowledged_survives_every_death(tmp_path):
     assert recovered >= torn > ROUNDS / 5
     assert len(attempts) > ROUNDS and set(ended) == attempts and set(ended.values()) == {1}
     report = json.loads(run(BIN / "kmsctl", "audit", "verify", "--dir", folder, "-o", "json").stdout)
-    assert report["intact"] and report["files"] > ROUNDS / 2
+    assert report["intact"] and report["instances"][0]["files"] > ROUNDS / 2
