@@ -162,10 +162,6 @@ void kms_audit_tend(kms_audit *audit);
 /* Asks for a new file: the next calls of tend close the current one in good order and go on in another. */
 void kms_audit_ask_new_file(kms_audit *audit);
 
-/* The thread that appends: calls are refused for want of space; in words for the caller, who may know the
- * operator. NULL: they are not. */
-const char *kms_audit_refuses(const kms_audit *audit);
-
 /* The last durable record. */
 void kms_audit_head(const kms_audit *audit, uint64_t *ret_sequence,
                     char ret_hash_hex[2 * KMS_DIGEST_BYTES + 1]);

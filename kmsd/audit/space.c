@@ -64,8 +64,3 @@ bool kms_audit_short_of_space(const kms_audit *audit, const struct kms_audit_eve
                      event->kind == KMS_AUDIT_SUPPRESSED;
     return of_a_call && (event->class == NULL || strcmp(event->class, "service") != 0);
 }
-
-const char *kms_audit_refuses(const kms_audit *audit)
-{
-    return audit->space.refusing ? audit->space.words : NULL;
-}

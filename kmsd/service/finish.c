@@ -104,8 +104,7 @@ kms_err kms_finish_note(kms_finish *f, const struct kms_audit_event *event)
 /* No record, no answer: whatever the call came to is not told. */
 static void withhold(kms_finish *f, struct kms_call *call)
 {
-    const char *words = kms_audit_refuses(f->core->audit);
-    call->err = kms_call_fail(call, KMS_FAIL(AUDIT_UNAVAILABLE), "%s", words != NULL ? words : "");
+    call->err = kms_call_fail(call, KMS_FAIL(AUDIT_UNAVAILABLE), "%s", "");
     if (!call->attempt) f->transport.encode(f->transport.self, call);
 }
 

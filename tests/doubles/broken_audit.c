@@ -58,12 +58,6 @@ void kms_audit_troubles(const kms_audit *audit, struct kms_why ret_whys[KMS_AUDI
     memset(ret_whys, 0, KMS_AUDIT_TROUBLES * sizeof *ret_whys);
 }
 
-const char *kms_audit_refuses(const kms_audit *audit)
-{
-    (void)audit;
-    return NULL;
-}
-
 void kms_audit_tend(kms_audit *audit)
 {
     (void)audit;
