@@ -41,6 +41,9 @@ static void warn(const struct ctl *ctl, const struct kms_audit_report *r)
     if (!r->signatures_checked)
         fprintf(stderr, "kmsctl: %s: signatures were not checked: give the public key with --key\n",
                 r->instance);
+    if (r->torn_tail)
+        fprintf(stderr, "kmsctl: %s: the log ends within a line: kmsd was killed, or records were cut off\n",
+                r->instance);
     if (r->open_end)
         fprintf(
             stderr,

@@ -20,7 +20,8 @@
  *      including the last `,"hash":`. As P is among them, H stands for this record and all before it.
  *
  * A file that nobody writes any more may be there compressed instead, as INSTANCE-NNNNNNNN.jsonl.zst (zstd,
- * RFC 8878): what is said here holds of its content. Where both are, the plain one counts.
+ * RFC 8878): what is said here holds of its content. Where both are, the plain one counts, and
+ * both say the same.
  *
  * A line is at most 393,216 bytes with its LF.
  *

@@ -40,10 +40,17 @@ static kms_err pack_all(kms_audit_packer *packer, uint32_t below, struct kms_why
     uint32_t *numbers = NULL;
     size_t count = 0;
     kms_err err = kms_audit_plain_numbers(packer->dir_fd, packer->instance, below, &numbers, &count, why);
-    for (size_t i = 0; i < count && !kms_failed(err) && !atomic_load(&packer->stopping); i++)
-        err = kms_audit_pack_file(packer->dir_fd, packer->instance, numbers[i], &packer->stopping, why);
+    kms_err first = err;
+    for (size_t i = 0; i < count && !atomic_load(&packer->stopping); i++) {
+        struct kms_why this = {""};
+        err = kms_audit_pack_file(packer->dir_fd, packer->instance, numbers[i], &packer->stopping, &this);
+        if (!kms_failed(err) || kms_failed(first))
+            continue; /* one that cannot be does not hold up the others */
+        first = err;
+        *why = this;
+    }
     free(numbers);
-    return err;
+    return first;
 }
 
 /* Until there is something to do, or it is time to try again. */

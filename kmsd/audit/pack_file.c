@@ -10,6 +10,7 @@
 
 #include "kmsd/audit/pack.h"
 #include "kmsd/audit/segment.h"
+#include "kmsd/audit/twin.h"
 #include "kmsd/audit/unpack.h"
 
 enum { PIECE_BYTES = 256 * 1024, LEVEL = 3 };
@@ -110,7 +111,7 @@ static kms_err compare(const struct packing *p)
 static kms_err open_files(struct packing *p, const char *temporary)
 {
     struct stat status;
-    p->from = openat(p->dir_fd, p->plain, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    p->from = kms_audit_open_file(p->dir_fd, p->plain, O_NOFOLLOW);
     if (p->from < 0 || fstat(p->from, &status) != 0) return complain(p, "opening", strerror(errno));
     p->to = openat(p->dir_fd, temporary, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (p->to < 0) return complain(p, temporary, strerror(errno));
@@ -128,15 +129,34 @@ static kms_err open_files(struct packing *p, const char *temporary)
     return KMS_OK;
 }
 
-static kms_err replace(const struct packing *p, const char *temporary, const char *packed)
+static kms_err remove_plain(const struct packing *p, const char *packed)
 {
-    if (renameat(p->dir_fd, temporary, p->dir_fd, packed) != 0)
-        return complain(p, "renaming", strerror(errno));
     if (fsync(p->dir_fd) != 0) return complain(p, "syncing the directory", strerror(errno));
     if (unlinkat(p->dir_fd, p->plain, 0) == 0) return KMS_OK;
     if (errno != ENOENT) return complain(p, "removing", strerror(errno));
     unlinkat(p->dir_fd, packed, 0); /* retention took it meanwhile: what is dropped does not come back */
     return KMS_OK;
+}
+
+static kms_err replace(const struct packing *p, const char *temporary, const char *packed)
+{
+    if (renameat(p->dir_fd, temporary, p->dir_fd, packed) != 0)
+        return complain(p, "renaming", strerror(errno));
+    return remove_plain(p, packed);
+}
+
+/* A packer that was killed left both. But of two that differ none is removed: one is what was written. */
+static kms_err settle(const struct packing *p, const char *packed, bool *ret_done)
+{
+    struct kms_audit_twin twin;
+    if (kms_failed(kms_audit_twin_look(p->dir_fd, p->plain, &twin)))
+        return complain(p, packed, "it is there already and cannot be read");
+    *ret_done = twin.both && twin.same;
+    if (twin.both && !twin.same)
+        return complain(p, packed,
+                        "it is there already and says something else: move the wrong one of the two away "
+                        "(kmsctl audit verify)");
+    return *ret_done ? remove_plain(p, packed) : KMS_OK;
 }
 
 kms_err kms_audit_pack_file(int dir_fd, const char *instance, uint32_t number, const atomic_bool *stopping,
@@ -148,6 +168,9 @@ kms_err kms_audit_pack_file(int dir_fd, const char *instance, uint32_t number, c
     kms_audit_packing_name(instance, temporary);
     __attribute__((cleanup(drop_packing))) struct packing p = {
         .dir_fd = dir_fd, .plain = plain, .from = -1, .to = -1, .stopping = stopping, .why = why};
+    bool done = false;
+    KMS_TRY(settle(&p, packed, &done));
+    if (done) return KMS_OK;
     kms_err err = open_files(&p, temporary);
     if (!kms_failed(err)) err = compare(&p);
     if (!kms_failed(err)) err = replace(&p, temporary, packed);

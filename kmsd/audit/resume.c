@@ -79,7 +79,7 @@ static void remove_unused(int dir_fd, const char *instance, uint32_t from, uint3
         char name[KMS_AUDIT_NAME_BYTES];
         uint8_t first = 0;
         kms_audit_segment_name(instance, number, name);
-        KMS_OWN_FD fd = openat(dir_fd, name, O_RDONLY | O_CLOEXEC);
+        KMS_OWN_FD fd = kms_audit_open_file(dir_fd, name, 0);
         if (fd >= 0 && pread(fd, &first, 1, 0) >= 0 && first == 0) unlinkat(dir_fd, name, 0);
     }
 }

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "kmsd/audit/audit.h"
@@ -28,16 +29,26 @@ void kms_audit_scan_free(struct kms_audit_scan *scan)
     *scan = (struct kms_audit_scan){.fd = -1};
 }
 
+int kms_audit_open_file(int dir_fd, const char *name, int more_flags)
+{
+    struct stat status;
+    int fd = openat(dir_fd, name, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY | more_flags);
+    if (fd < 0 || (fstat(fd, &status) == 0 && S_ISREG(status.st_mode))) return fd;
+    close(fd);
+    errno = ENXIO;
+    return -1;
+}
+
 /* Between the two looks a packer may take the plain file away, but not before the other is there. */
 static int open_either(int dir_fd, const char *name, bool *ret_packed)
 {
     char packed[KMS_AUDIT_NAME_BYTES];
-    int fd = openat(dir_fd, name, O_RDONLY | O_CLOEXEC);
+    int fd = kms_audit_open_file(dir_fd, name, 0);
     *ret_packed = false;
     if (fd >= 0 || errno != ENOENT) return fd;
     kms_audit_packed_name(name, packed);
     *ret_packed = true;
-    return openat(dir_fd, packed, O_RDONLY | O_CLOEXEC);
+    return kms_audit_open_file(dir_fd, packed, 0);
 }
 
 kms_err kms_audit_scan_file(struct kms_audit_scan *scan, int dir_fd, const char *name, struct kms_why *why)
@@ -45,7 +56,8 @@ kms_err kms_audit_scan_file(struct kms_audit_scan *scan, int dir_fd, const char 
     bool packed;
     KMS_OWN_FD fd = open_either(dir_fd, name, &packed);
     if (fd < 0) {
-        kms_why_set(why, "%s: %s", name, strerror(errno));
+        kms_why_set(why, "%s%s: %s", name, packed && errno != ENOENT ? ".zst" : "",
+                    errno == ENXIO ? "no regular file, so none of this log: move it away" : strerror(errno));
         return KMS_FAIL(IO);
     }
     if (packed && scan->unpacker == NULL) KMS_TRY(kms_audit_unpacker_new(&scan->unpacker));

@@ -35,6 +35,9 @@ struct kms_audit_scan {
 
 KMS_MUST_USE kms_err kms_audit_scan_new(struct kms_audit_scan *ret_scan); /* NO_MEMORY */
 void kms_audit_scan_free(struct kms_audit_scan *scan);
+/* A file of the log for reading, as an owned descriptor; -1: errno tells. What is no regular file, a FIFO
+ * that nobody writes to above all, is not waited for: ENXIO. */
+int kms_audit_open_file(int dir_fd, const char *name, int more_flags);
 /* From the start of this file, or of NAME.zst where there is no file of this name. IO: why names it. */
 KMS_MUST_USE kms_err kms_audit_scan_file(struct kms_audit_scan *scan, int dir_fd, const char *name,
                                          struct kms_why *why);

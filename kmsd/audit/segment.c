@@ -273,7 +273,7 @@ static bool is_plain_with_records(int dir_fd, const char *instance, uint32_t num
     char name[KMS_AUDIT_NAME_BYTES];
     uint8_t first = 0;
     kms_audit_segment_name(instance, number, name);
-    KMS_OWN_FD fd = openat(dir_fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    KMS_OWN_FD fd = kms_audit_open_file(dir_fd, name, O_NOFOLLOW);
     return fd >= 0 && pread(fd, &first, 1, 0) == 1 && first != 0;
 }
 

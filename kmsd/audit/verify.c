@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "kmsd/audit/twin.h"
+
 enum { PROGRESS_RECORDS = 1 << 16 };
 
 static void free_verify(struct kms_verify *v)
@@ -142,12 +144,13 @@ static kms_err check_end(struct kms_verify *v, bool last, const struct kms_audit
     uint64_t bytes, line = v->scan.line_number + 1;
     char words[160];
     KMS_TRY(kms_audit_scan_tail(&v->scan, &tail, &bytes));
-    if (last && tail == KMS_AUDIT_TAIL_DAMAGED)
+    bool missing = next != NULL && v->head.sequence + 1 < next->first_sequence;
+    if ((last || missing) && tail == KMS_AUDIT_TAIL_DAMAGED)
         return kms_verify_fault(v, line, "changed", "NUL bytes where no commit can have left them");
     if (last) v->report.open_end = tail == KMS_AUDIT_TAIL_CLOSED && !v->ends_in_head;
     if (last) v->report.torn_tail = v->report.torn_tail || tail == KMS_AUDIT_TAIL_TORN;
     if (next == NULL) return KMS_OK;
-    if (v->head.sequence + 1 < next->first_sequence) {
+    if (missing) {
         snprintf(words, sizeof words, "%s ends with sequence %llu, but the next file goes on with %llu",
                  step == KMS_AUDIT_TORN ? "a line is cut off here and the file" : "the file",
                  (unsigned long long)v->head.sequence, (unsigned long long)next->first_sequence);
@@ -174,6 +177,21 @@ static kms_err damaged_packing(struct kms_verify *v)
                             "the compressed file is damaged: what follows cannot be decompressed");
 }
 
+/* Where a file is there twice, the plain one counts; but somebody may read the other. */
+static kms_err check_twin(struct kms_verify *v)
+{
+    struct kms_audit_twin twin;
+    char packed[KMS_AUDIT_NAME_BYTES];
+    kms_err err = kms_audit_twin_look(v->dir_fd, v->name, &twin);
+    if (kms_failed(err)) kms_why_set(v->why, "%s: cannot be read", v->name);
+    KMS_TRY(err);
+    if (!twin.both || twin.same) return KMS_OK;
+    kms_audit_packed_name(v->name, packed);
+    kms_copy(v->name, packed, sizeof packed);
+    return kms_verify_fault(v, twin.line, "inserted",
+                            "the same file is here without .zst too, is intact, and says something else");
+}
+
 static kms_err check_file(struct kms_verify *v, size_t index)
 {
     bool last = index + 1 == v->segments.count;
@@ -190,7 +208,10 @@ static kms_err check_file(struct kms_verify *v, size_t index)
         bool reached =
             next != NULL && v->scan.line_number > 1 && v->head.sequence + 1 == next->first_sequence;
         if (step == KMS_AUDIT_LINE && reached) kms_audit_scan_back(&v->scan, line);
-        if (step == KMS_AUDIT_END || step == KMS_AUDIT_TORN || reached) return check_end(v, last, next, step);
+        if (step == KMS_AUDIT_END || step == KMS_AUDIT_TORN || reached) {
+            KMS_TRY(check_end(v, last, next, step));
+            return v->scan.packed ? KMS_OK : check_twin(v);
+        }
         if (step == KMS_AUDIT_OVERLONG)
             return kms_verify_fault(v, v->scan.line_number + 1, "changed", "longer than a record can be");
         KMS_TRY(check_line(v, index, line));
