@@ -14,7 +14,7 @@
 
 #include "base/own.h"
 
-enum { STOP_SECONDS = 5 };
+enum { STOP_SECONDS = 5, RETRY_SECONDS = 1 };
 
 struct kms_anchor {
     char instance[KMS_AUDIT_HEAD_INSTANCE];
@@ -24,8 +24,10 @@ struct kms_anchor {
     pthread_mutex_t lock;
     pthread_cond_t wake;
     bool stopping, waiting; /* waiting: head is still to be written */
+    bool again;             /* after a failure, unless a newer one comes before */
     struct kms_audit_signed_head head;
-    uint64_t written; /* sequence; 0: none */
+    uint64_t in_syslog; /* sequence; the thread's own */
+    uint64_t written;   /* sequence; 0: none */
     struct kms_why trouble;
 };
 
@@ -65,9 +67,12 @@ kms_err kms_anchor_append(const char *file, struct kms_bytes line, struct kms_wh
 
 static kms_err write_head(kms_anchor *anchor, const struct kms_audit_signed_head *head, struct kms_why *why)
 {
+    bool to_syslog =
+        anchor->to_syslog && head->sequence != anchor->in_syslog; /* once, also when tried again */
     char line[KMS_AUDIT_ANCHOR_BYTES];
     size_t len = kms_audit_anchor_line(anchor->instance, head, line);
-    if (anchor->to_syslog) syslog(LOG_AUTHPRIV | LOG_NOTICE, "%.*s", (int)len - 1, line);
+    anchor->in_syslog = head->sequence;
+    if (to_syslog) syslog(LOG_AUTHPRIV | LOG_NOTICE, "%.*s", (int)len - 1, line);
     return anchor->file != NULL ? kms_anchor_append(anchor->file, kms_bytes_of(line, len), why) : KMS_OK;
 }
 
@@ -76,12 +81,26 @@ static void write_one(kms_anchor *anchor)
 {
     struct kms_audit_signed_head head = anchor->head;
     struct kms_why why = {{0}};
-    anchor->waiting = false;
+    anchor->waiting = anchor->again = false;
     pthread_mutex_unlock(&anchor->lock);
     bool written = !kms_failed(write_head(anchor, &head, &why));
     pthread_mutex_lock(&anchor->lock);
     if (written) anchor->written = head.sequence;
     anchor->trouble = why;
+    anchor->again = !written && !anchor->waiting;
+}
+
+/* With the lock held. A log that is idle has no new head for long: the one that failed is not left at that. */
+static void wait_for_head(kms_anchor *anchor)
+{
+    struct timespec until;
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += RETRY_SECONDS;
+    if (!anchor->again)
+        pthread_cond_wait(&anchor->wake, &anchor->lock);
+    else if (pthread_cond_timedwait(&anchor->wake, &anchor->lock, &until) == ETIMEDOUT)
+        anchor->waiting = true;
+    if (anchor->stopping && anchor->again) anchor->waiting = true; /* once more */
 }
 
 static void *anchor_main(void *self)
@@ -93,7 +112,7 @@ static void *anchor_main(void *self)
         if (anchor->waiting)
             write_one(anchor);
         else
-            pthread_cond_wait(&anchor->wake, &anchor->lock);
+            wait_for_head(anchor);
     }
     pthread_mutex_unlock(&anchor->lock);
     return NULL;
@@ -114,7 +133,11 @@ kms_err kms_anchor_start(const char *instance, const char *file, bool to_syslog,
     snprintf(anchor->instance, sizeof anchor->instance, "%s", instance);
     anchor->to_syslog = to_syslog;
     pthread_mutex_init(&anchor->lock, NULL);
-    pthread_cond_init(&anchor->wake, NULL);
+    pthread_condattr_t monotonic;
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(&anchor->wake, &monotonic);
+    pthread_condattr_destroy(&monotonic);
     bool has_file = file != NULL && file[0] != '\0';
     if (has_file) anchor->file = strdup(file);
     if ((has_file && anchor->file == NULL) ||

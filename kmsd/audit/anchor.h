@@ -2,7 +2,7 @@
  * Anchors: signed heads written to a second place, a file (on another disk, or machine) and syslog, so that a
  * log that was cut off, or made anew, is told by comparison. A thread of its own writes: a disk or a syslog
  * that hangs delays nobody. When heads come faster than it writes, it writes the newest only, which stands
- * for all before. Thread-safe.
+ * for all before; one that could not be written is tried again every second. Thread-safe.
  */
 #ifndef KMS_AUDIT_ANCHOR_H
 #define KMS_AUDIT_ANCHOR_H

@@ -13,7 +13,7 @@
 #include "kmsd/audit/anchor.h"
 #include "kmsd/service/core.h"
 
-enum { RETRY_MS = 5000 };
+enum { RETRY_MS = 5000, OWN = 1 /* the record of a head, which needs none itself */ };
 _Static_assert(sizeof KMS_AUDIT_HEAD_DOMAIN == sizeof KMS_HSM_AUDIT_DOMAIN, "one domain, named by two rooms");
 
 struct kms_heads {
@@ -37,7 +37,8 @@ void kms_heads_wrote(kms_heads *heads, size_t records)
 {
     if (heads == NULL) return;
     uint64_t before = atomic_fetch_add_explicit(&heads->unsigned_count, records, memory_order_relaxed);
-    if (before >= heads->options.records || before + records < heads->options.records) return;
+    uint64_t full = heads->options.records + OWN;
+    if (before >= full || before + records < full) return;
     pthread_mutex_lock(&heads->lock);
     heads->full = true;
     pthread_cond_signal(&heads->wake);

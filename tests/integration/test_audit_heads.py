@@ -144,8 +144,9 @@ def test_closed_in_good_order_it_ends_in_a_head(tmp_path):
     assert openssl_says(key, "kmsd", head["head"]) == "Verified OK\n"
 
 
-def test_so_many_records_are_signed_at_once(tmp_path):
-    service = Service(tmp_path, audit={"head_records": "20"}).init().start()
+@pytest.mark.parametrize("records", ["20", "1"])
+def test_so_many_records_are_signed_at_once(tmp_path, records):
+    service = Service(tmp_path, audit={"head_records": records}).init().start()
     with service.client(APP) as app:
         for _ in range(60):
             app.GenerateRandom(number_of_bytes=1)

@@ -96,17 +96,20 @@ static void trouble_is_told_and_passes(void)
     kms_anchor_put(anchor, &head);
     while (why.text[0] == '\0') kms_anchor_status(anchor, &sequence, &why);
     CU_ASSERT_EQUAL(sequence, 0);
-    CU_ASSERT_EQUAL_FATAL(mkdir(dir, 0700), 0);
+    CU_ASSERT_EQUAL_FATAL(mkdir(dir, 0700), 0); /* no newer head comes: the log is idle */
+    while (sequence == 0) kms_anchor_status(anchor, &sequence, &why);
+    CU_ASSERT_EQUAL(sequence, 5);
+    CU_ASSERT_STRING_EQUAL(why.text, "");
     head = head_at(6);
     kms_anchor_put(anchor, &head);
-    while (sequence == 0) kms_anchor_status(anchor, &sequence, &why);
+    while (sequence == 5) kms_anchor_status(anchor, &sequence, &why);
     CU_ASSERT_EQUAL(sequence, 6);
-    CU_ASSERT_STRING_EQUAL(why.text, "");
     kms_anchor_stop(anchor);
 }
 
 /* What would go to /dev/log. */
 static struct {
+    unsigned count;
     int priority;
     char text[KMS_AUDIT_ANCHOR_BYTES];
 } told;
@@ -115,6 +118,7 @@ void __wrap_syslog(int priority, const char *format, ...)
 {
     va_list args;
     va_start(args, format);
+    told.count++;
     told.priority = priority;
     vsnprintf(told.text, sizeof told.text, format, args);
     va_end(args);
@@ -126,6 +130,7 @@ void __wrap___syslog_chk(int priority, int flag, const char *format, ...)
     va_list args;
     (void)flag;
     va_start(args, format);
+    told.count++;
     told.priority = priority;
     vsnprintf(told.text, sizeof told.text, format, args);
     va_end(args);
@@ -145,6 +150,29 @@ static void syslog_alone(void)
     CU_ASSERT_EQUAL(told.priority, LOG_AUTHPRIV | LOG_NOTICE);
 }
 
+/* What is tried again for the file is not said again to syslog; and stopping tries once more. */
+static void both_places(void)
+{
+    char path[200], dir[200];
+    uint64_t sequence;
+    struct kms_why why = {""};
+    kms_anchor *anchor = NULL;
+    KMS_OWN_BUF file = {0};
+    path_of("both/anchor", path);
+    path_of("both", dir);
+    told.count = 0;
+    KMS_ASSERT_OK_FATAL(kms_anchor_start("t", path, true, &anchor));
+    struct kms_audit_signed_head head = head_at(5);
+    kms_anchor_put(anchor, &head);
+    while (why.text[0] == '\0') kms_anchor_status(anchor, &sequence, &why);
+    CU_ASSERT_EQUAL_FATAL(mkdir(dir, 0700), 0);
+    kms_anchor_stop(anchor);
+    CU_ASSERT_EQUAL(told.count, 1);
+    KMS_ASSERT_OK(kms_read_file(path, 1 << 20, &file, NULL));
+    CU_ASSERT_TRUE(file.len > 0);
+}
+
 KMS_TEST_MAIN("audit/anchor", {"appends lines", appends_lines}, {"says what fails", says_what_fails},
               {"a sync that fails", sync_that_fails}, {"the last head is written", the_last_head_is_written},
-              {"trouble is told and passes", trouble_is_told_and_passes}, {"syslog alone", syslog_alone})
+              {"trouble is told and passes", trouble_is_told_and_passes}, {"syslog alone", syslog_alone},
+              {"both places", both_places})
