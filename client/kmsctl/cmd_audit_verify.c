@@ -1,6 +1,7 @@
 /* kmsctl audit verify: reads the files of the log, of one instance or of all, and needs no server. */
 #include <jansson.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "client/kmsctl/commands.h"
 #include "client/kmsctl/output.h"
@@ -91,15 +92,36 @@ static json_t *fault_text(const json_t *fault)
     return json_sprintf("%s:%" JSON_INTEGER_FORMAT ": %s: %s", file, line, kind, words);
 }
 
+/* A log that is gone as a whole, or one that is kept on another machine: only people know. */
+static bool look_for_absent(struct ctl *ctl, const struct kms_audit_instances *here, json_t *absent)
+{
+    struct kms_audit_instances anchored;
+    struct kms_why why = {0};
+    if (ctl->anchor == NULL || ctl->instance != NULL) return true;
+    kms_err err = kms_audit_instances_anchored(ctl->anchor, &anchored, &why);
+    if (kms_failed(err)) return ctl_fail(ctl, err, &why);
+    for (size_t i = 0; i < anchored.count; i++) {
+        bool found = false;
+        for (size_t n = 0; n < here->count; n++) found |= strcmp(here->name[n], anchored.name[i]) == 0;
+        if (found) continue;
+        json_array_append_new(absent, json_string(anchored.name[i]));
+        fprintf(stderr, "kmsctl: %s: %s holds heads of this log, of which no file is here\n",
+                anchored.name[i], ctl->anchor);
+    }
+    return true;
+}
+
 /* One below the other, as each has more members than a line has room for. */
-static bool print_reports(struct ctl *ctl, json_t *reports)
+static bool print_reports(struct ctl *ctl, json_t *reports, json_t *absent)
 {
     size_t i;
     json_t *report;
     bool intact = true;
     json_array_foreach(reports, i, report) intact &= json_is_true(json_object_get(report, "intact"));
     if (ctl_wants_json(ctl))
-        return ctl_print(ctl, json_pack("{s:b, s:O}", "intact", (int)intact, "instances", reports)) && intact;
+        return ctl_print(ctl, json_pack("{s:b, s:O, s:O}", "intact", (int)intact, "instances", reports,
+                                        "absent", absent)) &&
+               intact;
     json_array_foreach(reports, i, report)
     {
         if (i > 0) fputc('\n', stdout);
@@ -120,11 +142,12 @@ bool ctl_audit_verify(struct ctl *ctl)
     if (ctl->head != NULL && all.count > 1)
         return ctl_fail_usage(ctl, "--head is of one log, and here are several (%s, %s ...): add --instance",
                               all.name[0], all.name[1]);
-    json_t *reports = json_array();
-    bool done = true;
+    json_t *reports = json_array(), *absent = json_array();
+    bool done = look_for_absent(ctl, &all, absent);
     for (size_t i = 0; i < all.count && done; i++)
         done = verify_one(ctl, dir, ctl->instance != NULL ? ctl->instance : all.name[i], reports);
-    done = print_reports(ctl, reports) && done;
+    done = print_reports(ctl, reports, absent) && done;
     json_decref(reports);
+    json_decref(absent);
     return done;
 }

@@ -152,12 +152,32 @@ void ctl_record_head(enum ctl_record_form form, FILE *out)
     fputs("\r\n", out);
 }
 
+/* What kmsd wrote has none, as it escapes them; what somebody else wrote must not move a terminal. */
+static bool has_control(struct kms_bytes line)
+{
+    for (size_t i = 0; i < line.len; i++) {
+        uint8_t c = line.ptr[i];
+        bool c1 = c < 0xa0 && i > 0 && line.ptr[i - 1] == 0xc2; /* U+0080 to U+009F */
+        if (c < 0x20 || c == 0x7f || c1) return true;
+    }
+    return false;
+}
+
+static void put_line(struct kms_bytes line, FILE *out)
+{
+    KMS_OWN_BUF text = {0};
+    if (!has_control(line))
+        fwrite(line.ptr, 1, line.len, out);
+    else if (!kms_failed(kms_buf_print(&text, "%.*s", (int)line.len, (const char *)line.ptr)))
+        ctl_put_safe((const char *)text.data, out);
+    fputc('\n', out);
+}
+
 void ctl_record_put(enum ctl_record_form form, struct kms_bytes line, FILE *out)
 {
     json_t *record = form != CTL_RECORD_JSON ? json_loadb((const char *)line.ptr, line.len, 0, NULL) : NULL;
-    if (record == NULL) { /* as it is in the file: JSON escapes control characters */
-        fwrite(line.ptr, 1, line.len, out);
-        fputc('\n', out);
+    if (record == NULL) { /* as it is in the file */
+        put_line(line, out);
     } else if (form == CTL_RECORD_CSV) {
         put_csv(record, out);
     } else {

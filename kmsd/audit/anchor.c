@@ -90,7 +90,7 @@ static void write_one(kms_anchor *anchor)
     anchor->again = !written && !anchor->waiting;
 }
 
-/* With the lock held. A log that is idle has no new head for long: the one that failed is not left at that. */
+/* With the lock held. An idle log has no new head for long: the one that failed is not left at that. */
 static void wait_for_head(kms_anchor *anchor)
 {
     struct timespec until;

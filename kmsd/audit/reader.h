@@ -116,5 +116,10 @@ struct kms_audit_instances {
 };
 KMS_MUST_USE kms_err kms_audit_instances_read(const char *dir, struct kms_audit_instances *ret_instances,
                                               struct kms_why *why);
+/* The same of those that have heads in an anchor file; none is no error, and what is no regular file, which
+ * can be read only once, is left to verify. IO: why names it. LIMIT_EXCEEDED. */
+KMS_MUST_USE kms_err kms_audit_instances_anchored(const char *anchor_file,
+                                                  struct kms_audit_instances *ret_instances,
+                                                  struct kms_why *why);
 
 #endif

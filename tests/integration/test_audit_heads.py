@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from harness import APP, BIN, BUILD, OFFICER, OTHER, ROOT, Failure, Service, wait_for
+from harness import ADMIN, APP, BIN, BUILD, OFFICER, OTHER, ROOT, Failure, Service, wait_for
 
 OFTEN = {"head_interval": "100ms"}
 
@@ -285,6 +285,18 @@ def test_an_end_that_was_cut_off_is_told_by_the_anchor(closed):
     report, said = verify(service, *key, *anchor, expect=6)
     assert report["fault"]["kind"] == "removed" and report["fault"]["file"] == path.name
     assert report["fault"]["line"] == len(lines) and f"{path.name}:{len(lines)}: removed: the log ends here" in said
+
+
+def test_a_log_that_is_gone_as_a_whole_is_told_by_the_anchor(closed):
+    service, key, anchor = closed
+    lines = anchor[1].read_text()
+    anchor[1].write_text(lines + lines.replace('"instance":"kmsd"', '"instance":"other"'))
+    report = json.loads(service.kmsctl(ADMIN, "audit", "verify", "--dir", service.dir / "audit", *anchor, "-o", "json").stdout)
+    assert report["absent"] == ["other"] and [r["instance"] for r in report["instances"]] == ["kmsd"]
+    _, said = verify(service, *key, *anchor)
+    assert "kmsctl: other: " in said and "of which no file is here" in said
+    _, said = verify(service, *key, *anchor, "--instance", "kmsd")
+    assert said == ""
 
 
 def test_kill_and_go_on(closed):

@@ -325,3 +325,14 @@ def test_files_of_another_user(world):
         env=dict(os.environ, KMSCTL_CONFIG="", ASAN_OPTIONS="detect_leaks=0"),
     )
     assert done.returncode == 1 and "Permission denied: run this as" in done.stderr, done
+
+
+@pytest.mark.parametrize("form", [("tail",), ("query", "-o", "csv"), ("tail", "-o", "json")])
+def test_what_somebody_wrote_into_a_file_moves_no_terminal(world, tmp_path, form):
+    """A line with the members of a record at their places, but with control characters that kmsd would have escaped."""
+    first = sorted((world.dir / "audit").glob("one-*.jsonl"))[0]
+    lines = first.read_bytes().splitlines(keepends=True)
+    lines[2] = lines[2].replace(b'"kind":"', b'"kind":"call","x":"\x1b[2J\x07","y":"', 1)
+    (tmp_path / first.name).write_bytes(b"".join(lines[:5]))
+    done = subprocess.run([BIN / "kmsctl", "audit", *form, "--dir", tmp_path], capture_output=True, check=False, timeout=60)
+    assert b"\x1b" not in done.stdout and b"\x07" not in done.stdout and b"[2J" in done.stdout
