@@ -175,10 +175,12 @@ static kms_err send_one(struct place *place, struct kms_why *why)
     KMS_TRY(kms_audit_reader_next(place->reader, &line, &more, why));
     /* An end may be one that the reader saw earlier; the second time it looks. */
     if (!more) KMS_TRY(kms_audit_reader_next(place->reader, &line, &more, why));
-    if (!more || !kms_audit_scan_record(line.text, &record)) {
+    if (!more) {
         kms_why_set(why, "the log ends before record %" PRIu64, place->sent + 1);
         return KMS_FAIL(CORRUPT);
     }
+    /* Somebody changed the file. What follows is sent all the same, and the numbers tell of the gap. */
+    if (!kms_audit_scan_record(line.text, &record)) return KMS_OK;
     if (record.sequence <= place->sent) return KMS_OK;
     if (record.sequence > place->sent + 1) note_gap(place, record.sequence - 1);
     KMS_TRY(kms_ship_send(&place->socket, line.text, why));

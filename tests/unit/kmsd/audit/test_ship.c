@@ -221,6 +221,31 @@ static void a_connection_that_breaks(void)
     end();
 }
 
+/* A line that somebody damaged before it was sent: it is told, and what follows is not held up for ever. */
+static void a_line_that_is_damaged(void)
+{
+    struct kms_why troubles[KMS_SHIP_TROUBLES] = {{{0}}};
+    KMS_OWN_BUF file = {0};
+    begin_log();
+    start(KMS_SHIP_STREAM, false, LONG_MS); /* nobody listens yet */
+    log_calls(rig.audit, RECORDS);
+    log_read(rig.dir, 1, &file);
+    const uint8_t *line = memmem(file.data, file.len, "{\"seq\":7,", 9);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(line);
+    log_poke(rig.dir, 1, (size_t)(line - file.data), 'x');
+    rig.listener = bound(SOCK_STREAM);
+    KMS_ASSERT_OK(committed(NULL));
+    answer();
+    rig.last = 1;
+    expect_until(6);
+    rig.last = 7;
+    expect_until(log_head(rig.audit));
+    while (troubles[KMS_SHIP_KINDS + KMS_SHIP_STREAM].text[0] == '\0') kms_ship_troubles(rig.ship, troubles);
+    CU_ASSERT_PTR_NOT_NULL(
+        strstr(troubles[KMS_SHIP_KINDS + KMS_SHIP_STREAM].text, "records 7 to 7 were not sent"));
+    end();
+}
+
 static void stopping_does_not_wait_for_the_dead(void)
 {
     begin_log();
@@ -299,7 +324,8 @@ static void a_mark_that_cannot_be_written(void)
     end();
 }
 
-KMS_TEST_MAIN("audit/ship", {"all in order", all_in_order},
+KMS_TEST_MAIN("audit/ship", {"a line that is damaged", a_line_that_is_damaged},
+              {"all in order", all_in_order},
               {"nobody waits for an optional place", nobody_waits_for_an_optional_place},
               {"no answer without a required place", no_answer_without_a_required_place},
               {"a place that hangs", a_place_that_hangs},
