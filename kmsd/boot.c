@@ -166,7 +166,8 @@ static kms_err pipeline_start(struct kms_boot *boot, struct kms_why *why)
     (void)why;
     const struct kms_pipeline_options options = {.rpc_threads = boot->rpc_threads,
                                                  .admin_threads = boot->conf->limits_admin_threads,
-                                                 .admin_queue = boot->conf->limits_admin_queue};
+                                                 .admin_queue = boot->conf->limits_admin_queue,
+                                                 .streams = boot->conf->limits_audit_streams};
     return kms_pipeline_start(&options, &boot->core, &boot->pipeline);
 }
 

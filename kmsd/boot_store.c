@@ -57,10 +57,11 @@ static kms_err close_attempts(struct kms_boot *boot, const struct kms_store_mark
     for (size_t i = 0; i < count; i++) {
         bool committed;
         KMS_TRY(kms_keystore_committed(boot->core.store, &attempts[i].request_id, &committed, why));
+        const char *not = kms_method_streams(attempts[i].operation) ? "cut off" : "not committed";
         struct kms_audit_event event = {.kind = KMS_AUDIT_RECOVERY,
                                         .request_id = attempts[i].request_id,
                                         .operation = attempts[i].operation,
-                                        .detail = committed ? "committed before the crash" : "not committed",
+                                        .detail = committed ? "committed before the crash" : not,
                                         .has_mark = true,
                                         .store_revision = mark->revision,
                                         .started_us = kms_now_us()};

@@ -31,6 +31,26 @@ static void people_read_times(json_t *value)
     }
 }
 
+/* Takes the reference of request. NULL: ctl->error. */
+static char *text_of(struct ctl *ctl, json_t *request)
+{
+    char *text = request != NULL ? json_dumps(request, JSON_COMPACT) : NULL;
+    json_decref(request);
+    if (text == NULL) ctl_fail(ctl, KMS_FAIL(NO_MEMORY), NULL);
+    return text;
+}
+
+kms_json_stream *ctl_stream(struct ctl *ctl, const char *method, json_t *request)
+{
+    kms_json_stream *stream = NULL;
+    kms_client *client = ctl_client(ctl);
+    char *text = client != NULL ? text_of(ctl, request) : NULL;
+    if (client == NULL) json_decref(request);
+    if (text != NULL && !kms_client_stream_json(client, method, text, &stream, &ctl->error)) stream = NULL;
+    free(text);
+    return stream;
+}
+
 bool ctl_call(struct ctl *ctl, const char *method, json_t *request, json_t **ret_reply)
 {
     kms_client *client = ctl_client(ctl);

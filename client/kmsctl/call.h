@@ -8,6 +8,8 @@
 
 /* Takes the reference of request; NULL: memory ran out. *ret_reply is a new reference. False: ctl->error. */
 bool ctl_call(struct ctl *ctl, const char *method, json_t *request, json_t **ret_reply);
+/* The same with many messages in answer: NULL: ctl->error. */
+kms_json_stream *ctl_stream(struct ctl *ctl, const char *method, json_t *request);
 /* The same, and prints the reply; an empty one prints nothing. */
 bool ctl_call_print(struct ctl *ctl, const char *method, json_t *request);
 

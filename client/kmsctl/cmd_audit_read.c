@@ -6,7 +6,7 @@
 #include "client/kmsctl/record_text.h"
 #include "client/kmsctl/records.h"
 
-enum { TAIL_LINES = 10, POLL_MS = 200, REMOTE_POLL_MS = 2000 /* each is a call, and has a record */ };
+enum { TAIL_LINES = 10, POLL_MS = 200 };
 
 static void pause_ms(long ms)
 {
@@ -37,7 +37,7 @@ static bool follow(struct ctl *ctl, struct ctl_records *records)
 {
     bool ok = print_records(ctl, records, UINT64_MAX);
     while (ok && ctl->follow && !ctl_stopped()) {
-        pause_ms(ctl_records_remote(records) ? REMOTE_POLL_MS : POLL_MS);
+        if (!ctl_records_remote(records)) pause_ms(POLL_MS); /* a server tells when there is more */
         ok = print_records(ctl, records, UINT64_MAX);
     }
     return ok && ctl_records_end(records);

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
+#include "client/lib/attempt.h"
 #include "client/lib/failure.h"
 #include "client/lib/json.h"
 #include "client/lib/unary.h"
@@ -57,6 +59,22 @@ static kms_err take(const ProtobufCMessage *reply, void **ret_result, struct kms
     return *ret_result != NULL ? KMS_OK : KMS_FAIL(NO_MEMORY);
 }
 
+/* protobuf-c's descriptors do not tell: a rule of ours (tests/lint/protos.py). */
+static bool streams(const ProtobufCMethodDescriptor *codec)
+{
+    return strncmp(codec->name, "Stream", strlen("Stream")) == 0;
+}
+
+/* Why the method cannot be called this way; NULL: it can. */
+static const char *unfit(const ProtobufCMethodDescriptor *codec, bool stream)
+{
+    if (codec == NULL) return "no such method";
+    if (kms_json_secret(codec->input) || kms_json_secret(codec->output))
+        return "carries secrets, which JSON would leave in memory";
+    if (streams(codec) && !stream) return "answers with many messages: kms_client_stream_json";
+    return streams(codec) || !stream ? NULL : "answers with one message: kms_client_call_json";
+}
+
 /* A call with what it stands on. */
 struct prepared {
     kms_arena arena;
@@ -65,12 +83,13 @@ struct prepared {
     struct kms_unary call;
 };
 
-static kms_err prepare(struct prepared *p, const char *method, const char *request_json, struct kms_why *why)
+static kms_err prepare(struct prepared *p, const char *method, const char *request_json, bool stream,
+                       struct kms_why *why)
 {
     const ProtobufCMethodDescriptor *codec = find(method, p->path);
-    if (codec == NULL || kms_json_secret(codec->input) || kms_json_secret(codec->output)) {
-        kms_why_set(why, "%s: %s", method,
-                    codec == NULL ? "no such method" : "carries secrets, which JSON would leave in memory");
+    const char *fault = unfit(codec, stream);
+    if (fault != NULL) {
+        kms_why_set(why, "%s: %s", method, fault);
         return KMS_FAIL(INVALID_ARGUMENT);
     }
     json_error_t place;
@@ -100,13 +119,100 @@ bool kms_client_call_json(kms_client *client, const char *method, const char *re
     struct prepared prepared;
     struct kms_why why = {{0}};
     kms_arena_init(&prepared.arena, REQUEST_BYTES);
-    kms_err err = prepare(&prepared, method, request_json, &why);
+    kms_err err = prepare(&prepared, method, request_json, false, &why);
     void *reply = NULL;
     bool ok = !kms_failed(err) && kms_unary_one(client, options, &prepared.call, &reply, error);
     if (kms_failed(err) && error != NULL) kms_error_local(error, err, &why);
     kms_arena_wipe(&prepared.arena);
     if (ok) *ret_reply_json = reply;
     return ok;
+}
+
+struct kms_json_stream {
+    struct prepared prepared; /* the row is asked to the end */
+    struct kms_lane lane;
+    struct kms_attempt attempt;
+    bool asked; /* for a message */
+    bool none;  /* there is no message any more */
+    bool over;  /* the call has ended */
+};
+
+static kms_err start(kms_json_stream *stream, const kms_client *client)
+{
+    const struct prepared *p = &stream->prepared;
+    kms_lane_open(client, KMS_ATTEMPT_NEVER, &stream->lane);
+    return kms_attempt_start_stream(&stream->attempt, &stream->lane, &p->row, p->call.request);
+}
+
+bool kms_client_stream_json(kms_client *client, const char *method, const char *request_json,
+                            kms_json_stream **ret_stream, struct kms_error *error)
+{
+    struct kms_why why = {{0}};
+    kms_error_clear(error);
+    kms_json_stream *stream = calloc(1, sizeof *stream);
+    kms_err err = stream != NULL ? KMS_OK : KMS_FAIL(NO_MEMORY);
+    if (stream != NULL) {
+        kms_arena_init(&stream->prepared.arena, REQUEST_BYTES);
+        err = prepare(&stream->prepared, method, request_json, true, &why);
+    }
+    if (!kms_failed(err)) err = start(stream, client);
+    if (kms_failed(err)) {
+        kms_json_stream_close(stream);
+        kms_error_local(error, err, &why);
+        return false;
+    }
+    *ret_stream = stream;
+    return true;
+}
+
+/* One event at most; *ret_tag NULL: none within the time. */
+static void wait_for(kms_json_stream *stream, uint32_t wait_ms, void **ret_tag)
+{
+    uint64_t due_us = kms_monotonic_us() + wait_ms * UINT64_C(1000);
+    grpc_event event = grpc_completion_queue_next(stream->lane.queue, kms_attempt_time(due_us), NULL);
+    *ret_tag = event.type == GRPC_OP_COMPLETE ? event.tag : NULL;
+}
+
+/* The last message has been read before the end is told: they come in any order. */
+bool kms_json_stream_next(kms_json_stream *stream, uint32_t wait_ms, char **ret_reply_json, bool *ret_ended,
+                          struct kms_error *error)
+{
+    void *tag = NULL, *reply = NULL;
+    *ret_reply_json = NULL;
+    *ret_ended = false;
+    while (reply == NULL) {
+        if (!stream->asked && !stream->none) stream->none = !kms_attempt_read(&stream->attempt);
+        stream->asked = !stream->none;
+        if (stream->none && stream->over) break;
+        wait_for(stream, wait_ms, &tag);
+        if (tag == NULL) return true;
+        stream->over = stream->over || tag == &stream->attempt;
+        if (tag == &stream->attempt) continue;
+        stream->asked = false;
+        if (!kms_attempt_take(&stream->attempt, &stream->prepared.row, &reply, error)) return false;
+        stream->none = reply == NULL;
+    }
+    *ret_reply_json = reply;
+    *ret_ended = reply == NULL;
+    return reply != NULL || kms_attempt_good(&stream->attempt, error);
+}
+
+void kms_json_stream_close(kms_json_stream *stream)
+{
+    if (stream == NULL) return;
+    void *tag;
+    if (stream->attempt.call != NULL) {
+        if (!stream->over) grpc_call_cancel(stream->attempt.call, NULL);
+        while (!stream->over || stream->asked) {
+            wait_for(stream, UINT32_MAX, &tag);
+            if (tag == &stream->attempt) stream->over = true;
+            if (tag == kms_attempt_message(&stream->attempt)) stream->asked = false;
+        }
+        kms_attempt_release(&stream->attempt);
+    }
+    if (stream->lane.queue != NULL) kms_lane_close(&stream->lane);
+    kms_arena_wipe(&stream->prepared.arena);
+    free(stream);
 }
 
 void kms_json_free(char *json)

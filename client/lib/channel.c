@@ -67,6 +67,10 @@ static grpc_channel *make_channel(const char *target, const char *server_name,
         /* Below our own pauses, so that a repeated call meets a fresh attempt to connect. */
         integer_arg(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, RECONNECT_FIRST_MS),
         integer_arg(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, RECONNECT_LONGEST_MS),
+        /* Only while a call is open that is silent for so long: a stream whose server vanished ends. */
+        integer_arg(GRPC_ARG_KEEPALIVE_TIME_MS, 60 * 1000),
+        integer_arg(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 20 * 1000),
+        integer_arg(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0), /* that is, no limit */
         text_arg(GRPC_ARG_PRIMARY_USER_AGENT_STRING, "libkms/" KMS_VERSION),
         text_arg(GRPC_SSL_TARGET_NAME_OVERRIDE_ARG, server_name), /* last: only if there is one */
     };

@@ -52,10 +52,10 @@ static void start_attempt(struct run *run, struct slot *slot)
 }
 
 /* Gives every idle slot a call and starts every attempt that is due. Tells when the next one is due,
- * UINT64_MAX: none. */
+ * KMS_ATTEMPT_NEVER: none. */
 static uint64_t start_due(struct run *run)
 {
-    uint64_t now_us = kms_monotonic_us(), next_due_us = UINT64_MAX;
+    uint64_t now_us = kms_monotonic_us(), next_due_us = KMS_ATTEMPT_NEVER;
     for (size_t i = 0; i < run->slot_count; i++) {
         struct slot *slot = &run->slots[i];
         if (slot->state == IDLE && run->next < run->count) {
@@ -84,32 +84,19 @@ static bool wait_for_retry(struct run *run, struct slot *slot)
     return true;
 }
 
-/* UINT64_MAX: no attempt waits, and those that run end by their deadlines. */
-static gpr_timespec until(uint64_t due_us)
-{
-    return due_us == UINT64_MAX ? gpr_inf_future(GPR_CLOCK_MONOTONIC) : kms_attempt_time(due_us);
-}
-
 static void run_all(struct run *run)
 {
     while (run->next < run->count || run->live > 0) {
-        uint64_t due_us = start_due(run);
+        uint64_t due_us =
+            start_due(run);           /* never: no attempt waits, and those that run end by their deadlines */
         if (run->live == 0) continue; /* all that were started failed at once */
-        grpc_event event = grpc_completion_queue_next(run->lane.queue, until(due_us), NULL);
+        grpc_event event = grpc_completion_queue_next(run->lane.queue, kms_attempt_time(due_us), NULL);
         if (event.type != GRPC_OP_COMPLETE) continue;
         struct slot *slot = event.tag;
         struct kms_unary *call = slot->call;
         bool ok = kms_attempt_finish(&slot->attempt, row_of(call), &call->result, &call->error);
         if (ok || !wait_for_retry(run, slot)) end_call(run, slot);
     }
-}
-
-static void queue_destroy(grpc_completion_queue *queue)
-{
-    grpc_completion_queue_shutdown(queue);
-    gpr_timespec forever = gpr_inf_future(GPR_CLOCK_MONOTONIC);
-    while (grpc_completion_queue_next(queue, forever, NULL).type != GRPC_QUEUE_SHUTDOWN) continue;
-    grpc_completion_queue_destroy(queue);
 }
 
 static uint32_t timeout_of(const kms_client *client, const struct kms_call_options *options)
@@ -151,13 +138,9 @@ bool kms_unary_run(kms_client *client, const struct kms_call_options *options, s
     run.slot_count = count < in_flight ? count : in_flight;
     run.slots = calloc(run.slot_count > 0 ? run.slot_count : 1, sizeof *run.slots);
     if (run.slots == NULL) return false;
-    run.lane = (struct kms_lane){
-        .channel = client->channel,
-        .queue = grpc_completion_queue_create_for_next(NULL),
-        .deadline_us = kms_monotonic_us() + timeout_of(client, options) * UINT64_C(1000),
-        .correlation_id = client->correlation_id[0] != '\0' ? client->correlation_id : NULL};
+    kms_lane_open(client, kms_monotonic_us() + timeout_of(client, options) * UINT64_C(1000), &run.lane);
     run_all(&run);
-    queue_destroy(run.lane.queue);
+    kms_lane_close(&run.lane);
     free(run.slots);
     bool ok = true;
     for (size_t i = 0; i < count; i++) ok = ok && calls[i].error.code == 0;

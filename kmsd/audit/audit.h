@@ -23,7 +23,7 @@
 
 enum kms_audit_kind {
     KMS_AUDIT_CALL = 1,   /* "call": a finished call that changes nothing stored */
-    KMS_AUDIT_ATTEMPT,    /* "attempt": about to change something */
+    KMS_AUDIT_ATTEMPT,    /* "attempt": about to change something, or to stream the log */
     KMS_AUDIT_OUTCOME,    /* "outcome": what became of an attempt, same request id */
     KMS_AUDIT_RECOVERY,   /* "recovery": closes an attempt or a torn line that a crash left */
     KMS_AUDIT_SUPPRESSED, /* "suppressed": how many refused calls of a principal were not recorded one by one
@@ -77,7 +77,7 @@ enum {
     KMS_AUDIT_RECORD_BYTES =
         48 * 1024, /* a line with its line feed; longer texts are shortened, and the record says so */
     KMS_AUDIT_LINE_BYTES = 384 * 1024, /* the same of a batch, so the longest of all */
-    KMS_AUDIT_OPEN_ATTEMPTS = 64,      /* attempts without outcome at one time */
+    KMS_AUDIT_OPEN_ATTEMPTS = 96,      /* attempts without outcome at one time: admin threads and streams */
 };
 
 /* Everything a record can say. All pointers borrowed for the call to append. NULL, 0 and empty are left out.

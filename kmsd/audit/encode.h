@@ -11,7 +11,7 @@
 enum {
     KMS_AUDIT_BODY_BYTES = KMS_AUDIT_RECORD_BYTES - KMS_AUDIT_FRAME_BYTES,     /* longest body of an event */
     KMS_AUDIT_BATCH_BODY_BYTES = KMS_AUDIT_LINE_BYTES - KMS_AUDIT_FRAME_BYTES, /* of one with a batch */
-    KMS_AUDIT_OPENING_BYTES = 12 * 1024, /* longest first record of a file, with its frame */
+    KMS_AUDIT_OPENING_BYTES = 20 * 1024, /* longest first record of a file, with its frame */
 };
 
 /* to has room for KMS_AUDIT_BODY_BYTES; for a batch, KMS_AUDIT_BATCH_BODY_BYTES. time_us: of the record.

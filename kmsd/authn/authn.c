@@ -124,8 +124,7 @@ static bool denied(kms_authn *authn, const kms_identity *identity)
     return match;
 }
 
-kms_err kms_authn_enter(kms_authn *authn, const kms_identity *identity, unsigned calls, uint64_t now_us,
-                        struct kms_why *why)
+kms_err kms_authn_check(kms_authn *authn, const kms_identity *identity, uint64_t now_us, struct kms_why *why)
 {
     if (identity->not_after_us != 0 && now_us > identity->not_after_us) {
         kms_why_set(why, "the client certificate has expired: renew it");
@@ -135,6 +134,13 @@ kms_err kms_authn_enter(kms_authn *authn, const kms_identity *identity, unsigned
         kms_why_set(why, "the principal or its certificate is on the deny list");
         return KMS_FAIL(UNAUTHENTICATED);
     }
+    return KMS_OK;
+}
+
+kms_err kms_authn_enter(kms_authn *authn, const kms_identity *identity, unsigned calls, uint64_t now_us,
+                        struct kms_why *why)
+{
+    KMS_TRY(kms_authn_check(authn, identity, now_us, why));
     return kms_limits_enter(authn->limits, identity->limits, calls, now_us, why);
 }
 

@@ -70,6 +70,9 @@ void kms_identity_drop(kms_identity **identity);
  * needs all of that limit to be free. */
 KMS_MUST_USE kms_err kms_authn_enter(kms_authn *authn, const kms_identity *identity, unsigned calls,
                                      uint64_t now_us, struct kms_why *why);
+/* The same but for the limits: may it go on with what it was let in for? UNAUTHENTICATED. */
+KMS_MUST_USE kms_err kms_authn_check(kms_authn *authn, const kms_identity *identity, uint64_t now_us,
+                                     struct kms_why *why);
 void kms_authn_leave(kms_authn *authn, const kms_identity *identity, unsigned calls);
 
 /* Around the making of an RSA key. LIMIT_EXCEEDED. */

@@ -12,6 +12,7 @@
 #include "kmsd/rpc/tls.h"
 
 enum {
+    KMS_RPC_TRAILERS = 2,      /* of a reply at most: the request id, and why it was refused */
     KMS_RPC_HOT_SLOTS = 32,    /* waiting on each queue for a method of the crypto lane */
     KMS_RPC_COLD_SLOTS = 2,    /* for one of the admin lane */
     KMS_RPC_UNKNOWN_SLOTS = 4, /* for methods that there are not */
@@ -23,6 +24,35 @@ enum {
 /* What a completion queue gives back. First member of whatever it belongs to. */
 struct kms_tag {
     void (*fire)(struct kms_tag *tag, bool ok);
+};
+
+/* What a call lives in; slots are used again. */
+struct kms_slot {
+    struct kms_tag tag;
+    struct kms_queue *queue;
+    size_t row;
+    struct kms_slot *next_idle, *next_of_all;
+
+    grpc_call *grpc_call;
+    gpr_timespec deadline;
+    grpc_metadata_array metadata; /* its slices are grpc_call's */
+    grpc_byte_buffer *request;
+
+    /* The reply: a message, or a status that is not OK. */
+    grpc_byte_buffer *message;
+    int status;
+    grpc_slice status_text; /* where status is not OK */
+    grpc_metadata trailers[KMS_RPC_TRAILERS];
+    size_t trailer_count;
+    bool in_batch; /* counts as an active batch */
+    int cancelled;
+    int socket; /* of its TCP connection, -1: none that is known */
+
+    /* Of a stream: */
+    struct kms_tag close_tag; /* the call is over for gRPC */
+    bool begun;               /* the initial metadata has been sent */
+    unsigned open;            /* of: its status, its close; over when neither is */
+    struct kms_call call;
 };
 
 struct kms_rpc_row {
@@ -98,5 +128,13 @@ void kms_slots_free(struct kms_queue *queue);
 grpc_call *kms_slot_grpc_call(const struct kms_call *call);
 struct kms_queue *kms_slot_queue(const struct kms_call *call);
 int kms_slot_socket(const struct kms_call *call); /* for cork.h */
+void kms_slot_end(struct kms_slot *slot);         /* it is over: for the next call */
+grpc_op kms_slot_status_op(struct kms_slot *slot);
+
+/* stream.c: on the thread of the queue, but cancel */
+void kms_slot_watch(struct kms_slot *slot); /* before the pipeline gets the call */
+void kms_slot_send(struct kms_slot *slot);  /* a page (call.page), or the end */
+/* The client hears err, and a page that it does not take comes back. Any thread, while a page is with rpc. */
+void kms_slot_cancel(struct kms_slot *slot, kms_err err);
 
 #endif

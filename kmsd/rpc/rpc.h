@@ -6,7 +6,8 @@
  * through kms_pipeline_begin, also when it cannot be decoded, has no identity or is one too many, so that it
  * is recorded. Not seen by the pipeline, because gRPC itself refuses them: unknown methods (UNIMPLEMENTED),
  * compressed requests (UNIMPLEMENTED), requests longer than any may be (RESOURCE_EXHAUSTED), failed
- * handshakes.
+ * handshakes. Of an answer that is many messages, each leaves when gRPC has written the one before
+ * (stream.c).
  *
  * Thread-safety: start, reload, drain and free are for one thread at a time; it must not be the pipeline's.
  */

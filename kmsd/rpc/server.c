@@ -193,6 +193,12 @@ static void release(void *self, struct kms_call **calls, size_t count)
     kms_queue_release(self, calls, count);
 }
 
+static void cancel(void *self, struct kms_call *call, kms_err err)
+{
+    (void)self;
+    kms_slot_cancel(call->transport, err);
+}
+
 kms_err kms_rpc_start(const struct kms_rpc_options *options, const struct kms_rpc_parts *parts,
                       kms_rpc **ret_rpc, struct kms_why *why)
 {
@@ -212,7 +218,7 @@ kms_err kms_rpc_start(const struct kms_rpc_options *options, const struct kms_rp
     pthread_mutex_init(&rpc->lock, NULL);
     gpr_set_log_function(log_grpc);
     grpc_init();
-    struct kms_transport transport = {.self = rpc, .encode = encode, .release = release};
+    struct kms_transport transport = {.self = rpc, .encode = encode, .release = release, .cancel = cancel};
     kms_pipeline_set_transport(parts->pipeline, &transport);
     kms_err err = start(rpc, why);
     if (kms_failed(err))
@@ -262,6 +268,7 @@ static void say_farewell(struct kms_rpc *rpc)
     enum { FAREWELL_MS = 200 };
     uint32_t ms = rpc->options.drain_ms < FAREWELL_MS ? rpc->options.drain_ms : FAREWELL_MS;
     atomic_store(&rpc->closing, true);
+    kms_pipeline_end_streams(rpc->parts.pipeline); /* they would not end by themselves */
     nanosleep(&(struct timespec){.tv_nsec = (long)ms * 1000000}, NULL);
 }
 

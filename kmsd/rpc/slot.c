@@ -18,31 +18,6 @@
 #include "kmsd/rpc/status.h"
 #include "kmsd/rpc/wirecheck.h"
 
-enum { TRAILERS = 2 }; /* of a reply at most: the request id, and why it was refused */
-
-struct kms_slot {
-    struct kms_tag tag;
-    struct kms_queue *queue;
-    size_t row;
-    struct kms_slot *next_idle, *next_of_all;
-
-    grpc_call *grpc_call;
-    gpr_timespec deadline;
-    grpc_metadata_array metadata; /* its slices are grpc_call's */
-    grpc_byte_buffer *request;
-
-    /* The reply: a message, or a status that is not OK. */
-    grpc_byte_buffer *message;
-    int status;
-    grpc_slice status_text; /* where status is not OK */
-    grpc_metadata trailers[TRAILERS];
-    size_t trailer_count;
-    bool in_batch; /* counts as an active batch */
-    int cancelled;
-    int socket; /* of its TCP connection, -1: none that is known */
-    struct kms_call call;
-};
-
 grpc_call *kms_slot_grpc_call(const struct kms_call *call)
 {
     return ((const struct kms_slot *)call->transport)->grpc_call;
@@ -243,6 +218,7 @@ static void begin(struct kms_slot *slot, bool too_many)
         grpc_byte_buffer_destroy(slot->request);
         slot->request = NULL;
     }
+    if (call->method->stream != NULL) kms_slot_watch(slot);
     queue->begun++;
     kms_pipeline_begin(rpc->parts.pipeline, queue->lane, call);
 }
@@ -343,13 +319,14 @@ void kms_slot_encode(struct kms_call *call)
     drop_reply(slot);
     kms_id_text(&call->request_id, id); /* what the audit log calls it */
     if (!kms_id_equal(&call->request_id, &none)) add_trailer(slot, "x-request-id", kms_bytes_text(id));
-    if (!kms_failed(call->err)) call->err = encode_message(slot);
+    bool message = call->method->stream == NULL || call->page; /* a stream ends without one */
+    if (!kms_failed(call->err) && message) call->err = encode_message(slot);
     if (kms_failed(call->err)) encode_status(slot, id);
 }
 
 /* --- replied --- */
 
-static void end(struct kms_slot *slot)
+void kms_slot_end(struct kms_slot *slot)
 {
     struct kms_queue *queue = slot->queue;
     drop_reply(slot);
@@ -366,31 +343,39 @@ static void end(struct kms_slot *slot)
 static void on_replied(struct kms_tag *tag, bool ok)
 {
     (void)ok; /* the client has gone: nothing that could be done about it */
-    end((struct kms_slot *)tag);
+    kms_slot_end((struct kms_slot *)tag);
+}
+
+grpc_op kms_slot_status_op(struct kms_slot *slot)
+{
+    grpc_op op = {.op = GRPC_OP_SEND_STATUS_FROM_SERVER};
+    op.data.send_status_from_server.status = (grpc_status_code)slot->status;
+    if (slot->status != GRPC_STATUS_OK) op.data.send_status_from_server.status_details = &slot->status_text;
+    op.data.send_status_from_server.trailing_metadata = slot->trailers;
+    op.data.send_status_from_server.trailing_metadata_count = slot->trailer_count;
+    return op;
 }
 
 /* One batch: splitting it costs 10 to 20 % of a call. */
 void kms_slot_reply(struct kms_call *call)
 {
     struct kms_slot *slot = call->transport;
+    if (call->method->stream != NULL) {
+        kms_slot_send(slot);
+        return;
+    }
     grpc_op ops[4] = {{.op = GRPC_OP_SEND_INITIAL_METADATA}};
     size_t count = 1;
     if (slot->message != NULL) {
         ops[count] = (grpc_op){.op = GRPC_OP_SEND_MESSAGE};
         ops[count++].data.send_message.send_message = slot->message;
     }
-    ops[count] = (grpc_op){.op = GRPC_OP_SEND_STATUS_FROM_SERVER};
-    ops[count].data.send_status_from_server.status = (grpc_status_code)slot->status;
-    if (slot->status != GRPC_STATUS_OK)
-        ops[count].data.send_status_from_server.status_details = &slot->status_text;
-    ops[count].data.send_status_from_server.trailing_metadata = slot->trailers;
-    ops[count].data.send_status_from_server.trailing_metadata_count = slot->trailer_count;
-    count++;
+    ops[count++] = kms_slot_status_op(slot);
     ops[count] = (grpc_op){.op = GRPC_OP_RECV_CLOSE_ON_SERVER};
     ops[count++].data.recv_close_on_server.cancelled = &slot->cancelled;
     slot->tag.fire = on_replied;
     grpc_call_error err = grpc_call_start_batch(slot->grpc_call, ops, count, &slot->tag, NULL);
     if (err == GRPC_CALL_OK) return;
     kms_log(KMS_LOG_ERROR, "rpc.reply", "err=\"%s\"", grpc_call_error_to_string(err));
-    end(slot);
+    kms_slot_end(slot);
 }

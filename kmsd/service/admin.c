@@ -100,19 +100,30 @@ kms_err kms_admin_start(unsigned threads, unsigned queue, unsigned first_lane,
     return KMS_OK;
 }
 
+/* With the lock held. */
+static void append(kms_admin *admin, struct kms_call *call)
+{
+    call->next = NULL;
+    *admin->last = call;
+    admin->last = &call->next;
+    admin->waiting++;
+    pthread_cond_signal(&admin->wake);
+}
+
 bool kms_admin_post(kms_admin *admin, struct kms_call *call)
 {
     pthread_mutex_lock(&admin->lock);
     bool room = admin->waiting < admin->queue;
-    if (room) {
-        call->next = NULL;
-        *admin->last = call;
-        admin->last = &call->next;
-        admin->waiting++;
-        pthread_cond_signal(&admin->wake);
-    }
+    if (room) append(admin, call);
     pthread_mutex_unlock(&admin->lock);
     return room;
+}
+
+void kms_admin_post_again(kms_admin *admin, struct kms_call *call)
+{
+    pthread_mutex_lock(&admin->lock);
+    append(admin, call);
+    pthread_mutex_unlock(&admin->lock);
 }
 
 void kms_admin_refill(kms_admin *admin, struct kms_key *key, uint32_t version)

@@ -19,6 +19,8 @@ KMS_MUST_USE kms_err kms_admin_start(unsigned threads, unsigned queue, unsigned 
                                      const struct kms_admin_work *work, kms_admin **ret_admin);
 /* False: the queue is full; the call is still the caller's. Any thread. */
 bool kms_admin_post(kms_admin *admin, struct kms_call *call);
+/* A stream that is under way comes again: never refused, there are few of them. Any thread. */
+void kms_admin_post_again(kms_admin *admin, struct kms_call *call);
 /* Reserves budget in the background; takes a reference of key; clears the budget's `reserving` when done. Any
  * thread. */
 void kms_admin_refill(kms_admin *admin, struct kms_key *key, uint32_t version);

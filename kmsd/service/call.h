@@ -6,6 +6,8 @@
  *   admin lane:  rpc decodes -> authn admits -> [admin thread: gather -> decide -> attempt -> act] -> audit
  *                -> rpc replies
  *
+ *   streams:     after act: [admin thread: page -> rpc sends it -> gRPC wrote it], again and again (stream.h)
+ *
  * Whoever holds the call owns it; there is no lock in it. All its pointers live in its arena or in the
  * references that it holds, until rpc takes it back with `release`.
  */
@@ -14,6 +16,7 @@
 
 #include <protobuf-c/protobuf-c.h>
 #include <semaphore.h>
+#include <stdatomic.h>
 
 #include "base/arena.h"
 #include "base/id.h"
@@ -26,7 +29,8 @@ struct kms_core; /* core.h: what every call may ask: keyring, keystore, hsm, pol
 struct kms_method;
 struct kms_key;
 struct kms_granted;
-struct kms_batch; /* batch.h */
+struct kms_batch;  /* batch.h */
+struct kms_stream; /* stream.h */
 
 enum { KMS_CALL_ACCESSES = 4, KMS_CALL_EXTRAS = 8, KMS_CALL_TEXT_BYTES = 128 };
 
@@ -100,6 +104,7 @@ struct kms_call {
     uint64_t started_us;                      /* wall clock */
     uint64_t deadline_us;                     /* monotonic; 0: none */
     void *transport;                          /* rpc's own */
+    atomic_bool gone; /* of a stream: its client has; rpc says so at any time, whoever holds the call */
 
     /* the pipeline's */
     const struct kms_core *core;
@@ -115,11 +120,13 @@ struct kms_call {
     bool may_bypass_lockout, bypass_lockout; /* the request has the field; its value */
     struct kms_access
         *spends; /* crypto lane: the access whose key version encrypts, so its budget counts; or NULL */
-    bool out_of_budget;       /* plan found the budget of `spends` empty: reserve, then plan again */
-    struct kms_hsm_job job;   /* crypto lane; a batch has one in each item instead */
-    struct kms_batch *batch;  /* its items, once gathered; in the arena; NULL: not a batch */
-    struct kms_call *part_of; /* of an item: the batch */
-    ProtobufCMessage *reply;  /* in the arena; sent when err is OK */
+    bool out_of_budget;        /* plan found the budget of `spends` empty: reserve, then plan again */
+    struct kms_hsm_job job;    /* crypto lane; a batch has one in each item instead */
+    struct kms_batch *batch;   /* its items, once gathered; in the arena; NULL: not a batch */
+    struct kms_call *part_of;  /* of an item: the batch */
+    struct kms_stream *stream; /* its answer is many messages; NULL: it is one, or the stream has not begun */
+    bool page;                 /* this trip to rpc is that of a page, not of the answer */
+    ProtobufCMessage *reply;   /* in the arena; sent when err is OK */
     kms_err err;
     struct kms_why why;
     char new_key_id[KMS_ID_TEXT]; /* CreateKey: of the key that it will make */

@@ -30,6 +30,7 @@ struct kms_core {
     uint64_t used_lately_us; /* a version used less than this ago is in use (keys.used_lately) */
     kms_audit *audit;
     kms_ship *ship;                           /* NULL: records go nowhere else */
+    struct kms_streams *streams;              /* stream.h */
     struct kms_heads *_Atomic heads;          /* NULL: heads are not signed (yet); service/heads.h */
     uint64_t audit_keep_us, audit_keep_bytes; /* audit.keep_age, audit.keep_bytes; 0: no bound */
     kms_authn *authn;

@@ -10,6 +10,7 @@
 #include "kmsd/service/batch.h"
 #include "kmsd/service/decide.h"
 #include "kmsd/service/grant_token.h"
+#include "kmsd/service/stream.h"
 
 /* One of too many of its principal leaves a count, not a record. */
 static void count_refused(struct kms_call *call)
@@ -162,7 +163,10 @@ enum kms_next kms_dispatch_admin(struct kms_call *call, bool *ret_attempt)
         call->err = err;
         return KMS_NEXT_FINISH;
     }
-    *ret_attempt = kms_action_class_of(call->method->action) == KMS_CLASS_ADMIN;
+    bool streams = call->method->stream != NULL;
+    if (streams) err = kms_stream_enter(call);
+    if (kms_failed(err)) return refuse(call, err);
+    *ret_attempt = streams || kms_action_class_of(call->method->action) == KMS_CLASS_ADMIN;
     return KMS_NEXT_ADMIN;
 }
 

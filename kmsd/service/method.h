@@ -19,6 +19,19 @@ typedef kms_err kms_finish_fn(struct kms_call *call);
  * call->reply. */
 typedef kms_err kms_act_fn(struct kms_call *call);
 
+/* Of a method whose answer is many messages (stream.h); admin lane. Its act fills no reply. */
+enum kms_stream_step {
+    KMS_STREAM_PAGE, /* call->reply is to be sent; then again */
+    KMS_STREAM_WAIT, /* nothing to send until due says so */
+    KMS_STREAM_END,
+};
+struct kms_stream_row {
+    kms_err (*page)(struct kms_call *call, enum kms_stream_step *ret_step); /* on an admin thread */
+    bool (*due)(const struct kms_call *call); /* of one that waits; by the thread that watches: short */
+    void (*close)(
+        struct kms_call *call); /* gives back what act took, if it did, and says what the record should */
+};
+
 struct kms_method {
     const ProtobufCServiceDescriptor *service;
     const char *rpc;
@@ -29,7 +42,8 @@ struct kms_method {
     kms_plan_fn *plan;
     kms_finish_fn *finish;
     kms_act_fn *act;
-    const struct kms_method *item; /* of a batch: the method that each item is a call of */
+    const struct kms_stream_row *stream; /* NULL: its answer is one message */
+    const struct kms_method *item;       /* of a batch: the method that each item is a call of */
 };
 
 extern const struct kms_method kms_methods[];
@@ -37,6 +51,7 @@ extern const size_t kms_method_count;
 
 const ProtobufCMethodDescriptor *
 kms_method_codec(const struct kms_method *method); /* NULL: the row names no such rpc */
+bool kms_method_streams(const char *rpc);          /* false also when there is no such method */
 enum { KMS_METHOD_PATH_BYTES = 128 };
 void kms_method_path(const struct kms_method *method,
                      char path[KMS_METHOD_PATH_BYTES]); /* "/kms.v1.CryptoService/Encrypt" */

@@ -14,10 +14,16 @@
     kms_gather_fn kms_##prefix##_gather;                                                                     \
     kms_act_fn kms_##prefix##_act;
 #define KMS_GUARDED KMS_ADMIN
+#define KMS_STREAM(service, rpc, action, prefix)                                                             \
+    KMS_ADMIN(service, rpc, action, prefix)                                                                  \
+    kms_err kms_##prefix##_page(struct kms_call *call, enum kms_stream_step *ret_step);                      \
+    bool kms_##prefix##_due(const struct kms_call *call);                                                    \
+    void kms_##prefix##_close(struct kms_call *call);
 #include "kmsd/service/method.def"
 #undef KMS_CRYPTO
 #undef KMS_BATCH
 #undef KMS_ADMIN
 #undef KMS_GUARDED
+#undef KMS_STREAM
 
 #endif

@@ -9,6 +9,7 @@
 #include "kmsd/service/batch.h"
 #include "kmsd/service/dispatch.h"
 #include "kmsd/service/finish.h"
+#include "kmsd/service/stream.h"
 
 struct kms_pipeline {
     struct kms_core *core;
@@ -63,10 +64,10 @@ static void run_admin(void *self, unsigned lane, struct kms_call *call)
         return;
     }
     bool attempt = false;
-    if (kms_dispatch_admin(call, &attempt) == KMS_NEXT_ADMIN &&
+    if (call->stream == NULL && kms_dispatch_admin(call, &attempt) == KMS_NEXT_ADMIN &&
         (!attempt || !kms_failed(kms_finish_attempt(p->finish, call))))
         kms_dispatch_act(call);
-    kms_finish_post(p->finish, call);
+    if (call->stream == NULL || kms_stream_go_on(call)) kms_finish_post(p->finish, call);
 }
 
 static kms_err refill(void *self, const struct kms_key *key, uint32_t version)
@@ -78,6 +79,23 @@ static kms_err refill(void *self, const struct kms_key *key, uint32_t version)
         kms_log(KMS_LOG_WARN, "key.budget", "key=%s version=%u err=%s %s", key->id_text, version,
                 kms_err_reason(err), why.text);
     return err;
+}
+
+static void post_again(void *self, struct kms_call *call)
+{
+    const kms_pipeline *p = self;
+    kms_admin_post_again(p->admin, call);
+}
+
+void kms_pipeline_written(kms_pipeline *p, struct kms_call *call, bool ok)
+{
+    (void)p;
+    kms_stream_written(call, ok);
+}
+
+void kms_pipeline_end_streams(kms_pipeline *p)
+{
+    kms_streams_end(p->core->streams);
 }
 
 kms_err kms_pipeline_record(kms_pipeline *p, const struct kms_audit_event *event)
@@ -96,7 +114,10 @@ kms_err kms_pipeline_start(const struct kms_pipeline_options *options, struct km
     if (!kms_failed(err))
         err = kms_admin_start(options->admin_threads, options->admin_queue, options->rpc_threads, &work,
                               &p->admin);
+    const struct kms_streams_options streams = {.limit = options->streams, .self = p, .post = post_again};
+    if (!kms_failed(err)) err = kms_streams_start(&streams, &core->streams);
     if (kms_failed(err)) {
+        if (p->admin != NULL) kms_admin_stop(p->admin);
         kms_finish_stop(p->finish);
         free(p);
         return err;
@@ -108,11 +129,14 @@ kms_err kms_pipeline_start(const struct kms_pipeline_options *options, struct km
 void kms_pipeline_set_transport(kms_pipeline *p, const struct kms_transport *transport)
 {
     kms_finish_set_transport(p->finish, transport);
+    kms_streams_set_transport(p->core->streams, transport);
 }
 
 void kms_pipeline_stop(kms_pipeline *p)
 {
     if (p == NULL) return;
+    kms_streams_stop(p->core->streams);
+    p->core->streams = NULL;
     kms_admin_stop(p->admin); /* its last attempts need the finish thread */
     kms_finish_stop(p->finish);
     free(p);

@@ -12,13 +12,17 @@
 
 typedef struct kms_pipeline kms_pipeline;
 
-/* What the pipeline asks of rpc. Both run on the finish thread. */
+/* What the pipeline asks of rpc. They run on the finish thread; of streams on admin threads and on the one
+ * that watches them. */
 struct kms_transport {
     void *self;
     /* Turns err, why and reply into wire bytes. May be called twice: a failed commit replaces the answer. */
     void (*encode)(void *self, struct kms_call *call);
-    /* The answers may leave now. The calls go back to rpc, which ends them with kms_call_end. */
+    /* The answers may leave now. The calls go back to rpc, which ends them with kms_call_end; but a page
+     * (call->page) is followed by kms_pipeline_written. */
     void (*release)(void *self, struct kms_call **calls, size_t count);
+    /* A stream has to end, but its page is not written: do not wait for the client. It hears err. */
+    void (*cancel)(void *self, struct kms_call *call, kms_err err);
 };
 
 /* The HSM has a lane for each of these threads, and one more, of the finish thread. */
@@ -26,6 +30,7 @@ struct kms_pipeline_options {
     unsigned rpc_threads; /* lanes 0 .. rpc_threads - 1 */
     unsigned admin_threads;
     unsigned admin_queue; /* calls that may wait for an admin thread */
+    unsigned streams;     /* at once */
 };
 
 /* core, hsm, audit and authn outlive the pipeline. The finish thread runs from here on, so that kms_hsm_call
@@ -40,6 +45,11 @@ void kms_pipeline_set_transport(kms_pipeline *pipeline,
 void kms_pipeline_begin(kms_pipeline *pipeline, unsigned lane, struct kms_call *call);
 /* The rpc thread's queue is empty: send what has been packed to the HSM. */
 void kms_pipeline_flush(kms_pipeline *pipeline, unsigned lane);
+
+/* The page of a stream was written, or (ok false) cannot be any more. On the rpc thread; never blocks. */
+void kms_pipeline_written(kms_pipeline *pipeline, struct kms_call *call, bool ok);
+/* Ends all streams, SHUTTING_DOWN; none begins any more. They come back one by one, as all calls do. */
+void kms_pipeline_end_streams(kms_pipeline *pipeline);
 
 /* Writes a record of the service itself and waits until it is durable. Not from rpc or the finish thread. */
 KMS_MUST_USE kms_err kms_pipeline_record(kms_pipeline *pipeline, const struct kms_audit_event *event);

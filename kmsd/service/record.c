@@ -83,8 +83,8 @@ static enum kms_audit_kind kind_of(const struct kms_call *call)
     if (call->attempt) return KMS_AUDIT_ATTEMPT;
     /* An outcome closes an attempt: only what got past the decision has made one. */
     bool admin = call->by_service || kms_action_class_of(call->method->action) == KMS_CLASS_ADMIN;
-    bool changes = admin && call->stage >= KMS_STAGE_ACT;
-    return changes ? KMS_AUDIT_OUTCOME : KMS_AUDIT_CALL;
+    bool attempted = (admin || call->method->stream != NULL) && call->stage >= KMS_STAGE_ACT;
+    return attempted ? KMS_AUDIT_OUTCOME : KMS_AUDIT_CALL;
 }
 
 static void add_extra(struct kms_audit_event *event, const char *name, const char *value)

@@ -8,8 +8,8 @@ from harness import ADMIN, APP, key_policy
 ECDSA_SHA_256, DECRYPT = 7, 1
 GRANTEE = "spiffe://example.org/grantee-of-methods"
 # Roots change the token that all tests share: test_root.py has its own. Everybody may list what he may retire.
-# Records of batches list items: test_batch.py.
-ELSEWHERE = {"RotateRoot", "GetRootStatus", "DestroyRoot", "ListRetirableGrants"} | {
+# Records of batches list items: test_batch.py; a stream has two: test_audit_stream.py.
+ELSEWHERE = {"RotateRoot", "GetRootStatus", "DestroyRoot", "ListRetirableGrants", "StreamAuditRecords"} | {
     f"{one}Batch" for one in ("Encrypt", "Decrypt", "ReEncrypt", "GenerateDataKey")
 }
 PLAINTEXT = b"plaintext-" + uuid.uuid4().hex.encode()

@@ -27,7 +27,7 @@ class Failure(Exception):
 class Client:
     """Every RPC of proto/ as a method with keyword fields; an independent client: grpcio and generated code."""
 
-    def __init__(self, service, uri, certificate=None, ca="ca", unix=None, target=None):
+    def __init__(self, service, uri, certificate=None, ca="ca", unix=None, target=None, options=()):
         import grpc
         from kms.v1 import approvals_pb2, audit_pb2, batch_pb2, crypto_pb2, grants_pb2, import_pb2, keys_pb2, policy_pb2
         from kms.v1 import system_pb2
@@ -59,7 +59,7 @@ class Client:
         self.channel = grpc.secure_channel(
             target or f"localhost:{service.port}",
             credentials,
-            options=[("grpc.use_local_subchannel_pool", 1)],
+            options=[("grpc.use_local_subchannel_pool", 1), *options],
         )
 
     def __enter__(self):
@@ -116,3 +116,34 @@ class Client:
             path, request_serializer=request.SerializeToString, response_deserializer=reply.FromString
         )
         return function.future(request(**fields), timeout=30, metadata=metadata)
+
+    def stream(self, name, timeout=60, metadata=None, **fields):
+        """A stream under way: iterate over its messages, or cancel() it."""
+        path, request, reply = self.method(name)
+        function = self.channel.unary_stream(
+            path, request_serializer=request.SerializeToString, response_deserializer=reply.FromString
+        )
+        return Stream(self.grpc, function(request(**fields), timeout=timeout, metadata=metadata))
+
+
+class Stream:
+    def __init__(self, grpc, call):
+        self.grpc, self.call, self.cancel = grpc, call, call.cancel
+
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        try:
+            return next(self.call)
+        except self.grpc.RpcError as error:
+            raise Failure(error) from None
+
+    def end(self):
+        """Reads to the end, which is a failure: that one."""
+        try:
+            for _ in self:
+                pass
+        except Failure as failure:
+            return failure
+        return None

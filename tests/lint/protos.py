@@ -27,7 +27,9 @@ ScheduleKeyDeletion Sign TagResource UntagResource UpdateAlias UpdateKeyDescript
 PERMISSIONS_ONLY = {"ReEncryptFrom", "ReEncryptTo"}  # AWS's two actions of ReEncrypt
 OURS = {"GetStatus", "SimulatePolicy", "GetKeyUsage", "RetireKeyVersion", "RotateRoot", "GetRootStatus", "DestroyRoot",
         "PutApprovalRule", "GetApprovalRule", "ListApprovals", "DescribeApproval", "ApproveRequest", "RejectRequest", "GetAuditHead",
-        "GetAuditKey", "ListAuditRecords"}
+        "GetAuditKey", "ListAuditRecords", "StreamAuditRecords"}
+# Methods that need what another is named after: AWS's two of ReEncrypt; a stream gives what the list gives.
+OTHER_WORDS = {("ReEncrypt", "ReEncryptFrom"), ("StreamAuditRecords", "ListAuditRecords")}
 # AWS's request and response fields, camel case there; a field of ours with another name must not mean the same.
 FOREIGN_SPELLINGS = {"plain_text": "plaintext", "cipher_text_blob": "ciphertext_blob", "keyid": "key_id", "context":
                      "encryption_context", "alias": "alias_name", "next_token": "next_marker", "page_token": "marker"}
@@ -144,7 +146,7 @@ def rpcs_of(source):
     """{service: {rpc: (request, response)}}"""
     services = {}
     for name, body in re.findall(r"^service (\w+) \{(.*?)^\}", source, re.S | re.M):
-        services[name] = {m[0]: m[1:] for m in re.findall(r"rpc (\w+)\((\w+)\)\s+returns \((\w+)\)", body)}
+        services[name] = {m[0]: m[1:] for m in re.findall(r"rpc (\w+)\((\w+)\)\s+returns \((?:stream )?(\w+)\)", body)}
     return services
 
 
@@ -170,7 +172,7 @@ def names_wrong(services, methods, actions):
         single = rpc.removesuffix("Batch")
         if symbol not in actions:
             yield f"method.def: {rpc} needs {symbol}, which action.def has not"
-        elif actions[symbol] != single and (single, actions[symbol]) != ("ReEncrypt", "ReEncryptFrom"):
+        elif actions[symbol] != single and (single, actions[symbol]) not in OTHER_WORDS:
             yield f"method.def: {rpc} needs kms:{actions[symbol]}"
     for symbol, name in actions.items():
         if symbol != re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name.replace("ReEncrypt", "Reencrypt")).upper():
@@ -187,7 +189,7 @@ def main():
         wrong += [f"{place}:{n}: {c}" for n, c in [*head_wrong(inside, source), *body_wrong(source)]]
         services.update(rpcs_of(source))
     rows = (ROOT / "kmsd/service/method.def").read_text()
-    methods = re.findall(r'^KMS_(?:CRYPTO|BATCH|ADMIN|GUARDED)\((\w+),\s*"(\w+)",\s*(\w+),', rows, re.M)
+    methods = re.findall(r'^KMS_(?:CRYPTO|BATCH|ADMIN|GUARDED|STREAM)\((\w+),\s*"(\w+)",\s*(\w+),', rows, re.M)
     wrong += names_wrong(services, methods, actions_of((ROOT / "kmsd/policy/action.def").read_text()))
     print("\n".join(wrong))
     sys.exit(1 if wrong else 0)

@@ -162,6 +162,20 @@ KMS_CHECK bool kms_client_call_json(kms_client *client, const char *method, cons
                                     struct kms_error *error);
 void kms_json_free(char *json); /* NULL is a no-op */
 
+/*
+ * The same for a method whose answer is many messages ("AuditService/StreamAuditRecords"), and those alone.
+ * It has no deadline, and is not repeated: whoever reads knows where to go on. One thread at a time; closed
+ * before its client. The server makes no more than is read.
+ */
+typedef struct kms_json_stream kms_json_stream;
+KMS_CHECK bool kms_client_stream_json(kms_client *client, const char *method, const char *request_json,
+                                      kms_json_stream **ret_stream, struct kms_error *error);
+/* Waits at most wait_ms for the next message, which the caller gives back with kms_json_free. *ret_reply_json
+ * NULL: none came so far; *ret_ended: nor will any, all went well. After false or the end: close. */
+KMS_CHECK bool kms_json_stream_next(kms_json_stream *stream, uint32_t wait_ms, char **ret_reply_json,
+                                    bool *ret_ended, struct kms_error *error);
+void kms_json_stream_close(kms_json_stream *stream); /* cancels what is not over; NULL is a no-op */
+
 #ifdef __cplusplus
 }
 #endif

@@ -8,14 +8,20 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "kms/v1/audit.pb-c.h"
 #include "kms/v1/crypto.pb-c.h"
 #include "kms/v1/keys.pb-c.h"
 #include "tests/harness/suite.h"
 
+static const struct kms_stream_row streams;
 const struct kms_method world_methods[] = {
     {.service = &kms__v1__crypto_service__descriptor, .rpc = "Encrypt", .lane = KMS_LANE_CRYPTO},
     {.service = &kms__v1__crypto_service__descriptor, .rpc = "Decrypt", .lane = KMS_LANE_CRYPTO},
     {.service = &kms__v1__key_service__descriptor, .rpc = "DescribeKey", .lane = KMS_LANE_ADMIN},
+    {.service = &kms__v1__audit_service__descriptor,
+     .rpc = "StreamAuditRecords",
+     .lane = KMS_LANE_ADMIN,
+     .stream = &streams},
 };
 const size_t world_method_count = KMS_COUNT(world_methods);
 
@@ -124,10 +130,51 @@ static kms_err echo(struct kms_call *call)
     return KMS_OK;
 }
 
+/* One record of many bytes; false: there are no more. The mark's revision counts pages. */
+static bool make_page(struct kms_pipeline *pipeline, struct kms_call *call)
+{
+    const Kms__V1__StreamAuditRecordsRequest *request = (const void *)call->request;
+    if (atomic_load(&pipeline->ending)) call->err = KMS_FAIL(SHUTTING_DOWN);
+    if (kms_failed(call->err) || (request->limit != 0 && call->mark.revision == request->limit)) return false;
+    Kms__V1__StreamAuditRecordsResponse *reply = kms_call_alloc(call, sizeof *reply);
+    char *text = kms_call_alloc(call, request->last + 1), **records = kms_call_alloc(call, sizeof *records);
+    CU_ASSERT_FATAL(reply != NULL && text != NULL && records != NULL);
+    kms__v1__stream_audit_records_response__init(reply);
+    memset(text, 'r', request->last);
+    records[0] = text;
+    reply->records = records;
+    reply->n_records = 1;
+    reply->bytes_left = ++call->mark.revision;
+    call->reply = &reply->base;
+    pipeline->pages++;
+    return true;
+}
+
+/* A page takes its memory from the arena, which is given back by a trick: none of it is needed again. */
+static void stream(struct kms_pipeline *pipeline, struct kms_call *call)
+{
+    const kms_arena request = call->arena;
+    kms_arena_init(&call->arena, request.limit);
+    call->page = make_page(pipeline, call);
+    if (call->page) pipeline->transport.encode(pipeline->transport.self, call);
+    kms_arena_wipe(&call->arena);
+    call->arena = request;
+    const Kms__V1__StreamAuditRecordsRequest *asked = (const void *)call->request;
+    if (!call->page && !kms_failed(call->err) && strcmp(asked->marker, "fail") == 0)
+        call->err = KMS_FAIL(KEY_DISABLED);
+}
+
 static void answer(struct kms_pipeline *pipeline, struct kms_call *call)
 {
     call->request_id.bytes[0] = 7;
-    if (!kms_failed(call->err)) call->err = echo(call);
+    call->page = false;
+    if (call->method->stream != NULL) {
+        stream(pipeline, call);
+        pipeline->gone = atomic_load(&call->gone);
+        if (call->page) return;
+    } else if (!kms_failed(call->err)) {
+        call->err = echo(call);
+    }
     pipeline->transport.encode(pipeline->transport.self, call);
     if (!pipeline->commit_fails) return;
     call->err = KMS_FAIL(AUDIT_UNAVAILABLE);
@@ -139,14 +186,18 @@ static void finish(struct kms_pipeline *pipeline, struct kms_call *calls)
 {
     struct kms_call *batch[64];
     while (calls != NULL) {
-        size_t count = 0;
+        size_t count = 0, over = 0;
+        struct kms_call *page = NULL;
         for (; calls != NULL && count < KMS_COUNT(batch); count++) {
             batch[count] = calls;
             calls = calls->next;
             answer(pipeline, batch[count]);
+            over += !batch[count]->page;
+            if (batch[count]->page) page = batch[count];
         }
         pthread_mutex_lock(&pipeline->lock);
-        pipeline->released += count;
+        pipeline->released += over;
+        pipeline->writing = page;
         pthread_mutex_unlock(&pipeline->lock);
         pipeline->transport.release(pipeline->transport.self, batch, count);
     }
@@ -230,6 +281,34 @@ void kms_pipeline_begin(kms_pipeline *pipeline, unsigned lane, struct kms_call *
     pthread_cond_broadcast(&pipeline->changed);
     pthread_mutex_unlock(&pipeline->lock);
     if (direct) finish(pipeline, call);
+}
+
+void kms_pipeline_written(kms_pipeline *pipeline, struct kms_call *call, bool ok)
+{
+    pthread_mutex_lock(&pipeline->lock);
+    if (!ok) {
+        pipeline->unwritten++;
+        call->err = KMS_FAIL(CANCELLED);
+    }
+    if (pipeline->writing == call) pipeline->writing = NULL;
+    call->next = pipeline->calls;
+    pipeline->calls = call;
+    pthread_cond_broadcast(&pipeline->changed);
+    pthread_mutex_unlock(&pipeline->lock);
+}
+
+void pipeline_cancel(struct kms_pipeline *pipeline, kms_err err)
+{
+    pthread_mutex_lock(&pipeline->lock);
+    if (pipeline->writing != NULL)
+        pipeline->transport.cancel(pipeline->transport.self, pipeline->writing, err);
+    pthread_mutex_unlock(&pipeline->lock);
+}
+
+void kms_pipeline_end_streams(kms_pipeline *pipeline)
+{
+    pipeline->ending = true;
+    pipeline_cancel(pipeline, KMS_FAIL(SHUTTING_DOWN));
 }
 
 void kms_pipeline_flush(kms_pipeline *pipeline, unsigned lane)

@@ -1,7 +1,8 @@
 /*
  * What the tests of the transport stand on: a pipeline and an authn that are doubles, certificates, and a
  * gRPC client. The pipeline echoes: Encrypt answers its plaintext as ciphertext_blob; a key_id "fail" answers
- * KEY_DISABLED.
+ * KEY_DISABLED. StreamAuditRecords answers `limit` pages (0: without end) with one record of `last` bytes
+ * each, the next when the one before is written; a marker "fail" answers KEY_DISABLED after them.
  */
 #ifndef KMS_TESTS_RPC_WORLD_H
 #define KMS_TESTS_RPC_WORLD_H
@@ -31,12 +32,18 @@ struct kms_pipeline {
     atomic_bool commit_fails, direct; /* direct: answers inside begin, without the thread */
     atomic_size_t begun, released, flushed, refused_arenas;
     struct seen last;
+    atomic_size_t pages, unwritten; /* made; that gRPC could not write */
+    atomic_bool ending;             /* kms_pipeline_end_streams was called */
+    struct kms_call *writing;       /* a page of it is with rpc */
+    atomic_bool gone;               /* what rpc said of a stream that was held */
 };
 
 void pipeline_open(struct kms_pipeline *pipeline);
 void pipeline_close(struct kms_pipeline *pipeline);
 void pipeline_hold(struct kms_pipeline *pipeline, bool held); /* while held nothing is answered */
 void pipeline_wait_begun(struct kms_pipeline *pipeline, size_t count);
+/* Lets nobody wait for the client of the stream whose page is with rpc. */
+void pipeline_cancel(struct kms_pipeline *pipeline, kms_err err);
 struct seen pipeline_last(struct kms_pipeline *pipeline);
 
 struct kms_authn {
@@ -45,7 +52,7 @@ struct kms_authn {
 };
 
 extern const struct kms_method world_methods[];
-extern const size_t world_method_count; /* Encrypt, Decrypt, DescribeKey */
+extern const size_t world_method_count; /* Encrypt, Decrypt, DescribeKey, StreamAuditRecords */
 
 /* ca.pem, server.pem, server.key, other.pem, other.key (another server's), client.pem, client.key,
  * stranger.pem, stranger.key (of another CA), expired.pem (server.key's) in kms_temp_dir(). False: openssl

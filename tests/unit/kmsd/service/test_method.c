@@ -63,7 +63,8 @@ static enum kms_action_class class_by_name(const struct kms_method *m)
 {
     if (begins(m->rpc, "GetParameters")) return KMS_CLASS_ADMIN; /* it makes and stores a wrapping key */
     if (begins(m->rpc, "Describe") || begins(m->rpc, "Get") || begins(m->rpc, "List")) return KMS_CLASS_READ;
-    if (begins(m->rpc, "Simulate") || strcmp(m->rpc, "GenerateRandom") == 0) return KMS_CLASS_READ;
+    if (m->stream != NULL || begins(m->rpc, "Simulate") || strcmp(m->rpc, "GenerateRandom") == 0)
+        return KMS_CLASS_READ;
     if (m->service == &kms__v1__batch_service__descriptor) return KMS_CLASS_USAGE;
     return m->service == &kms__v1__crypto_service__descriptor ? KMS_CLASS_USAGE : KMS_CLASS_ADMIN;
 }
@@ -101,18 +102,37 @@ static void batches(void)
     CU_ASSERT_EQUAL(batch_count, kms__v1__batch_service__descriptor.n_methods);
 }
 
-/* The action bears the rpc's name; ReEncrypt alone needs two. A batch has that of its items. */
+/* The action bears the rpc's name; ReEncrypt alone needs two. A batch has that of its items, a stream that of
+ * the list. */
 static void actions(void)
 {
     for (size_t i = 0; i < kms_method_count; i++) {
-        if (kms_methods[i].item != NULL) continue;
+        if (kms_methods[i].item != NULL || kms_methods[i].stream != NULL) continue;
         const char *name = kms_action_name(kms_methods[i].action), *rpc = kms_methods[i].rpc;
         CU_ASSERT(begins(name, "kms:"));
         CU_ASSERT_STRING_EQUAL(name + 4, strcmp(rpc, "ReEncrypt") == 0 ? "ReEncryptFrom" : rpc);
         for (size_t k = 0; k < i; k++)
-            if (kms_methods[k].item == NULL)
+            if (kms_methods[k].item == NULL && kms_methods[k].stream == NULL)
                 CU_ASSERT_NOT_EQUAL(kms_methods[k].action, kms_methods[i].action);
     }
+}
+
+/* The stream alone needs what another method is named after. */
+static void streams(void)
+{
+    size_t found = 0;
+    for (size_t i = 0; i < kms_method_count; i++) {
+        const struct kms_method *m = &kms_methods[i];
+        CU_ASSERT_EQUAL(m->stream != NULL, begins(m->rpc, "Stream"));
+        CU_ASSERT_EQUAL(kms_method_streams(m->rpc), m->stream != NULL);
+        if (m->stream == NULL) continue;
+        CU_ASSERT(m->lane == KMS_LANE_ADMIN && m->act != NULL);
+        CU_ASSERT(m->stream->page != NULL && m->stream->due != NULL && m->stream->close != NULL);
+        CU_ASSERT_STRING_EQUAL(kms_action_name(m->action) + strlen("kms:List"), m->rpc + strlen("Stream"));
+        found++;
+    }
+    CU_ASSERT_EQUAL(found, 1);
+    CU_ASSERT_FALSE(kms_method_streams("Nothing"));
 }
 
 static void paths(void)
@@ -151,4 +171,4 @@ static void guarded(void)
 KMS_TEST_MAIN("service/method", {"every rpc has one row", every_rpc_has_one_row},
               {"every row has the functions of its lane", every_row_has_the_functions_of_its_lane},
               {"guarded", guarded}, {"classes", classes}, {"batches", batches}, {"actions", actions},
-              {"paths", paths})
+              {"streams", streams}, {"paths", paths})
