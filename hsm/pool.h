@@ -54,7 +54,8 @@ struct kms_pool_worker {
     uint16_t first_free; /* KMS_POOL_SLOTS: none */
     uint32_t in_flight, small_bytes, large_bytes;
     uint64_t sequence;         /* makes job ids unique: sequence << 16 | slot */
-    uint64_t last_progress_us; /* last result, or first job after none */
+    uint64_t last_progress_us; /* last result, first job after none, or seen to turn to another job */
+    uint64_t watched;          /* the job at hand when it was last looked at; 0: none */
     uint64_t since_us;         /* start asked for, or healthy since */
     uint64_t restart_at_us;    /* UINT64_MAX: nobody asked for it yet */
     uint32_t backoff_ms;

@@ -247,9 +247,8 @@ void kms_pool_worker_died(kms_hsm *hsm, struct kms_pool_worker *w, const char *h
 }
 
 /* Longest silence allowed: that of the job at hand. */
-static uint64_t patience_us(const kms_hsm *hsm, const struct kms_pool_worker *w)
+static uint64_t patience_us(const kms_hsm *hsm, const struct kms_pool_worker *w, uint64_t id)
 {
-    uint64_t id = atomic_load_explicit(&w->page->current, memory_order_relaxed);
     const struct kms_hsm_job *job = w->slots[(id & 0xffff) % KMS_POOL_SLOTS].job;
     bool keygen = job != NULL && job->pool.id == id && kms_job_slow(job);
     return (keygen ? hsm->options.keygen_deadline_ms : hsm->options.deadline_ms) * 1000ULL;
@@ -267,9 +266,12 @@ static void watch_one(kms_hsm *hsm, struct kms_pool_worker *w, uint64_t now, boo
     }
     if (w->state != KMS_WORKER_HEALTHY) return;
     pthread_mutex_lock(&w->lock);
-    if (away) w->last_progress_us = now;
+    /* Between two jobs the patience with the first is over, but its result may still be on its way. */
+    uint64_t id = atomic_load_explicit(&w->page->current, memory_order_relaxed);
+    if (away || id != w->watched) w->last_progress_us = now;
+    w->watched = id;
     bool hung =
-        w->in_flight > 0 && now > w->last_progress_us && now - w->last_progress_us > patience_us(hsm, w);
+        w->in_flight > 0 && now > w->last_progress_us && now - w->last_progress_us > patience_us(hsm, w, id);
     pthread_mutex_unlock(&w->lock);
     if (hung) kms_pool_worker_died(hsm, w, "hangs");
 }

@@ -1,9 +1,11 @@
 """The README's first command, the commands of docs/backup.md, and what an installation holds, run as a user would."""
 import json
 import os
+import pathlib
 import shutil
 import stat
 import subprocess
+import tempfile
 
 import pytest
 
@@ -37,14 +39,13 @@ class Quickstart:
 
 
 @pytest.fixture(scope="module")
-def quickstart(tmp_path_factory):
-    directory = tmp_path_factory.mktemp("quickstart")
-    for parent in (directory, *directory.parents):  # kmsd's users must be able to walk here
-        if str(parent).startswith("/tmp/"):
-            parent.chmod(0o755)
-    instance = Quickstart(directory / "home")
-    yield instance
-    instance("quickstart", "clean", check=False)
+def quickstart():
+    # Not pytest's folder: kmsd's users must be able to walk here, and another pytest would close it again.
+    with tempfile.TemporaryDirectory(prefix="kms-quickstart-") as directory:
+        os.chmod(directory, 0o755)
+        instance = Quickstart(pathlib.Path(directory) / "home")
+        yield instance
+        instance("quickstart", "clean", check=False)
 
 
 def test_quickstart_shows_the_main_job(quickstart):
