@@ -8,7 +8,7 @@ import pytest
 
 from audit_reading import query
 from callers import SERVICE_POLICY
-from harness import APP, KEEPER, OFFICER, OTHER, Failure, Service, wait_for
+from harness import APP, OFFICER, Failure, Service, wait_for
 from load import correlated
 from test_audit_remote import records_of, remote
 
@@ -311,3 +311,15 @@ def test_a_crash_leaves_no_stream_open(made):
     [attempt] = made.records(correlation_id="crash")
     [recovery] = made.records(kind="recovery", request_id=attempt["request_id"])
     assert recovery["detail"] == "cut off"
+
+
+def test_no_record_no_page(tmp_path):
+    service = Service(tmp_path / "home")
+    service.write_config(audit={"refuse_free": "1099511627776", "warn_free": "1099511627776"})
+    service.init().start()
+    with service.client(OFFICER) as officer:
+        stream = officer.stream("StreamAuditRecords")
+        with pytest.raises(Failure) as refused:
+            next(stream)
+        assert refused.value.reason == "AUDIT_UNAVAILABLE"
+    service.stop()
