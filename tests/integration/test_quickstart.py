@@ -60,14 +60,17 @@ def test_quickstart_shows_the_main_job(quickstart):
         "data-key",
         "the wrapped key opens",
         "audit tail",
+        "audit key",
         "audit verify",
         "Intact",
+        "Signatures checked: yes",
     ]
     at = -1
     for words in in_order:
         assert text.find(words, at + 1) > at, f"{words!r} is missing or out of order:\n{text}"
         at = text.find(words, at + 1)
-    tail = text[text.index("audit tail") : text.index("audit verify")].splitlines()[1:-1]
+    assert "signatures were not checked" not in text
+    tail = text[text.index("audit tail") : text.index("audit key")].splitlines()[1:-1]
     calls = [line.split() for line in tail]
     assert [words[4] for words in calls if words[2] != "head"] == (  # one may have been signed meanwhile
         ["CreateKey"] * 2  # attempt and outcome
