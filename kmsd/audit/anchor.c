@@ -12,6 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/own.h"
 
 enum { STOP_SECONDS = 5, RETRY_SECONDS = 1 };
@@ -93,9 +94,7 @@ static void write_one(kms_anchor *anchor)
 /* With the lock held. An idle log has no new head for long: the one that failed is not left at that. */
 static void wait_for_head(kms_anchor *anchor)
 {
-    struct timespec until;
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += RETRY_SECONDS;
+    const struct timespec until = kms_in_ms(RETRY_SECONDS * 1000);
     if (!anchor->again)
         pthread_cond_wait(&anchor->wake, &anchor->lock);
     else if (pthread_cond_timedwait(&anchor->wake, &anchor->lock, &until) == ETIMEDOUT)
@@ -133,11 +132,7 @@ kms_err kms_anchor_start(const char *instance, const char *file, bool to_syslog,
     snprintf(anchor->instance, sizeof anchor->instance, "%s", instance);
     anchor->to_syslog = to_syslog;
     pthread_mutex_init(&anchor->lock, NULL);
-    pthread_condattr_t monotonic;
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(&anchor->wake, &monotonic);
-    pthread_condattr_destroy(&monotonic);
+    kms_cond_init(&anchor->wake);
     bool has_file = file != NULL && file[0] != '\0';
     if (has_file) anchor->file = strdup(file);
     if ((has_file && anchor->file == NULL) ||

@@ -7,9 +7,9 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "kmsd/audit/segment.h"
 
 enum { TRY_AGAIN_S = 60, NICEST = 19 };
@@ -56,9 +56,7 @@ static kms_err pack_all(kms_audit_packer *packer, uint32_t below, struct kms_why
 /* Until there is something to do, or it is time to try again. */
 static void wait_for_work(kms_audit_packer *packer, bool failed)
 {
-    struct timespec until;
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += TRY_AGAIN_S;
+    const struct timespec until = kms_in_ms(TRY_AGAIN_S * 1000);
     int rc = 0;
     while (!packer->wanted && !atomic_load(&packer->stopping) && rc == 0)
         rc = failed ? pthread_cond_timedwait(&packer->changed, &packer->lock, &until)
@@ -101,15 +99,11 @@ static bool start(kms_audit_packer *packer)
 kms_err kms_audit_packer_new(int dir_fd, const char *instance, kms_audit_packer **ret_packer)
 {
     char unfinished[KMS_AUDIT_NAME_BYTES];
-    pthread_condattr_t monotonic;
     kms_audit_packer *packer = calloc(1, sizeof *packer);
     if (packer == NULL) return KMS_FAIL(NO_MEMORY);
     packer->dir_fd = dir_fd;
     packer->instance = instance;
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(&packer->changed, &monotonic);
-    pthread_condattr_destroy(&monotonic);
+    kms_cond_init(&packer->changed);
     pthread_mutex_init(&packer->lock, NULL);
     kms_audit_packing_name(instance, unfinished);
     unlinkat(dir_fd, unfinished, 0);

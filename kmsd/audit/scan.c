@@ -126,6 +126,7 @@ kms_err kms_audit_scan_next(struct kms_audit_scan *scan, struct kms_bytes *ret_l
                             enum kms_audit_step *ret_step)
 {
     size_t searched = 0; /* of the line, without finding its end */
+    bool looked = false; /* in this call: an end that was seen in an earlier one may be none any more */
     for (;;) {
         const uint8_t *start = scan->memory + scan->at;
         size_t have = scan->clean - scan->at, more = 0;
@@ -142,7 +143,12 @@ kms_err kms_audit_scan_next(struct kms_audit_scan *scan, struct kms_bytes *ret_l
             return KMS_OK;
         }
         searched = have;
+        if (scan->clean < scan->filled && !looked && !scan->packed) {
+            forget(scan);
+            searched = 0;
+        }
         if (scan->clean == scan->filled) KMS_TRY(refill(scan, &more));
+        looked = true;
         if (more > 0) continue;
         *ret_step = have == 0 ? KMS_AUDIT_END : KMS_AUDIT_TORN;
         forget(scan);

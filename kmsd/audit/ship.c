@@ -52,16 +52,6 @@ struct kms_ship {
     uint64_t stop_by_us;
 };
 
-static struct timespec in_ms(uint32_t ms)
-{
-    struct timespec until;
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    uint64_t ns = (uint64_t)until.tv_nsec + ms * UINT64_C(1000000);
-    until.tv_sec += (time_t)(ns / 1000000000);
-    until.tv_nsec = (long)(ns % 1000000000);
-    return until;
-}
-
 static void mark(struct place *place, bool now)
 {
     char text[MARK_BYTES + 1];
@@ -173,8 +163,6 @@ static kms_err send_one(struct place *place, struct kms_why *why)
     struct kms_audit_record record;
     bool more;
     KMS_TRY(kms_audit_reader_next(place->reader, &line, &more, why));
-    /* An end may be one that the reader saw earlier; the second time it looks. */
-    if (!more) KMS_TRY(kms_audit_reader_next(place->reader, &line, &more, why));
     if (!more) {
         kms_why_set(why, "the log ends before record %" PRIu64, place->sent + 1);
         return KMS_FAIL(CORRUPT);
@@ -201,7 +189,7 @@ static bool has_more(const struct place *place)
 static bool wait_for_more(struct place *place)
 {
     struct kms_ship *ship = place->ship;
-    struct timespec until = in_ms(MARK_MS);
+    struct timespec until = kms_in_ms(MARK_MS);
     pthread_mutex_lock(&ship->lock);
     int rc = 0;
     while (ship->told <= place->sent && !ship->stopping && rc == 0)
@@ -214,7 +202,7 @@ static bool wait_for_more(struct place *place)
 
 static void pause_ms(struct place *place, uint32_t ms)
 {
-    struct timespec until = in_ms(ms);
+    struct timespec until = kms_in_ms(ms);
     struct kms_ship *ship = place->ship;
     int rc = 0;
     pthread_mutex_lock(&ship->lock);
@@ -287,11 +275,7 @@ kms_err kms_ship_start(const struct kms_ship_options *options, uint64_t head, km
 {
     struct kms_ship *ship = calloc(1, sizeof *ship);
     if (ship == NULL) return KMS_FAIL(NO_MEMORY);
-    pthread_condattr_t monotonic;
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(&ship->changed, &monotonic);
-    pthread_condattr_destroy(&monotonic);
+    kms_cond_init(&ship->changed);
     pthread_mutex_init(&ship->lock, NULL);
     ship->options = *options;
     ship->told = head;
@@ -317,7 +301,7 @@ kms_err kms_ship_commit(kms_ship *ship, uint64_t sequence, struct kms_why *why)
 {
     if (ship == NULL) return KMS_OK;
     kms_err err = KMS_OK;
-    struct timespec until = in_ms(ship->options.timeout_ms);
+    struct timespec until = kms_in_ms(ship->options.timeout_ms);
     pthread_mutex_lock(&ship->lock);
     ship->told = sequence;
     pthread_cond_broadcast(&ship->changed);

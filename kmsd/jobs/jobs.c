@@ -4,7 +4,6 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
-#include <time.h>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -135,11 +134,7 @@ void kms_jobs_look(kms_jobs *jobs)
 /* False: it is time to stop. */
 static bool wait_a_while(kms_jobs *jobs)
 {
-    struct timespec until;
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    uint64_t ns = (uint64_t)until.tv_nsec + jobs->options.interval_ms * UINT64_C(1000000);
-    until.tv_sec += (time_t)(ns / 1000000000);
-    until.tv_nsec = (long)(ns % 1000000000);
+    const struct timespec until = kms_in_ms(jobs->options.interval_ms);
     pthread_mutex_lock(&jobs->lock);
     int rc = 0;
     while (!jobs->stopping && rc == 0) rc = pthread_cond_timedwait(&jobs->wake, &jobs->lock, &until);
@@ -169,11 +164,7 @@ kms_err kms_jobs_new(const struct kms_jobs_options *options, kms_pipeline *pipel
     jobs->step.hold_us = options->clock_hold_ms * UINT64_C(1000);
     jobs->pipeline = pipeline;
     jobs->core = core;
-    pthread_condattr_t monotonic;
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(&jobs->wake, &monotonic);
-    pthread_condattr_destroy(&monotonic);
+    kms_cond_init(&jobs->wake);
     pthread_mutex_init(&jobs->lock, NULL);
     *ret_jobs = jobs;
     return KMS_OK;

@@ -210,11 +210,7 @@ kms_err kms_rpc_start(const struct kms_rpc_options *options, const struct kms_rp
     rpc->drained_tag.fire = fire_drained;
     rpc->options = *options;
     rpc->parts = *parts;
-    pthread_condattr_t monotonic;
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(&rpc->changed, &monotonic);
-    pthread_condattr_destroy(&monotonic);
+    kms_cond_init(&rpc->changed);
     pthread_mutex_init(&rpc->lock, NULL);
     gpr_set_log_function(log_grpc);
     grpc_init();
@@ -240,12 +236,6 @@ unsigned kms_rpc_active(const kms_rpc *rpc)
 kms_err kms_rpc_reload(kms_rpc *rpc, struct kms_why *why)
 {
     return rpc->tls == NULL ? KMS_OK : kms_tls_reload(rpc->tls, why);
-}
-
-static struct timespec in_ms(uint32_t ms)
-{
-    uint64_t us = kms_monotonic_us() + (uint64_t)ms * 1000;
-    return (struct timespec){.tv_sec = (time_t)(us / 1000000), .tv_nsec = (long)(us % 1000000) * 1000};
 }
 
 /* True: no call is active, and no connection is left either if drained is asked for. deadline NULL: as long
@@ -281,7 +271,7 @@ static void shut_down(struct kms_rpc *rpc)
 {
     if (rpc->serving) say_farewell(rpc);
     uint32_t quiet_ms = rpc->options.drain_ms < KMS_RPC_QUIET_MS ? rpc->options.drain_ms : KMS_RPC_QUIET_MS;
-    struct timespec deadline = in_ms(rpc->options.drain_ms), soon = in_ms(quiet_ms);
+    struct timespec deadline = kms_in_ms(rpc->options.drain_ms), soon = kms_in_ms(quiet_ms);
     pthread_mutex_lock(&rpc->lock);
     rpc->stopping = true;
     pthread_mutex_unlock(&rpc->lock);

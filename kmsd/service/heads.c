@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <time.h>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -147,11 +146,7 @@ static void look_at_anchor(kms_heads *heads)
 /* Until it is time, or full. False: stop. */
 static bool wait_for_work(kms_heads *heads, uint32_t wait_ms)
 {
-    struct timespec until;
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    uint64_t ns = (uint64_t)until.tv_nsec + wait_ms * UINT64_C(1000000);
-    until.tv_sec += (time_t)(ns / 1000000000);
-    until.tv_nsec = (long)(ns % 1000000000);
+    const struct timespec until = kms_in_ms(wait_ms);
     pthread_mutex_lock(&heads->lock);
     int rc = 0;
     while (!heads->stopping && !heads->full && rc == 0)
@@ -192,11 +187,7 @@ kms_err kms_heads_start(const struct kms_heads_options *options, struct kms_core
                                 .pipeline = pipeline,
                                 .options = *options,
                                 .unsigned_count = 1 /* the file's opening */};
-    pthread_condattr_t monotonic;
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(&heads->wake, &monotonic);
-    pthread_condattr_destroy(&monotonic);
+    kms_cond_init(&heads->wake);
     pthread_mutex_init(&heads->lock, NULL);
     kms_err err = KMS_OK;
     if (options->anchor_file[0] != '\0' || options->anchor_syslog)

@@ -4,7 +4,6 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
-#include <time.h>
 
 #include "base/clock.h"
 #include "kmsd/service/core.h"
@@ -105,15 +104,11 @@ static void watch(struct kms_stream *stream, uint64_t now_us)
 
 static void sleep_a_little(kms_streams *streams)
 {
-    struct timespec until;
     if (streams->count == 0) {
         pthread_cond_wait(&streams->changed, &streams->lock);
         return;
     }
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_nsec += KMS_STREAM_LOOK_MS * 1000000L;
-    until.tv_sec += until.tv_nsec / 1000000000;
-    until.tv_nsec %= 1000000000;
+    const struct timespec until = kms_in_ms(KMS_STREAM_LOOK_MS);
     pthread_cond_timedwait(&streams->changed, &streams->lock, &until);
 }
 
@@ -269,11 +264,7 @@ kms_err kms_streams_start(const struct kms_streams_options *options, kms_streams
     if (streams == NULL) return KMS_FAIL(NO_MEMORY);
     streams->options = *options;
     pthread_mutex_init(&streams->lock, NULL);
-    pthread_condattr_t monotonic;
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(&streams->changed, &monotonic);
-    pthread_condattr_destroy(&monotonic);
+    kms_cond_init(&streams->changed);
     if (pthread_create(&streams->thread, NULL, watch_all, streams) != 0) {
         free(streams);
         return KMS_FAIL(NO_MEMORY);

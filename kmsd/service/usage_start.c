@@ -5,6 +5,7 @@
 #include <time.h>
 
 #include "base/log.h"
+#include "kmsd/audit/chain.h"
 #include "kmsd/audit/reader.h"
 #include "kmsd/service/usage.h"
 
@@ -76,17 +77,6 @@ static void count_record(kms_ledger *ledger, const json_t *record, uint64_t sequ
         count_item(ledger, accesses, json_array_get(items, i), &use);
 }
 
-/* Every line begins so: what was counted before is passed over unparsed. */
-static uint64_t sequence_of(struct kms_bytes line)
-{
-    char head[40];
-    unsigned long long sequence = 0;
-    size_t len = line.len < sizeof head - 1 ? line.len : sizeof head - 1;
-    kms_copy(head, line.ptr, len);
-    head[len] = '\0';
-    return sscanf(head, "{\"seq\":%llu", &sequence) == 1 ? sequence : 0;
-}
-
 static kms_err count_log(kms_ledger *ledger, kms_audit_reader *reader, uint64_t *ret_counted,
                          struct kms_why *why)
 {
@@ -95,7 +85,8 @@ static kms_err count_log(kms_ledger *ledger, kms_audit_reader *reader, uint64_t 
     bool more;
     KMS_TRY(kms_audit_reader_next(reader, &line, &more, why));
     for (; more; ++*ret_counted) {
-        uint64_t sequence = sequence_of(line.text);
+        struct kms_audit_record fixed; /* what was counted before is passed over unparsed */
+        uint64_t sequence = kms_audit_scan_record(line.text, &fixed) ? fixed.sequence : 0;
         if (sequence > from) {
             json_t *record = json_loadb((const char *)line.text.ptr, line.text.len, 0, NULL);
             if (record != NULL) count_record(ledger, record, sequence);
