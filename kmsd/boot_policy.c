@@ -33,7 +33,7 @@ kms_err kms_boot_service_policy(struct kms_boot *boot, struct kms_why *why)
     char hex[2 * KMS_DIGEST_BYTES + 1];
     KMS_TRY(check_file(path, why));
     KMS_TRY(kms_read_file(path, KMS_POLICY_BYTES, &text, why));
-    kms_err err = kms_policy_parse_service(kms_buf_view(&text), &policy, why);
+    kms_err err = kms_policy_parse(KMS_POLICY_SERVICE, kms_buf_view(&text), &policy, why);
     if (kms_failed(err)) {
         struct kms_why cause = *why;
         kms_why_set(why, "policy.service %.200s: %s", path, cause.text);

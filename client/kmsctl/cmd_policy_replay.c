@@ -108,8 +108,8 @@ static kms_err read_document(struct ctl *ctl, kms_policy **ret_policy, struct km
 {
     KMS_OWN_BUF text = {0};
     KMS_TRY(ctl_read_text(ctl->arguments[0], CTL_POLICY_BYTES, &text, why));
-    return ctl->service ? kms_policy_parse_service(kms_buf_view(&text), ret_policy, why)
-                        : kms_policy_parse(kms_buf_view(&text), ret_policy, why);
+    return kms_policy_parse(ctl->service ? KMS_POLICY_SERVICE : KMS_POLICY_KEY, kms_buf_view(&text),
+                            ret_policy, why);
 }
 
 bool ctl_policy_replay(struct ctl *ctl)

@@ -13,7 +13,7 @@ static bool decide_here(struct ctl *ctl, const kms_buf *document, json_t *cases,
     KMS_OWN(kms_policy) policy = NULL;
     struct kms_why why = {0};
     json_t *decisions = json_array(), *decision;
-    kms_err err = kms_policy_parse(kms_buf_view(document), &policy, &why);
+    kms_err err = kms_policy_parse(KMS_POLICY_KEY, kms_buf_view(document), &policy, &why);
     for (size_t i = 0; !kms_failed(err) && i < json_array_size(cases); i++) {
         err = ctl_case_decide(policy, json_array_get(cases, i), &decision, &why);
         if (!kms_failed(err)) json_array_append_new(decisions, decision);

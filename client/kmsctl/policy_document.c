@@ -129,6 +129,6 @@ kms_err ctl_policy_build(const struct ctl_texts *admins, const struct ctl_texts 
 kms_err ctl_policy_check(struct kms_bytes text, struct kms_why *why)
 {
     KMS_OWN(kms_policy) policy = NULL;
-    KMS_TRY(kms_policy_parse(text, &policy, why));
+    KMS_TRY(kms_policy_parse(KMS_POLICY_KEY, text, &policy, why));
     return kms_policy_check_separation(policy, why);
 }

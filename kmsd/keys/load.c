@@ -54,7 +54,7 @@ static kms_err compile_policy(struct loading *l, struct kms_key *key)
         return KMS_OK;
     }
     struct kms_why cause = {{0}};
-    kms_err err = kms_policy_parse(kms_bytes_text(key->policy_json), &key->policy, &cause);
+    kms_err err = kms_policy_parse(KMS_POLICY_KEY, kms_bytes_text(key->policy_json), &key->policy, &cause);
     if (kms_is(err, KMS_E_MALFORMED_POLICY)) {
         kms_why_set(l->why, "policy of key %s: %.300s", key->id_text, cause.text);
         return KMS_FAIL(CORRUPT);

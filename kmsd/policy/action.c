@@ -5,11 +5,22 @@
 #include "kmsd/policy/compiled.h"
 #include "kmsd/policy/match.h"
 
+/* The last column of action.def. */
+#define KIND(name) (1u << KMS_POLICY_##name)
+enum documents {
+    KEY = KIND(KEY),
+    SERVICE = KIND(SERVICE),
+    SECRET = KIND(SECRET),
+    ROLE = KIND(DATABASE_ROLE),
+};
+
 static const struct {
     const char *name;
     enum kms_action_class class;
+    unsigned documents; /* bit per enum kms_policy_kind */
 } rows[KMS_ACT_COUNT] = {
-#define KMS_ACTION(symbol, n, c) [KMS_ACT_##symbol] = {.name = (n), .class = KMS_CLASS_##c},
+#define KMS_ACTION(symbol, n, c, d)                                                                          \
+    [KMS_ACT_##symbol] = {.name = (n), .class = KMS_CLASS_##c, .documents = (d)},
 #include "kmsd/policy/action.def"
 #undef KMS_ACTION
 };
@@ -27,18 +38,43 @@ enum kms_action_class kms_action_class_of(enum kms_action action)
 bool kms_action_find(const char *name, enum kms_action *ret_action)
 {
     const size_t prefix = sizeof "kms:" - 1;
-    const char *bare = strncmp(name, "kms:", prefix) == 0 ? name + prefix : name;
     for (enum kms_action action = 0; action < KMS_ACT_COUNT; action++) {
-        if (strcmp(rows[action].name + prefix, bare) != 0) continue;
+        const char *row = rows[action].name;
+        bool shortly = strncmp(row, "kms:", prefix) == 0 && strcmp(row + prefix, name) == 0;
+        if (!shortly && strcmp(row, name) != 0) continue;
         *ret_action = action;
         return true;
     }
     return false;
 }
 
-uint64_t kms_action_class_bits(enum kms_action_class class)
+bool kms_action_of_service(enum kms_action action)
 {
-    uint64_t bits = 0;
+    return (rows[action].documents & SERVICE) != 0;
+}
+
+kms_actions kms_action_kind_bits(enum kms_policy_kind kind)
+{
+    kms_actions bits = 0;
+    for (enum kms_action action = 0; action < KMS_ACT_COUNT; action++)
+        if ((rows[action].documents & 1u << kind) != 0) bits |= kms_action_bit(action);
+    return bits;
+}
+
+const char *kms_policy_kind_text(enum kms_policy_kind kind)
+{
+    static const char *const texts[KMS_POLICY_KIND_COUNT] = {
+        [KMS_POLICY_KEY] = "a key policy",
+        [KMS_POLICY_SERVICE] = "the service policy",
+        [KMS_POLICY_SECRET] = "the resource policy of a secret",
+        [KMS_POLICY_DATABASE_ROLE] = "the policy of a database role",
+    };
+    return texts[kind];
+}
+
+kms_actions kms_action_class_bits(enum kms_action_class class)
+{
+    kms_actions bits = 0;
     for (enum kms_action action = 0; action < KMS_ACT_COUNT; action++)
         if (rows[action].class == class) bits |= kms_action_bit(action);
     return bits;
@@ -68,10 +104,10 @@ static size_t fixed_front(struct kms_bytes pattern)
     return len;
 }
 
-uint64_t kms_action_pattern_bits(struct kms_bytes pattern)
+kms_actions kms_action_pattern_bits(struct kms_bytes pattern)
 {
     uint8_t pattern_lowered[PATTERN_MOST_BYTES], name_lowered[PATTERN_MOST_BYTES];
-    uint64_t bits = 0;
+    kms_actions bits = 0;
     size_t front = fixed_front(pattern);
     if (pattern.len > PATTERN_MOST_BYTES) return 0;
     struct kms_bytes wanted = lowered(pattern, true, pattern_lowered);

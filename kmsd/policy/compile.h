@@ -14,7 +14,6 @@
 struct kms_compile {
     struct kms_policy *policy;
     struct kms_why *why;
-    bool service;          /* a service policy */
     struct kms_bytes json; /* the document; empty until it is known to be well-formed */
     struct kms_path path;  /* to what is being read */
     size_t number;         /* of the statement at hand, from 1; 0: the document itself */
@@ -63,13 +62,13 @@ KMS_MUST_USE kms_err kms_compile_text(struct kms_compile *compile, struct kms_by
 /* The same for an ARN with wildcards: six parts, unless variables make them. */
 KMS_MUST_USE kms_err kms_compile_arn(struct kms_compile *compile, struct kms_bytes text,
                                      struct kms_bytes *ret_arn);
-/* The same for the ARN of a key; variables only in the last part. */
+/* The same for the ARN of what the document is attached to; variables only in the last part. */
 KMS_MUST_USE kms_err kms_compile_resource(struct kms_compile *compile, struct kms_bytes text,
                                           struct kms_bytes *ret_arn);
 
 KMS_MUST_USE kms_err kms_compile_statement(struct kms_compile *compile, json_t *json,
                                            struct kms_statement *ret_statement);
-/* A service policy grants only what concerns no single key. */
+/* A service policy grants only what concerns no single key, secret or role. */
 KMS_MUST_USE kms_err kms_check_service(struct kms_compile *compile, const struct kms_statement *statement);
 KMS_MUST_USE kms_err kms_compile_principals(struct kms_compile *compile, const char *element, json_t *json,
                                             struct kms_statement *statement);

@@ -110,24 +110,29 @@ struct kms_principal {
     struct kms_bytes name;
 };
 
+/* A set of actions: bit per kms_action. */
+__extension__ typedef unsigned __int128 kms_actions;
+_Static_assert(KMS_ACT_COUNT <= 128, "actions are bits of one kms_actions");
+
 /* Fits one cache line; the first two members settle most statements of a decision. */
 struct kms_statement {
-    uint64_t actions;          /* bit per kms_action; NotAction is complemented already */
+    kms_actions actions;       /* NotAction is complemented already */
     uint64_t principal_filter; /* bit hash >> 58 of each name: a zero bit means that it is not there */
     const struct kms_principal *principals; /* by hash */
     const struct kms_bytes *resources;      /* patterns of ARNs */
     const struct kms_condition *conditions;
     const char *name; /* Sid or "#N" */
     uint16_t principal_count, resource_count, condition_count;
-    bool deny, any_principal, not_principal, not_action, any_resource, not_resource;
-    bool accounts;           /* a Deny that names an account, and so everybody in it */
-    bool resource_variables; /* resources are to be resolved (variable.h) */
-    uint8_t resource_about;  /* enum kms_about of those variables */
+    bool deny : 1, any_principal : 1, not_principal : 1, not_action : 1, any_resource : 1, not_resource : 1;
+    bool accounts : 1;           /* a Deny that names an account, and so everybody in it */
+    bool resource_variables : 1; /* resources are to be resolved (variable.h) */
+    uint8_t resource_about;      /* enum kms_about of those variables */
 };
 _Static_assert(sizeof(struct kms_statement) <= 64, "one cache line");
-_Static_assert(KMS_ACT_COUNT < 64, "actions are bits of one word");
 
 struct kms_policy {
+    kms_actions every; /* what a wildcard covers here */
+    enum kms_policy_kind kind;
     atomic_uint references;
     uint16_t statement_count, deny_count;
     struct kms_statement *statements; /* every Deny, then every Allow, each in the order of the document */
@@ -154,14 +159,27 @@ struct kms_evaluation {
     struct kms_network address;
 };
 
-static inline uint64_t kms_action_bit(enum kms_action action)
+static inline kms_actions kms_action_bit(enum kms_action action)
 {
-    return UINT64_C(1) << action;
+    return (kms_actions)1 << action;
 }
-#define KMS_ALL_ACTIONS ((UINT64_C(1) << KMS_ACT_COUNT) - 1)
-uint64_t kms_action_class_bits(enum kms_action_class class);
+/* The first of a set that is not empty, and how many there are. */
+static inline enum kms_action kms_action_first(kms_actions actions)
+{
+    uint64_t low = (uint64_t)actions, high = (uint64_t)(actions >> 64);
+    return (enum kms_action)(low != 0 ? __builtin_ctzll(low) : 64 + __builtin_ctzll(high));
+}
+static inline size_t kms_action_count(kms_actions actions)
+{
+    return (size_t)(__builtin_popcountll((uint64_t)actions) +
+                    __builtin_popcountll((uint64_t)(actions >> 64)));
+}
+#define KMS_ALL_ACTIONS ((~(kms_actions)0) >> (128 - KMS_ACT_COUNT))
+kms_actions kms_action_class_bits(enum kms_action_class class);
+/* The actions that a document of this kind is about; the service policy may name others, too. */
+kms_actions kms_action_kind_bits(enum kms_policy_kind kind);
 /* The actions that a pattern like "kms:Generate*" names, in any case; 0 when none. */
-uint64_t kms_action_pattern_bits(struct kms_bytes pattern);
+kms_actions kms_action_pattern_bits(struct kms_bytes pattern);
 
 uint64_t kms_principal_hash(struct kms_bytes name);
 /* Does the statement name this principal in Principal or NotPrincipal? */

@@ -22,7 +22,8 @@ bool kms_statement_resource_matches(const struct kms_statement *statement,
 }
 
 /* Cheap and telling things first: conditions last. */
-static bool applies(const struct kms_statement *statement, uint64_t action, struct kms_evaluation *evaluation)
+static bool applies(const struct kms_statement *statement, kms_actions action,
+                    struct kms_evaluation *evaluation)
 {
     const struct kms_access_request *request = evaluation->request;
     if ((statement->actions & action) == 0) return false;
@@ -42,7 +43,7 @@ struct kms_decision kms_policy_decide(const kms_policy *policy, const struct kms
     if (policy == NULL || request->principal.len == 0 || request->action >= KMS_ACT_COUNT) return none;
     struct kms_evaluation evaluation = {.request = request,
                                         .principal_hash = kms_principal_hash(request->principal)};
-    uint64_t action = kms_action_bit(request->action);
+    kms_actions action = kms_action_bit(request->action);
     for (size_t i = 0; i < policy->statement_count; i++) {
         const struct kms_statement *statement =
             &policy->statements[i]; /* every Deny stands before every Allow */

@@ -17,7 +17,7 @@ static bool unconditional(const struct kms_statement *s)
     return s->condition_count == 0 && s->any_resource;
 }
 
-static bool applies(const struct kms_statement *s, const struct somebody *who, uint64_t action)
+static bool applies(const struct kms_statement *s, const struct somebody *who, kms_actions action)
 {
     return (s->actions & action) != 0 && kms_statement_covers(s, who->name, who->hash);
 }
@@ -45,7 +45,7 @@ static kms_err put_when(const char *front, const struct kms_statement *s, json_t
 }
 
 /* What the unconditional statements say: 'n' no, 'y' yes but for denials with conditions, '?' it depends. */
-static char settled(const struct kms_reading *reading, const struct somebody *who, uint64_t action)
+static char settled(const struct kms_reading *reading, const struct somebody *who, kms_actions action)
 {
     bool allowed = false, always = false;
     for (size_t i = 0; i < reading->count; i++) {
@@ -58,7 +58,7 @@ static char settled(const struct kms_reading *reading, const struct somebody *wh
     return always ? 'y' : allowed ? '?' : 'n';
 }
 
-static kms_err put_each(const struct kms_reading *reading, const struct somebody *who, uint64_t action,
+static kms_err put_each(const struct kms_reading *reading, const struct somebody *who, kms_actions action,
                         bool deny, kms_buf *out)
 {
     for (size_t i = 0; i < reading->count; i++) {
@@ -70,7 +70,7 @@ static kms_err put_each(const struct kms_reading *reading, const struct somebody
 }
 
 /* "no", "yes", or the conditions: of every Allow that applies, then of every Deny. */
-static kms_err put_answer(const struct kms_reading *reading, const struct somebody *who, uint64_t action,
+static kms_err put_answer(const struct kms_reading *reading, const struct somebody *who, kms_actions action,
                           kms_buf *out)
 {
     char answer = settled(reading, who, action);

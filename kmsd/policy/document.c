@@ -170,7 +170,7 @@ static kms_err compile_statements(struct kms_compile *compile, json_t *list)
         kms_enter_item(compile, i);
         KMS_TRY(kms_compile_statement(compile, kms_json_list_at(list, i), &statement));
         KMS_TRY(check_sid_once(compile, statement.name, denies, allows));
-        if (compile->service) KMS_TRY(kms_check_service(compile, &statement));
+        if (policy->kind == KMS_POLICY_SERVICE) KMS_TRY(kms_check_service(compile, &statement));
         kms_leave(compile);
         policy->statements[statement.deny ? denies++ : policy->deny_count + allows++] = statement;
     }
@@ -178,13 +178,16 @@ static kms_err compile_statements(struct kms_compile *compile, json_t *list)
     return KMS_OK;
 }
 
-static kms_err parse(struct kms_bytes json, bool service, kms_policy **ret_policy, struct kms_why *why)
+kms_err kms_policy_parse(enum kms_policy_kind kind, struct kms_bytes json, kms_policy **ret_policy,
+                         struct kms_why *why)
 {
-    struct kms_compile compile = {.why = why, .service = service};
+    struct kms_compile compile = {.why = why};
     KMS_OWN(kms_policy) policy = calloc(1, sizeof *policy);
     OWN_JSON document = NULL;
     if (policy == NULL) return KMS_FAIL(NO_MEMORY);
     atomic_init(&policy->references, 1);
+    policy->kind = kind;
+    policy->every = kind == KMS_POLICY_SERVICE ? KMS_ALL_ACTIONS : kms_action_kind_bits(kind);
     compile.policy = policy;
     KMS_TRY(check_text(&compile, json));
     KMS_TRY(load(&compile, json, &document));
@@ -193,16 +196,6 @@ static kms_err parse(struct kms_bytes json, bool service, kms_policy **ret_polic
     KMS_TRY(compile_statements(&compile, json_object_get(document, "Statement")));
     *ret_policy = KMS_GIVE(policy);
     return KMS_OK;
-}
-
-kms_err kms_policy_parse(struct kms_bytes json, kms_policy **ret_policy, struct kms_why *why)
-{
-    return parse(json, false, ret_policy, why);
-}
-
-kms_err kms_policy_parse_service(struct kms_bytes json, kms_policy **ret_policy, struct kms_why *why)
-{
-    return parse(json, true, ret_policy, why);
 }
 
 kms_policy *kms_policy_ref(kms_policy *policy)

@@ -57,7 +57,7 @@ static void check_width(struct kms_lint *lint, const struct kms_statement *s)
         kms_lint_warn(
             lint, s, "not-action",
             "NotAction allows everything else, actions of later releases too; name what is allowed");
-    if (!s->deny && !s->not_action && s->actions == KMS_ALL_ACTIONS)
+    if (!s->deny && !s->not_action && s->actions == lint->reading->policy->every)
         kms_lint_warn(lint, s, "every-action",
                       "allows every action there is or will be; name what is allowed");
     if (s->deny && s->not_principal)
@@ -89,7 +89,7 @@ static bool covers_all(const struct kms_statement *wider, const struct kms_state
 
 static void check_shadow(struct kms_lint *lint, const struct kms_statement *s)
 {
-    uint64_t lost = 0;
+    kms_actions lost = 0;
     const char *by = NULL;
     KMS_OWN_BUF actions = {0};
     for (size_t i = 0; !s->deny && i < lint->reading->count; i++) {

@@ -37,9 +37,9 @@ static const struct {
     {KMS_CONDITION_ON_TAG_KEYS, "kms:CreateKey kms:TagResource kms:UntagResource"},
 };
 
-static uint64_t actions_of(const char *patterns)
+static kms_actions actions_of(const char *patterns)
 {
-    uint64_t actions = 0;
+    kms_actions actions = 0;
     for (const char *at = patterns; *at != '\0'; at += strspn(at, " ")) {
         size_t len = strcspn(at, " ");
         actions |= kms_action_pattern_bits(kms_bytes_of(at, len));
@@ -62,7 +62,7 @@ static bool never_there(enum kms_condition_key key)
     }
 }
 
-static uint64_t carried_by(enum kms_condition_key key)
+static kms_actions carried_by(enum kms_condition_key key)
 {
     for (size_t i = 0; i < sizeof carriers / sizeof *carriers; i++)
         if (carriers[i].key == key) return actions_of(carriers[i].actions);
@@ -91,7 +91,7 @@ static struct key_text text_of(const struct kms_condition *c)
 }
 
 static void say_missing(struct kms_lint *lint, const struct kms_statement *s, const struct kms_condition *c,
-                        uint64_t missing)
+                        kms_actions missing)
 {
     KMS_OWN_BUF actions = {0};
     if (kms_failed(kms_words_actions(missing, NAMED, &actions))) {
@@ -159,7 +159,7 @@ void kms_lint_conditions(struct kms_lint *lint, const struct kms_statement *stat
 {
     for (size_t i = 0; i < statement->condition_count; i++) {
         const struct kms_condition *c = &statement->conditions[i];
-        uint64_t missing = statement->actions & ~carried_by(c->key);
+        kms_actions missing = statement->actions & ~carried_by(c->key);
         bool wants_absence =
             kms_operator_rows[c->operator_id].family == KMS_FAMILY_ABSENCE && holds_without(c);
         if (missing != 0 && !wants_absence) say_missing(lint, statement, c, missing);

@@ -9,17 +9,30 @@
 
 #include "base/bytes.h"
 
-/* Rows of action.def: KMS_ACTION(symbol, "kms:Name", class). */
+/* What a document is attached to. It decides which actions may stand in it and which its wildcards cover
+ * (action.def), and what its Resource names. */
+enum kms_policy_kind {
+    KMS_POLICY_KEY,           /* a key: actions kms:... */
+    KMS_POLICY_SERVICE,       /* the service: what concerns no single key, secret or role */
+    KMS_POLICY_SECRET,        /* a secret: actions secretsmanager:... about secrets */
+    KMS_POLICY_DATABASE_ROLE, /* a database role: actions secretsmanager:... about roles and leases */
+    KMS_POLICY_KIND_COUNT
+};
+/* "a key policy", "the service policy", "the resource policy of a secret", "the policy of a database role" */
+const char *kms_policy_kind_text(enum kms_policy_kind kind);
+
+/* Rows of action.def: KMS_ACTION(symbol, "kms:Name", class, documents). */
 enum kms_action_class { KMS_CLASS_ADMIN = 1, KMS_CLASS_USAGE, KMS_CLASS_READ };
 enum kms_action {
-#define KMS_ACTION(symbol, name, class) KMS_ACT_##symbol,
+#define KMS_ACTION(symbol, name, class, documents) KMS_ACT_##symbol,
 #include "kmsd/policy/action.def"
 #undef KMS_ACTION
     KMS_ACT_COUNT
 };
 const char *kms_action_name(enum kms_action action);
 enum kms_action_class kms_action_class_of(enum kms_action action);
-/* "kms:Decrypt", or "Decrypt" for short. False: there is none. */
+/* "kms:Decrypt", or "Decrypt" for short; "secretsmanager:GetSecretValue" has no short form. False: there is
+ * none. */
 bool kms_action_find(const char *name, enum kms_action *ret_action);
 
 enum {
@@ -84,26 +97,24 @@ struct kms_decision {
 typedef struct kms_policy kms_policy;
 
 /*
- * Compiles a key policy. Errors: MALFORMED_POLICY (why: place and cause, as "line 9, column 7: Statement
- * 2 (AppUsage): Condition: unknown operator 'StringEqual', did you mean StringEquals?"), NO_MEMORY. The
- * caller owns a reference.
+ * Compiles a document of one kind. Errors: MALFORMED_POLICY (why: place and cause, as "line 9, column 7:
+ * Statement 2 (AppUsage): Condition: unknown operator 'StringEqual', did you mean StringEquals?"), NO_MEMORY.
+ * The caller owns a reference.
  *
  * Stricter than AWS where a document would silently mean something else than it says: an action, condition
- * key or element that does not exist, a Sid that stands there twice, a statement that could never apply, a
- * Resource that is neither "*" nor the ARN of a key, a policy variable that names no condition key with one
- * value, Allow with NotPrincipal are refused.
+ * key or element that does not exist, an action that never applies in this kind of document, a Sid that
+ * stands there twice, a statement that could never apply, a Resource that is neither "*" nor the ARN of what
+ * the document is attached to, a policy variable that names no condition key with one value, Allow with
+ * NotPrincipal are refused. The service policy names any action, but it allows only those that action.def
+ * marks so, and its Resource is "*".
  *
  * A principal is the name of one caller, taken as it is: a role's name does not stand for its sessions. There
  * is no IAM to which an account could delegate, so an Allow for an account is one for its root only; a Deny
  * for an account is for all its principals.
  */
-KMS_MUST_USE kms_err kms_policy_parse(struct kms_bytes json, kms_policy **ret_policy, struct kms_why *why);
-/* The service policy: same grammar; grants only CreateKey, ListKeys, ListAliases, GenerateRandom,
- * GetStatus, ListRetirableGrants, SimulatePolicy. Any other action that an Allow statement could match,
- * and a Resource other than "*", is refused (MALFORMED_POLICY). */
-KMS_MUST_USE kms_err kms_policy_parse_service(struct kms_bytes json, kms_policy **ret_policy,
-                                              struct kms_why *why);
-/* One of those. */
+KMS_MUST_USE kms_err kms_policy_parse(enum kms_policy_kind kind, struct kms_bytes json,
+                                      kms_policy **ret_policy, struct kms_why *why);
+/* Does the service policy grant it? */
 bool kms_action_of_service(enum kms_action action);
 kms_policy *kms_policy_ref(kms_policy *policy);
 void kms_policy_unref(kms_policy *policy); /* NULL is a no-op */

@@ -15,7 +15,7 @@
     512 /* a document of two statements; 0 lets AddressSanitizer see every object's end */
 #endif
 
-enum { ALIGNMENT = 8, CHUNK_MOST_BYTES = 16384 };
+enum { ALIGNMENT = 16, CHUNK_MOST_BYTES = 16384 };
 
 struct kms_pool_chunk {
     struct kms_pool_chunk *older;

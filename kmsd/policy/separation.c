@@ -40,16 +40,17 @@ static const struct kms_statement *allows_of(const kms_policy *policy, const str
 }
 
 /* The actions that an Allow could give to somebody. */
-static uint64_t widest(const struct kms_statement *allow, const struct somebody *who)
+static kms_actions widest(const kms_policy *policy, const struct kms_statement *allow,
+                          const struct somebody *who)
 {
     if (!covers(allow, who)) return 0;
-    return allow->not_action ? KMS_ALL_ACTIONS : allow->actions;
+    return allow->not_action ? policy->every : allow->actions;
 }
 
 /* The actions that somebody can never have. */
-static uint64_t always_denied(const kms_policy *policy, const struct somebody *who)
+static kms_actions always_denied(const kms_policy *policy, const struct somebody *who)
 {
-    uint64_t denied = 0;
+    kms_actions denied = 0;
     const struct kms_statement *end, *deny = denies_of(policy, &end);
     for (; deny < end; deny++)
         if (deny->condition_count == 0 && deny->any_resource && covers(deny, who)) denied |= deny->actions;
@@ -58,15 +59,16 @@ static uint64_t always_denied(const kms_policy *policy, const struct somebody *w
 
 /* The first Allow that could give somebody one of the wanted actions, and the action most telling. */
 static const struct kms_statement *first_allow(const kms_policy *policy, const struct somebody *who,
-                                               uint64_t wanted, enum kms_action *ret_action)
+                                               kms_actions wanted, enum kms_action *ret_action)
 {
-    const uint64_t put_policy = kms_action_bit(KMS_ACT_PUT_KEY_POLICY);
+    const kms_actions put_policy =
+        kms_action_bit(KMS_ACT_PUT_KEY_POLICY) | kms_action_bit(KMS_ACT_PUT_RESOURCE_POLICY);
     const struct kms_statement *end, *allow = allows_of(policy, &end);
     for (; allow < end; allow++) {
-        uint64_t given = widest(allow, who) & wanted;
+        kms_actions given = widest(policy, allow, who) & wanted;
         if (given == 0) continue;
-        if ((given & put_policy) != 0) given = put_policy;
-        *ret_action = (enum kms_action)__builtin_ctzll(given);
+        if ((given & put_policy) != 0) given &= put_policy;
+        *ret_action = kms_action_first(given);
         return allow;
     }
     return NULL;
@@ -82,7 +84,7 @@ static const char *reach(const struct kms_statement *allow)
 static kms_err separate(const kms_policy *policy, const struct somebody *who, struct kms_why *why)
 {
     enum kms_action admin_action, usage_action;
-    uint64_t possible = ~always_denied(policy, who);
+    kms_actions possible = ~always_denied(policy, who);
     const struct kms_statement *admin =
         first_allow(policy, who, kms_action_class_bits(KMS_CLASS_ADMIN) & possible, &admin_action);
     const struct kms_statement *usage =
@@ -153,14 +155,14 @@ static bool implied(const struct kms_statement *weaker, const struct kms_stateme
 }
 
 /* The actions that `outer` could deny somebody where `inner` does not. */
-static uint64_t denied_more(const kms_policy *inner, const kms_policy *outer, const struct somebody *who)
+static kms_actions denied_more(const kms_policy *inner, const kms_policy *outer, const struct somebody *who)
 {
-    uint64_t denied = 0;
+    kms_actions denied = 0;
     const struct kms_statement *outer_end, *inner_end, *deny = denies_of(outer, &outer_end);
     for (; deny < outer_end; deny++) {
         bool in_account = who->name.ptr == NULL && deny->accounts; /* anybody else may be of it */
         if (!in_account && !covers(deny, who)) continue;
-        uint64_t more = deny->actions;
+        kms_actions more = deny->actions;
         for (const struct kms_statement *other = denies_of(inner, &inner_end); other < inner_end; other++)
             if (covers(other, who) && implied(other, deny)) more &= ~other->actions;
         denied |= more;
@@ -169,10 +171,10 @@ static uint64_t denied_more(const kms_policy *inner, const kms_policy *outer, co
 }
 
 /* The actions that `outer` surely gives somebody whenever the conditions of `allow` hold, denials aside. */
-static uint64_t surely_allowed(const kms_policy *outer, const struct somebody *who,
-                               const struct kms_statement *allow)
+static kms_actions surely_allowed(const kms_policy *outer, const struct somebody *who,
+                                  const struct kms_statement *allow)
 {
-    uint64_t allowed = 0;
+    kms_actions allowed = 0;
     const struct kms_statement *end, *other = allows_of(outer, &end);
     for (; other < end; other++)
         if (covers(other, who) && implied(other, allow)) allowed |= other->actions;
@@ -183,14 +185,14 @@ static kms_err somebody_within(const kms_policy *inner, const kms_policy *outer,
                                struct kms_why *why)
 {
     const struct kms_statement *end, *allow = allows_of(inner, &end);
-    uint64_t possible = kms_action_class_bits(KMS_CLASS_USAGE) & ~always_denied(inner, who);
-    uint64_t refused = denied_more(inner, outer, who);
+    kms_actions possible = kms_action_class_bits(KMS_CLASS_USAGE) & ~always_denied(inner, who);
+    kms_actions refused = denied_more(inner, outer, who);
     for (; allow < end; allow++) {
-        uint64_t given = widest(allow, who) & possible;
+        kms_actions given = widest(inner, allow, who) & possible;
         if (given != 0) given &= ~(surely_allowed(outer, who, allow) & ~refused);
         if (given == 0) continue;
         kms_why_set(why, "principal \"%s\" would newly be allowed %s, by statement \"%s\"%s",
-                    show_somebody(who).text, kms_action_name((enum kms_action)__builtin_ctzll(given)),
+                    show_somebody(who).text, kms_action_name(kms_action_first(given)),
                     kms_show_short(kms_bytes_text(allow->name)).text, reach(allow));
         return KMS_FAIL(APPROVAL_NEEDED);
     }
@@ -229,7 +231,7 @@ kms_err kms_policy_check_no_admin(const kms_policy *policy, struct kms_bytes pri
     const struct somebody who = named(principal);
     enum kms_action action;
     if (policy == NULL) return KMS_OK;
-    uint64_t wanted = kms_action_class_bits(KMS_CLASS_ADMIN) & ~always_denied(policy, &who);
+    kms_actions wanted = kms_action_class_bits(KMS_CLASS_ADMIN) & ~always_denied(policy, &who);
     const struct kms_statement *admin = first_allow(policy, &who, wanted, &action);
     if (admin == NULL) return KMS_OK;
     kms_why_set(why, "principal \"%s\" administers the key: statement \"%s\" allows %s%s",
@@ -243,7 +245,7 @@ kms_err kms_policy_check_writer(const kms_policy *policy, struct kms_bytes write
     const struct somebody who = named(writer);
     enum kms_action action;
     if (policy == NULL) return KMS_OK;
-    uint64_t wanted = kms_action_class_bits(KMS_CLASS_USAGE) & ~always_denied(policy, &who);
+    kms_actions wanted = kms_action_class_bits(KMS_CLASS_USAGE) & ~always_denied(policy, &who);
     const struct kms_statement *usage = first_allow(policy, &who, wanted, &action);
     if (usage == NULL) return KMS_OK;
     kms_why_set(why,
@@ -261,7 +263,7 @@ uint32_t kms_policy_sure_operations(const kms_policy *policy, struct kms_bytes p
     const struct somebody who = named(principal);
     uint32_t operations = 0;
     if (policy == NULL) return 0;
-    uint64_t sure = surely_allowed(policy, &who, &unconditional) & ~denied_more(&nobody, policy, &who);
+    kms_actions sure = surely_allowed(policy, &who, &unconditional) & ~denied_more(&nobody, policy, &who);
     for (enum kms_action action = 0; action < KMS_ACT_COUNT; action++)
         if ((sure & kms_action_bit(action)) != 0) operations |= kms_grant_bit(action);
     return operations;

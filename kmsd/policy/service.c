@@ -1,52 +1,37 @@
-/* The service policy: the same grammar, but it can grant only what concerns no single key. */
+/* The service policy: the same grammar, but it can grant only what concerns no single key, secret or role. */
 #include <stdio.h>
+#include <string.h>
 
 #include "kmsd/policy/compile.h"
 
-static const enum kms_action grantable[] = {KMS_ACT_CREATE_KEY,
-                                            KMS_ACT_LIST_KEYS,
-                                            KMS_ACT_LIST_ALIASES,
-                                            KMS_ACT_GENERATE_RANDOM,
-                                            KMS_ACT_GET_STATUS,
-                                            KMS_ACT_SIMULATE_POLICY,
-                                            KMS_ACT_LIST_RETIRABLE_GRANTS,
-                                            KMS_ACT_ROTATE_ROOT,
-                                            KMS_ACT_GET_ROOT_STATUS,
-                                            KMS_ACT_DESTROY_ROOT,
-                                            KMS_ACT_GET_AUDIT_HEAD,
-                                            KMS_ACT_GET_AUDIT_KEY,
-                                            KMS_ACT_LIST_AUDIT_RECORDS};
-enum { GRANTABLE = sizeof grantable / sizeof *grantable };
-
-bool kms_action_of_service(enum kms_action action)
+/* "kms:CreateKey, ... and kms:GetStatus": those with the prefix of one that it does not grant. */
+static void list_grantable(enum kms_action refused, char *words, size_t size)
 {
-    for (size_t i = 0; i < GRANTABLE; i++)
-        if (grantable[i] == action) return true;
-    return false;
-}
-
-/* "kms:CreateKey, ... and kms:GetStatus" */
-static void list_grantable(char *words, size_t size)
-{
-    size_t used = 0;
-    for (size_t i = 0; i < GRANTABLE && used < size; i++)
+    kms_actions listed = 0, all = kms_action_kind_bits(KMS_POLICY_SERVICE);
+    const char *name = kms_action_name(refused);
+    for (kms_actions left = all; left != 0; left &= left - 1) {
+        enum kms_action action = kms_action_first(left);
+        if (strncmp(kms_action_name(action), name, strcspn(name, ":")) == 0) listed |= kms_action_bit(action);
+    }
+    size_t count = kms_action_count(listed), used = 0;
+    for (size_t i = 0; i < count && used < size; i++, listed &= listed - 1)
         used += (size_t)snprintf(words + used, size - used, "%s%s",
-                                 i == 0              ? ""
-                                 : i + 1 < GRANTABLE ? ", "
-                                                     : " and ",
-                                 kms_action_name(grantable[i]));
+                                 i == 0          ? ""
+                                 : i + 1 < count ? ", "
+                                                 : " and ",
+                                 kms_action_name(kms_action_first(listed)));
 }
 
 kms_err kms_check_service(struct kms_compile *compile, const struct kms_statement *statement)
 {
-    uint64_t excess = statement->deny ? 0 : statement->actions;
-    for (size_t i = 0; i < GRANTABLE; i++) excess &= ~kms_action_bit(grantable[i]);
+    kms_actions excess = statement->deny ? 0 : statement->actions & ~kms_action_kind_bits(KMS_POLICY_SERVICE);
     if (excess != 0) {
         char known[KMS_WHY_BYTES];
-        list_grantable(known, sizeof known);
+        enum kms_action action = kms_action_first(excess);
+        list_grantable(action, known, sizeof known);
         kms_enter(compile, statement->not_action ? "NotAction" : "Action");
-        return kms_complain(compile, "it allows %s, but the service policy grants nothing but %s",
-                            kms_action_name((enum kms_action)__builtin_ctzll(excess)), known);
+        return kms_complain(compile, "it allows %s, but of these the service policy grants nothing but %s",
+                            kms_action_name(action), known);
     }
     if (!statement->any_resource) { /* these actions have no ARN that another pattern could match */
         kms_enter(compile, statement->not_resource ? "NotResource" : "Resource");

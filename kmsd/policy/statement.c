@@ -79,31 +79,60 @@ static kms_err read_effect(struct kms_compile *compile, json_t *json, struct kms
     return KMS_OK;
 }
 
-static kms_err read_action(const struct kms_compile *compile, struct kms_bytes text, uint64_t *actions)
+/* Does it begin so, with something behind? */
+static bool of_prefix(struct kms_bytes text, const char *prefix)
 {
+    struct kms_bytes front = kms_bytes_text(prefix);
+    return text.len > front.len && kms_folded_equal(kms_bytes_of(text.ptr, front.len), front);
+}
+
+static const char *prefixes_of(enum kms_policy_kind kind)
+{
+    if (kind == KMS_POLICY_SERVICE) return "'kms:' or 'secretsmanager:'";
+    return kind == KMS_POLICY_KEY ? "'kms:'" : "'secretsmanager:'";
+}
+
+/* Where actions belong that another kind of document is about. */
+static enum kms_policy_kind home_of(kms_actions actions)
+{
+    if ((actions & ~kms_action_kind_bits(KMS_POLICY_SERVICE)) == 0) return KMS_POLICY_SERVICE;
+    if ((actions & kms_action_kind_bits(KMS_POLICY_KEY)) != 0) return KMS_POLICY_KEY;
+    bool of_secrets = (actions & kms_action_kind_bits(KMS_POLICY_SECRET)) != 0;
+    return of_secrets ? KMS_POLICY_SECRET : KMS_POLICY_DATABASE_ROLE;
+}
+
+static kms_err read_action(const struct kms_compile *compile, struct kms_bytes text, kms_actions *actions)
+{
+    const struct kms_policy *policy = compile->policy;
     const char *names[KMS_ACT_COUNT];
-    for (enum kms_action action = 0; action < KMS_ACT_COUNT; action++)
-        names[action] = kms_action_name(action);
-    bool ours = text.len > 4 && kms_folded_equal(kms_bytes_of(text.ptr, 4), kms_bytes_text("kms:"));
+    size_t name_count = 0;
+    for (kms_actions left = policy->every; left != 0; left &= left - 1)
+        names[name_count++] = kms_action_name(kms_action_first(left));
+    bool ours = of_prefix(text, "kms:") || of_prefix(text, "secretsmanager:");
     if (!ours && !kms_bytes_equal(text, kms_bytes_text("*")))
-        return kms_complain(compile, "action '%s' is not of this service: name one that begins with 'kms:'",
-                            kms_show(text).text);
-    uint64_t bits = kms_action_pattern_bits(text);
+        return kms_complain(compile, "action '%s' is not of this service: name one that begins with %s",
+                            kms_show(text).text, prefixes_of(policy->kind));
+    kms_actions bits = kms_action_pattern_bits(text);
     if (bits == 0)
         return kms_complain(compile, "unknown action '%s'%s", kms_show(text).text,
-                            kms_similar_or(text, names, KMS_ACT_COUNT, "; remove it").text);
-    *actions |= bits;
+                            kms_similar_or(text, names, name_count, "; remove it").text);
+    if ((bits & policy->every) == 0)
+        return kms_complain(compile, "action '%s' never applies in %s; put it into %s", kms_show(text).text,
+                            kms_policy_kind_text(policy->kind), kms_policy_kind_text(home_of(bits)));
+    *actions |= bits & policy->every;
     return KMS_OK;
 }
 
 static kms_err read_actions(struct kms_compile *compile, json_t *json, struct kms_statement *statement)
 {
     json_t *list = NULL;
-    uint64_t actions = 0;
-    KMS_TRY(one_of(compile, json, "Action", "NotAction", &list, &statement->not_action));
-    kms_enter(compile, statement->not_action ? "NotAction" : "Action");
+    kms_actions actions = 0;
+    bool negated;
+    KMS_TRY(one_of(compile, json, "Action", "NotAction", &list, &negated));
+    kms_enter(compile, negated ? "NotAction" : "Action");
     if (kms_json_list_len(list) == 0)
-        return kms_complain(compile, "the list of actions is empty; name one, or \"kms:*\"");
+        return kms_complain(compile, "the list of actions is empty; name one, or \"%s\"",
+                            compile->policy->kind < KMS_POLICY_SECRET ? "kms:*" : "secretsmanager:*");
     for (size_t i = 0; i < kms_json_list_len(list); i++) {
         json_t *item = kms_json_list_at(list, i);
         kms_enter_item(compile, i);
@@ -111,7 +140,8 @@ static kms_err read_actions(struct kms_compile *compile, json_t *json, struct km
         KMS_TRY(read_action(compile, kms_json_text(item), &actions));
         kms_leave(compile);
     }
-    statement->actions = statement->not_action ? KMS_ALL_ACTIONS & ~actions : actions;
+    statement->not_action = negated;
+    statement->actions = negated ? compile->policy->every & ~actions : actions;
     if (statement->actions == 0)
         return kms_complain(compile,
                             "NotAction leaves no action: the statement could never apply; remove it");
@@ -136,11 +166,13 @@ static kms_err read_resource(struct kms_compile *compile, struct kms_bytes text,
 static kms_err read_resources(struct kms_compile *compile, json_t *json, struct kms_statement *statement)
 {
     json_t *list = NULL;
+    bool negated;
     if (json_object_get(json, "Resource") == NULL && json_object_get(json, "NotResource") == NULL)
         return kms_complain(
             compile,
             "Resource is missing: without it the statement has no effect; write \"Resource\": \"*\"");
-    KMS_TRY(one_of(compile, json, "Resource", "NotResource", &list, &statement->not_resource));
+    KMS_TRY(one_of(compile, json, "Resource", "NotResource", &list, &negated));
+    statement->not_resource = negated;
     size_t count = kms_json_list_len(list);
     kms_enter(compile, statement->not_resource ? "NotResource" : "Resource");
     if (count == 0) return kms_complain(compile, "the list of resources is empty; write \"*\"");
@@ -167,11 +199,13 @@ kms_err kms_compile_statement(struct kms_compile *compile, json_t *json, struct 
 {
     struct kms_statement statement = {.name = NULL};
     json_t *principals = NULL;
+    bool negated;
     if (!json_is_object(json)) return kms_complain(compile, "must be an object: {...}");
     KMS_TRY(read_sid(compile, json, &statement)); /* first: the complaints that follow name it */
     KMS_TRY(check_elements(compile, json));
     KMS_TRY(read_effect(compile, json, &statement));
-    KMS_TRY(one_of(compile, json, "Principal", "NotPrincipal", &principals, &statement.not_principal));
+    KMS_TRY(one_of(compile, json, "Principal", "NotPrincipal", &principals, &negated));
+    statement.not_principal = negated;
     const char *element = statement.not_principal ? "NotPrincipal" : "Principal";
     kms_enter(compile, element);
     if (statement.not_principal && !statement.deny)

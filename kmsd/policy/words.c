@@ -38,7 +38,7 @@ kms_err kms_reading_new(struct kms_bytes document, struct kms_reading **ret_read
 {
     KMS_OWN(kms_reading) reading = calloc(1, sizeof *reading);
     if (reading == NULL) return KMS_FAIL(NO_MEMORY);
-    KMS_TRY(kms_policy_parse(document, &reading->policy, why));
+    KMS_TRY(kms_policy_parse(KMS_POLICY_KEY, document, &reading->policy, why));
     reading->json = json_loadb((const char *)document.ptr, document.len, JSON_REJECT_DUPLICATES, NULL);
     if (reading->json == NULL) return KMS_FAIL(NO_MEMORY);
     KMS_TRY(pair_up(reading));
@@ -101,9 +101,9 @@ static kms_err put_values(json_t *list, bool plain, const char *last, kms_buf *o
     return KMS_OK;
 }
 
-kms_err kms_words_actions(uint64_t actions, size_t most, kms_buf *out)
+kms_err kms_words_actions(kms_actions actions, size_t most, kms_buf *out)
 {
-    size_t count = (size_t)__builtin_popcountll(actions), named = count > most ? most : count, i = 0;
+    size_t count = kms_action_count(actions), named = count > most ? most : count, i = 0;
     for (enum kms_action action = 0; i < named; action++) {
         if ((actions & kms_action_bit(action)) == 0) continue;
         KMS_TRY(kms_buf_print(out, "%s%s", between(i, count, " and "), kms_action_name(action)));

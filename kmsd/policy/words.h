@@ -30,6 +30,6 @@ KMS_MUST_USE kms_err kms_words_conditions(json_t *statement, kms_buf *out);
 /* "Allows spiffe://x/app: kms:Encrypt and kms:Decrypt, when ...". */
 KMS_MUST_USE kms_err kms_words_statement(json_t *statement, kms_buf *out);
 /* "kms:Encrypt, kms:Decrypt and 3 more" for a set of actions, at most `most` names. */
-KMS_MUST_USE kms_err kms_words_actions(uint64_t actions, size_t most, kms_buf *out);
+KMS_MUST_USE kms_err kms_words_actions(kms_actions actions, size_t most, kms_buf *out);
 
 #endif

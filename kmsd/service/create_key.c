@@ -100,7 +100,7 @@ kms_err kms_create_key_gather(struct kms_call *call)
     if (json == NULL) return KMS_FAIL(NO_MEMORY);
     call->policy_json = json;
     KMS_TRY(kms_policy_say(call, json));
-    KMS_TRY(kms_policy_parse(kms_bytes_text(json), &call->access[0].policy, &call->why));
+    KMS_TRY(kms_policy_parse(KMS_POLICY_KEY, kms_bytes_text(json), &call->access[0].policy, &call->why));
     return request->alias_name[0] != '\0' ? gather_alias(call, request) : KMS_OK;
 }
 

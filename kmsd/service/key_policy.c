@@ -26,7 +26,7 @@ kms_err kms_put_key_policy_act(struct kms_call *call)
     KMS_OWN_KEY key = NULL;
     KMS_OWN(kms_policy) policy = NULL;
     KMS_OWN_CHANGES changes = {.count = 0};
-    KMS_TRY(kms_policy_parse(kms_bytes_text(request->policy), &policy, &call->why));
+    KMS_TRY(kms_policy_parse(KMS_POLICY_KEY, kms_bytes_text(request->policy), &policy, &call->why));
     const struct kms_key *old = call->access[0].key;
     KMS_TRY(kms_policy_accept(call, policy, old->grants, old->id_text));
     if (old->rule != NULL && !call->bypass_lockout)

@@ -147,7 +147,7 @@ kms_err kms_simulate_policy_act(struct kms_call *call)
     KMS_OWN(kms_policy) policy = NULL;
     struct kms_pool pool = {NULL};
     if (request->policy[0] != '\0')
-        KMS_TRY(kms_policy_parse(kms_bytes_text(request->policy), &policy, &call->why));
+        KMS_TRY(kms_policy_parse(KMS_POLICY_KEY, kms_bytes_text(request->policy), &policy, &call->why));
     else
         policy = kms_policy_ref(call->access[0].key->policy);
     kms_err err = answer(call, policy, &pool);

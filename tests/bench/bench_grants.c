@@ -90,7 +90,7 @@ int main(void)
 {
     kms_policy *policy = NULL;
     struct kms_why why;
-    need(kms_policy_parse(kms_bytes_text(POLICY), &policy, &why));
+    need(kms_policy_parse(KMS_POLICY_KEY, kms_bytes_text(POLICY), &policy, &why));
     kms_grants *grantees = book(false), *contexts = book(true);
     double base = ns_per_decision(policy, NULL, "app", true);
     show("allowed by policy, no grants", base, base);

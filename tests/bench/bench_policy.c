@@ -29,7 +29,7 @@ static kms_policy *document(int statements, bool crowded)
                 i);
     }
     if (!kms_failed(err)) err = kms_buf_print(&json, "]}");
-    if (!kms_failed(err)) err = kms_policy_parse(kms_buf_view(&json), &policy, &why);
+    if (!kms_failed(err)) err = kms_policy_parse(KMS_POLICY_KEY, kms_buf_view(&json), &policy, &why);
     if (!kms_failed(err)) return policy;
     fprintf(stderr, "%s: %s\n", kms_err_reason(err), why.text);
     exit(1);

@@ -84,8 +84,8 @@ static struct document *find_document(const char *hash, bool service)
     KMS_OWN_BUF text = {0};
     snprintf(path, sizeof path, "%s/%s", state.folder, hash);
     if (kms_failed(kms_read_file(path, KMS_POLICY_BYTES, &text, &why))) return found;
-    found->refused = kms_failed(service ? kms_policy_parse_service(kms_buf_view(&text), &found->policy, &why)
-                                        : kms_policy_parse(kms_buf_view(&text), &found->policy, &why));
+    found->refused = kms_failed(kms_policy_parse(service ? KMS_POLICY_SERVICE : KMS_POLICY_KEY,
+                                                 kms_buf_view(&text), &found->policy, &why));
     return found;
 }
 

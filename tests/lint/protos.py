@@ -24,6 +24,13 @@ GenerateDataKeyPairWithoutPlaintext GenerateDataKeyWithoutPlaintext GenerateMac 
 GetParametersForImport GetPublicKey ImportKeyMaterial ListAliases ListGrants ListKeyPolicies ListKeyRotations ListKeys
 ListResourceTags ListRetirableGrants PutKeyPolicy ReEncrypt ReplicateKey RetireGrant RevokeGrant RotateKeyOnDemand
 ScheduleKeyDeletion Sign TagResource UntagResource UpdateAlias UpdateKeyDescription UpdatePrimaryRegion Verify VerifyMac""".split())
+# Operations of AWS Secrets Manager (API reference, "Actions"), and ours about secrets, database roles and leases.
+AWS_SECRETS = set("""BatchGetSecretValue CancelRotateSecret CreateSecret DeleteResourcePolicy DeleteSecret DescribeSecret
+GetRandomPassword GetResourcePolicy GetSecretValue ListSecretVersionIds ListSecrets PutResourcePolicy PutSecretValue
+RemoveRegionsFromReplication ReplicateSecretToRegions RestoreSecret RotateSecret StopReplicationToReplica TagResource UntagResource
+UpdateSecret UpdateSecretVersionStage ValidateResourcePolicy""".split())
+OUR_SECRETS = {"RewrapSecret", "PutDatabaseRole", "DescribeDatabaseRole", "ListDatabaseRoles", "DeleteDatabaseRole",
+               "GenerateCredentials", "RenewLease", "RevokeLease", "RevokePrefix", "ListLeases", "SweepLeases"}
 PERMISSIONS_ONLY = {"ReEncryptFrom", "ReEncryptTo"}  # AWS's two actions of ReEncrypt
 OURS = {"GetStatus", "SimulatePolicy", "GetKeyUsage", "RetireKeyVersion", "RotateRoot", "GetRootStatus", "DestroyRoot",
         "PutApprovalRule", "GetApprovalRule", "ListApprovals", "DescribeApproval", "ApproveRequest", "RejectRequest", "GetAuditHead",
@@ -151,8 +158,9 @@ def rpcs_of(source):
 
 
 def actions_of(source):
-    """{symbol: name} of action.def"""
-    return dict(re.findall(r'^KMS_ACTION\((\w+),\s*"kms:(\w+)"', source, re.M))
+    """{symbol: (service, name)} of action.def"""
+    return {symbol: (service, name) for symbol, service, name in
+            re.findall(r'^KMS_ACTION\((\w+),\s*"(\w+):(\w+)"', source, re.M)}
 
 
 def names_wrong(services, methods, actions):
@@ -166,19 +174,22 @@ def names_wrong(services, methods, actions):
         for rpc, types in found.items():
             if types != (rpc + "Request", rpc + "Response"):
                 yield f"rpc {rpc}: takes and returns {rpc}Request and {rpc}Response"
-            if rpc.removesuffix("Batch") not in AWS | OURS:
-                yield f"rpc {rpc}: no operation of AWS KMS; if it is ours, say so in tests/lint/protos.py"
+            if rpc.removesuffix("Batch") not in AWS | OURS | AWS_SECRETS | OUR_SECRETS:
+                yield f"rpc {rpc}: no operation of AWS KMS or AWS Secrets Manager; if it is ours, say so in tests/lint/protos.py"
     for _, rpc, symbol in methods:
         single = rpc.removesuffix("Batch")
         if symbol not in actions:
             yield f"method.def: {rpc} needs {symbol}, which action.def has not"
-        elif actions[symbol] != single and (single, actions[symbol]) not in OTHER_WORDS:
-            yield f"method.def: {rpc} needs kms:{actions[symbol]}"
-    for symbol, name in actions.items():
-        if symbol != re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name.replace("ReEncrypt", "Reencrypt")).upper():
-            yield f"action.def: {symbol} is not the symbol of {name}"
-        if name not in (AWS | OURS | PERMISSIONS_ONLY) - {"ReEncrypt"}:
-            yield f"action.def: AWS has no kms:{name}"
+        elif actions[symbol][1] != single and (single, actions[symbol][1]) not in OTHER_WORDS:
+            yield f"method.def: {rpc} needs {':'.join(actions[symbol])}"
+    keys = {name for service, name in actions.values() if service == "kms"}
+    for symbol, (service, name) in actions.items():
+        front = "SECRET_" if service != "kms" and name in keys else ""  # one name, two actions
+        if symbol != front + re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name.replace("ReEncrypt", "Reencrypt")).upper():
+            yield f"action.def: {symbol} is not the symbol of {service}:{name}"
+        known = {"kms": (AWS | OURS | PERMISSIONS_ONLY) - {"ReEncrypt"}, "secretsmanager": AWS_SECRETS | OUR_SECRETS}
+        if name not in known.get(service, ()):
+            yield f"action.def: AWS has no {service}:{name}"
 
 
 def main():

@@ -39,9 +39,13 @@ PROTO_BODIES = [
     ("// E.\nenum Kind {\nKIND_NONE = 0;\nA = 1;\n}", 2)]
 SERVICES = {"KeyService": {"EnableKey": ("EnableKeyRequest", "EnableKeyResponse")}}
 ROWS = [("key_service", "EnableKey", "ENABLE_KEY")]
-NAMES = [(SERVICES, ROWS, {"ENABLE_KEY": "EnableKey"}, 0), (SERVICES, [], {}, 1), ({}, ROWS, {"ENABLE_KEY": "EnableKey"}, 1),
-         (SERVICES, ROWS, {}, 1), (SERVICES, ROWS, {"ENABLE_KEY": "TurnOnKey"}, 3),
-         ({"KeyService": {"TurnOn": ("TurnOnRequest", "Empty")}}, [], {}, 3)]
+ENABLE, TAG = {"ENABLE_KEY": ("kms", "EnableKey")}, {"TAG_RESOURCE": ("kms", "TagResource")}
+NAMES = [(SERVICES, ROWS, ENABLE, 0), (SERVICES, [], {}, 1), ({}, ROWS, ENABLE, 1),
+         (SERVICES, ROWS, {}, 1), (SERVICES, ROWS, {"ENABLE_KEY": ("kms", "TurnOnKey")}, 3),
+         ({"KeyService": {"TurnOn": ("TurnOnRequest", "Empty")}}, [], {}, 3),
+         ({}, [], {"ROTATE_SECRET": ("secretsmanager", "RotateSecret")}, 0), ({}, [], {"ROTATE_SECRET": ("kms", "RotateSecret")}, 1),
+         ({}, [], {**TAG, "SECRET_TAG_RESOURCE": ("secretsmanager", "TagResource")}, 0),
+         ({}, [], {**TAG, "TAG": ("secretsmanager", "TagResource")}, 1), ({}, [], {"GET_OBJECT": ("s3", "GetObject")}, 1)]
 DOCS = [("see `base/err.h` and `tests/unit/base/test_{err,id}.c`", 0), ("see `base/no.h`", 1), ("[a](README.md#kmsd)", 0),
         ("[a](docs/no.md)", 1), ("[a](README.md#no-such)", 1), ("[a](https://x.test/)", 0), ("`man kmsctl`, `man no-such`", 1),
         ("    kmsctl --endpoint h:1 key create --alias x  # why", 0), ("    kmsctl key creat", 1),

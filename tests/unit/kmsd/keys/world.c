@@ -27,7 +27,8 @@ struct kms_key *key_of(unsigned number, uint32_t versions)
     key->policy_json = strdup(WORLD_POLICY);
     key->description = strdup("for tests");
     key->creator = strdup("admin");
-    KMS_ASSERT_OK_FATAL(kms_policy_parse(kms_bytes_text(key->policy_json), &key->policy, NULL));
+    KMS_ASSERT_OK_FATAL(
+        kms_policy_parse(KMS_POLICY_KEY, kms_bytes_text(key->policy_json), &key->policy, NULL));
     for (uint32_t i = 0; i < versions; i++) {
         char wrapped[40];
         snprintf(wrapped, sizeof wrapped, "wrapped %u/%u", number, i + 1);

@@ -17,7 +17,7 @@ struct kms_bytes quoted(const char *json)
 
 kms_err parse(const char *json, kms_policy **ret_policy, struct kms_why *why)
 {
-    return kms_policy_parse(quoted(json), ret_policy, why);
+    return kms_policy_parse(KMS_POLICY_KEY, quoted(json), ret_policy, why);
 }
 
 kms_policy *parsed(const char *json)

@@ -357,6 +357,7 @@ static bool conditions_hold(json_t *conditions, bool deny, const struct kms_acce
 enum kms_effect reference_decide(json_t *document, const struct kms_access_request *request)
 {
     char principal[TEXT_MOST], resource[TEXT_MOST];
+    const char *action = kms_action_name(request->action);
     json_t *list = json_object_get(document, "Statement"), *statement;
     size_t i;
     bool allowed = false, denied = false;
@@ -368,7 +369,7 @@ enum kms_effect reference_decide(json_t *document, const struct kms_access_reque
     {
         bool deny = strcmp(json_string_value(json_object_get(statement, "Effect")), "Deny") == 0;
         if (!principal_matches(statement, principal, deny)) continue;
-        if (!action_matches(statement, kms_action_name(request->action))) continue;
+        if (strncmp(action, "kms:", 4) != 0 || !action_matches(statement, action)) continue;
         if (!resource_matches(statement, resource, request)) continue;
         if (!conditions_hold(json_object_get(statement, "Condition"), deny, request)) continue;
         *(deny ? &denied : &allowed) = true;

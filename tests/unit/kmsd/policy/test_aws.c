@@ -85,7 +85,7 @@ static bool as_expected(const kms_policy *policy, json_t *json)
 static kms_err parse_json(json_t *document, kms_policy **ret_policy, struct kms_why *why)
 {
     char *words = json_dumps(document, JSON_COMPACT);
-    kms_err err = kms_policy_parse(kms_bytes_text(words), ret_policy, why);
+    kms_err err = kms_policy_parse(KMS_POLICY_KEY, kms_bytes_text(words), ret_policy, why);
     free(words);
     return err;
 }

@@ -171,7 +171,8 @@ static json_t *random_document(kms_policy **ret_policy, char **ret_text)
         json_t *document = generate_document(true);
         struct kms_why why;
         *ret_text = json_dumps(document, 0);
-        if (!kms_failed(kms_policy_parse(kms_bytes_text(*ret_text), ret_policy, &why))) return document;
+        if (!kms_failed(kms_policy_parse(KMS_POLICY_KEY, kms_bytes_text(*ret_text), ret_policy, &why)))
+            return document;
         free(*ret_text);
         json_decref(document);
     }

@@ -46,7 +46,7 @@ static kms_policy *compiled(json_t *document)
     char *text = json_dumps(document, 0);
     kms_policy *policy = NULL;
     struct kms_why why = {""};
-    if (kms_failed(kms_policy_parse(kms_bytes_text(text), &policy, &why))) {
+    if (kms_failed(kms_policy_parse(KMS_POLICY_KEY, kms_bytes_text(text), &policy, &why))) {
         fprintf(stderr, "\n%s\n%s\n", why.text, text);
         exit(2);
     }

@@ -347,7 +347,7 @@ static void documents_by_reference(void)
         char *text = json_dumps(json, 0);
         kms_policy *policy = NULL;
         struct kms_why why;
-        if (!kms_failed(kms_policy_parse(TEXT(text), &policy, &why)))
+        if (!kms_failed(kms_policy_parse(KMS_POLICY_KEY, TEXT(text), &policy, &why)))
             for (int j = 0; j < 40; j++) {
                 struct generated g;
                 generate_request(&g);

@@ -47,7 +47,7 @@ static void nothing_is_lost(void)
         char *text = json_dumps(document, 0);
         struct kms_why why = {""};
         KMS_OWN(kms_policy) policy = NULL;
-        if (kms_failed(kms_policy_parse(kms_bytes_text(text), &policy, &why))) policy = NULL;
+        if (kms_failed(kms_policy_parse(KMS_POLICY_KEY, kms_bytes_text(text), &policy, &why))) policy = NULL;
         for (int k = 0; k < 40; k++) {
             struct generated generated;
             generate_request(&generated);

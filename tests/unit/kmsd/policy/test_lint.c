@@ -280,7 +280,7 @@ static void random_documents(void)
         char *text_of_it = json_dumps(document, 0);
         struct kms_bytes bytes = kms_bytes_text(text_of_it);
         struct kms_why why = {""};
-        bool good = !kms_failed(kms_policy_parse(bytes, &policy, &why));
+        bool good = !kms_failed(kms_policy_parse(KMS_POLICY_KEY, bytes, &policy, &why));
         CU_ASSERT_EQUAL(!kms_failed(kms_policy_lint(bytes, &report, &why)), good);
         const json_t *finding = good ? find(report, "shadowed") : NULL;
         bool whole = finding != NULL && strncmp(text(finding, "words"), "has no effect", 13) == 0;

@@ -20,10 +20,27 @@ static const struct {
     {BODY("Allow", "'Action':'kms:GenerateR*'") ",'Resource':'*'", NULL},
     {BODY("Deny", "'Action':'kms:*'") ",'Resource':'*'", NULL},
     {BODY("Allow", "'Action':'kms:*'") ",'Resource':'*'",
-     "line 1, column 103: Statement 1 (S): it allows kms:EnableKey, but the service policy grants "
-     "nothing but kms:CreateKey, kms:ListKeys, kms:ListAliases, kms:GenerateRandom, kms:GetStatus, "
-     "kms:SimulatePolicy, kms:ListRetirableGrants, kms:RotateRoot, kms:GetRootStatus, kms:DestroyRoot, "
-     "kms:GetAuditHead, kms:GetAuditKey and kms:ListAuditRecords"},
+     "line 1, column 103: Statement 1 (S): it allows kms:EnableKey, but of these the service policy grants "
+     "nothing but kms:CreateKey, kms:RotateRoot, kms:DestroyRoot, kms:ListKeys, kms:ListAliases, "
+     "kms:ListRetirableGrants, kms:SimulatePolicy, kms:GenerateRandom, kms:GetRootStatus, kms:GetAuditHead, "
+     "kms:GetAuditKey, kms:ListAuditRecords and kms:GetStatus"},
+    {BODY("Allow",
+          "'Action':['secretsmanager:CreateSecret','secretsmanager:ListSecrets','secretsmanager:GetRandom*',"
+          "'secretsmanager:PutDatabaseRole','secretsmanager:ListDatabaseRoles','secretsmanager:SweepLeases',"
+          "'secretsmanager:ListLeases']") ",'Resource':'*'",
+     NULL},
+    {BODY("Allow", "'Action':'secretsmanager:*'") ",'Resource':'*'",
+     "it allows secretsmanager:PutSecretValue, but of these the service policy grants nothing but "
+     "secretsmanager:CreateSecret, secretsmanager:ListSecrets, secretsmanager:GetRandomPassword, "
+     "secretsmanager:PutDatabaseRole, secretsmanager:SweepLeases, secretsmanager:ListDatabaseRoles and "
+     "secretsmanager:ListLeases"},
+    {BODY("Allow", "'Action':'secretsmanager:GetSecretValue'") ",'Resource':'*'",
+     "allows secretsmanager:Get"},
+    {BODY("Allow", "'Action':'secretsmanager:GenerateCredentials'") ",'Resource':'*'",
+     "allows secretsmanager"},
+    {BODY("Deny", "'Action':['secretsmanager:*','kms:Decrypt']") ",'Resource':'*'", NULL},
+    {BODY("Allow", "'Action':'s3:GetObject'") ",'Resource':'*'",
+     "not of this service: name one that begins with 'kms:' or 'secretsmanager:'"},
     {BODY("Allow", "'Action':'*'") ",'Resource':'*'", "Statement 1 (S): it allows"},
     {BODY("Allow", "'Action':'kms:Create*'") ",'Resource':'*'", "it allows kms:CreateAlias"},
     {BODY("Allow", "'Action':'kms:List*'") ",'Resource':'*'", "allows kms:ListKeyRotations"},
@@ -45,7 +62,7 @@ static void grants(void)
         kms_policy *policy = NULL;
         struct kms_why why = {""};
         snprintf(document, sizeof document, "{'Statement':[{%s}]}", rows[i].statement);
-        kms_err err = kms_policy_parse_service(quoted(document), &policy, &why);
+        kms_err err = kms_policy_parse(KMS_POLICY_SERVICE, quoted(document), &policy, &why);
         CU_ASSERT_TRUE(rows[i].words == NULL
                            ? !kms_failed(err)
                            : kms_is(err, KMS_E_MALFORMED_POLICY) && says(&why, rows[i].words));
@@ -57,7 +74,8 @@ static void grants(void)
 static void decides(void)
 {
     kms_policy *policy = NULL;
-    KMS_ASSERT_OK_FATAL(kms_policy_parse_service(
+    KMS_ASSERT_OK_FATAL(kms_policy_parse(
+        KMS_POLICY_SERVICE,
         quoted("{'Statement':{" BODY("Allow", "'Action':'kms:CreateKey','Resource':'*'") "}}"), &policy,
         NULL));
     CU_ASSERT_EQUAL(decided(policy, "who=" ADMIN "|action=kms:CreateKey|resource=").effect, KMS_ALLOW);

@@ -154,6 +154,7 @@ static kms_policy *same_key_only(void)
 {
     kms_policy *policy = NULL;
     KMS_ASSERT_OK_FATAL(kms_policy_parse(
+        KMS_POLICY_KEY,
         kms_bytes_text(
             "{\"Statement\":[{\"Effect\":\"Allow\",\"Principal\":{\"AWS\":\"app\"},\"Action\":\"kms:"
             "ReEncrypt*\","

@@ -109,8 +109,8 @@ static void actions(void)
     for (size_t i = 0; i < kms_method_count; i++) {
         if (kms_methods[i].item != NULL || kms_methods[i].stream != NULL) continue;
         const char *name = kms_action_name(kms_methods[i].action), *rpc = kms_methods[i].rpc;
-        CU_ASSERT(begins(name, "kms:"));
-        CU_ASSERT_STRING_EQUAL(name + 4, strcmp(rpc, "ReEncrypt") == 0 ? "ReEncryptFrom" : rpc);
+        CU_ASSERT(begins(name, "kms:") || begins(name, "secretsmanager:"));
+        CU_ASSERT_STRING_EQUAL(strchr(name, ':') + 1, strcmp(rpc, "ReEncrypt") == 0 ? "ReEncryptFrom" : rpc);
         for (size_t k = 0; k < i; k++)
             if (kms_methods[k].item == NULL && kms_methods[k].stream == NULL)
                 CU_ASSERT_NOT_EQUAL(kms_methods[k].action, kms_methods[i].action);

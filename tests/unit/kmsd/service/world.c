@@ -71,7 +71,7 @@ kms_policy *world_policy(const char *principal, const char *actions, bool servic
     kms_policy *policy = NULL;
     write_policy(principal, actions, json, sizeof json);
     KMS_ASSERT_OK_FATAL(
-        (service ? kms_policy_parse_service : kms_policy_parse)(kms_bytes_text(json), &policy, NULL));
+        kms_policy_parse(service ? KMS_POLICY_SERVICE : KMS_POLICY_KEY, kms_bytes_text(json), &policy, NULL));
     return policy;
 }
 
@@ -103,7 +103,7 @@ struct kms_key *world_key(struct world *world, unsigned number, enum kms_level l
     key->policy_json = strdup(json);
     key->description = strdup("");
     key->creator = strdup("admin");
-    KMS_ASSERT_OK_FATAL(kms_policy_parse(kms_bytes_text(json), &key->policy, NULL));
+    KMS_ASSERT_OK_FATAL(kms_policy_parse(KMS_POLICY_KEY, kms_bytes_text(json), &key->policy, NULL));
     KMS_ASSERT_OK_FATAL(kms_key_set_wrapped(&key->versions[0], kms_bytes_text("wrapped 1")));
     KMS_ASSERT_OK_FATAL(kms_keyring_put(world->core.keys, key));
     return key;

@@ -1,0 +1,110 @@
+/* What each kind of document may say, and what its wildcards cover. */
+#include <stdio.h>
+
+#include "kmsd/policy/compiled.h"
+#include "tests/unit/kmsd/policy/fixture.h"
+
+#define KEY    KMS_POLICY_KEY
+#define SECRET KMS_POLICY_SECRET
+#define ROLE   KMS_POLICY_DATABASE_ROLE
+#define ALLOW  "'Sid':'S','Effect':'Allow','Principal':{'AWS':'p'},"
+#define DENY   "'Sid':'S','Effect':'Deny','Principal':{'AWS':'p'},"
+#define ANY    ",'Resource':'*'"
+
+static const struct {
+    enum kms_policy_kind kind;
+    const char *statement;
+    const char *words; /* NULL: accepted */
+} forms[] = {
+    {KEY, ALLOW "'Action':'kms:Decrypt'" ANY, NULL},
+    {KEY, ALLOW "'Action':'secretsmanager:GetSecretValue'" ANY,
+     "Statement 1 (S): action 'secretsmanager:GetSecretValue' never applies in a key policy; put it into the "
+     "resource policy of a secret"},
+    {KEY, DENY "'Action':'secretsmanager:*'" ANY, "put it into the resource policy of a secret"},
+    {KEY, ALLOW "'Action':'secretsmanager:CreateSecret'" ANY, "put it into the service policy"},
+    {KEY, ALLOW "'Action':'secretsmanager:GenerateCredentials'" ANY,
+     "put it into the policy of a database role"},
+    {KEY, ALLOW "'Action':'s3:GetObject'" ANY, "not of this service: name one that begins with 'kms:'"},
+    {KEY, ALLOW "'Action':'secretsmanager:GetSecretValues'" ANY, "unknown action"},
+    {SECRET, ALLOW "'Action':'secretsmanager:GetSecretValue'" ANY, NULL},
+    {SECRET, ALLOW "'Action':['SecretsManager:get*','*']" ANY, NULL},
+    {SECRET, ALLOW "'Action':'kms:Decrypt'" ANY,
+     "action 'kms:Decrypt' never applies in the resource policy of a secret; put it into a key policy"},
+    {SECRET, ALLOW "'Action':'kms:CreateKey'" ANY, "put it into the service policy"},
+    {SECRET, ALLOW "'Action':'kms:*'" ANY, "put it into a key policy"},
+    {SECRET, ALLOW "'Action':'secretsmanager:GenerateCredentials'" ANY,
+     "put it into the policy of a database role"},
+    {SECRET, ALLOW "'Action':'secretsmanager:GetSecretValues'" ANY,
+     "unknown action 'secretsmanager:GetSecretValues', did you mean secretsmanager:GetSecretValue or "},
+    {SECRET, ALLOW "'Action':'s3:GetObject'" ANY, "name one that begins with 'secretsmanager:'"},
+    {SECRET, ALLOW "'Action':[]" ANY, "name one, or \"secretsmanager:*\""},
+    {SECRET, ALLOW "'NotAction':'*'" ANY, "NotAction leaves no action"},
+    {SECRET, ALLOW "'Action':'*','Resource':'arn:aws:secretsmanager:us-east-1:1:secret:a/b_c+d=e.f@g-AbCdEf'",
+     NULL},
+    {SECRET, ALLOW "'Action':'*','Resource':'arn:aws:secretsmanager:*:*:secret:db/*'", NULL},
+    {SECRET, ALLOW "'Action':'*','Resource':'" KEY_A "'",
+     "is not a secret: its service must be 'secretsmanager', without a wildcard"},
+    {KEY, ALLOW "'Action':'*','Resource':'arn:aws:secretsmanager:::secret:a-AbCdEf'",
+     "is not a key: its service must be 'kms'"},
+    {ROLE, ALLOW "'Action':'secretsmanager:GenerateCredentials'" ANY, NULL},
+    {ROLE, ALLOW "'Action':'secretsmanager:GetSecretValue'" ANY,
+     "action 'secretsmanager:GetSecretValue' never applies in the policy of a database role; put it into the "
+     "resource policy of a secret"},
+    {ROLE, ALLOW "'Action':'kms:Decrypt'" ANY, "put it into a key policy"},
+};
+
+static kms_policy *one(enum kms_policy_kind kind, const char *statement, struct kms_why *why)
+{
+    char document[1024];
+    kms_policy *policy = NULL;
+    snprintf(document, sizeof document, "{'Version':'2012-10-17','Statement':[{%s}]}", statement);
+    kms_err err = kms_policy_parse(kind, quoted(document), &policy, why);
+    CU_ASSERT_EQUAL(policy == NULL, kms_is(err, KMS_E_MALFORMED_POLICY));
+    return policy;
+}
+
+static void each_kind_has_its_actions(void)
+{
+    for (size_t i = 0; i < KMS_COUNT(forms); i++) {
+        struct kms_why why = {""};
+        kms_policy *policy = one(forms[i].kind, forms[i].statement, &why);
+        bool good = forms[i].words == NULL ? policy != NULL : policy == NULL && says(&why, forms[i].words);
+        CU_ASSERT_TRUE(good);
+        if (!good) fprintf(stderr, "\n%zu: %s: %s\n", i, forms[i].statement, why.text);
+        kms_policy_drop(&policy);
+    }
+}
+
+/* "*" and NotAction reach over the actions of the kind and no others. */
+static void wildcards_cover_the_kind(void)
+{
+    static const struct {
+        enum kms_policy_kind kind;
+        const char *any, *other, *but;
+    } rows[] = {
+        {KEY, "'Action':'kms:*'", "'NotAction':'kms:Encrypt'", "kms:Encrypt"},
+        {SECRET, "'Action':'secretsmanager:*'", "'NotAction':'secretsmanager:TagResource'",
+         "secretsmanager:TagResource"},
+        {ROLE, "'Action':'secretsmanager:*'", "'NotAction':'secretsmanager:RenewLease'",
+         "secretsmanager:RenewLease"},
+    };
+    for (size_t i = 0; i < KMS_COUNT(rows); i++)
+        for (int form = 0; form < 3; form++) {
+            char statement[256];
+            snprintf(statement, sizeof statement, ALLOW "%s" ANY,
+                     form == 0   ? "'Action':'*'"
+                     : form == 1 ? rows[i].any
+                                 : rows[i].other);
+            kms_policy *policy = one(rows[i].kind, statement, NULL);
+            for (enum kms_action action = 0; action < KMS_ACT_COUNT; action++) {
+                struct kms_access_request request = {.principal = kms_bytes_text("p"), .action = action};
+                bool of_kind = (kms_action_kind_bits(rows[i].kind) & kms_action_bit(action)) != 0;
+                bool want = of_kind && (form != 2 || action != action_called(rows[i].but));
+                CU_ASSERT_EQUAL(kms_policy_decide(policy, &request).effect == KMS_ALLOW, want);
+            }
+            kms_policy_drop(&policy);
+        }
+}
+
+KMS_TEST_MAIN("policy kind", {"each kind has its actions", each_kind_has_its_actions},
+              {"wildcards cover the kind", wildcards_cover_the_kind})
