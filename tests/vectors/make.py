@@ -16,6 +16,8 @@ import uuid
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+import kms_file
+
 HERE = pathlib.Path(__file__).resolve().parent
 KEY_ID = uuid.UUID("0f8b6a52-4d3e-4c1b-9a70-5e6d7c8b9a01")
 BACKING_KEY = bytes(range(32))
@@ -180,9 +182,137 @@ def bad_sealed():
              "error": "INVALID_CIPHERTEXT"} for what, b, c in cases]
 
 
+# -- encrypted files: made and judged by kms_file.py; the wrapped data key is opened as kmsd would --
+
+DATA_KEY, OTHER_KEY = bytes(range(0x40, 0x60)), bytes(range(0x60, 0x80))
+SALT, OTHER_SALT = bytes(range(0x80, 0xA0)), bytes(range(0x20, 0x40))
+FILE_CONTEXT = {"file": "q3/r\u00e9sum\u00e9.txt"}
+
+
+def unwrap(wrapped, context):
+    """The plaintext of an algorithm 2 ciphertext, None when kmsd would refuse it."""
+    if len(wrapped) < 69 or not opens(wrapped, context):
+        return None
+    aad = wrapped[:25] + canonical(pairs_of(context))
+    return AESGCM(message_key(BACKING_KEY, wrapped[25:41])).decrypt(wrapped[41:53], wrapped[53:], aad)
+
+
+def pattern(length):
+    return hashlib.shake_128(b"plaintext of a vector").digest(length)
+
+
+def file_of(length, exponent=10, salt=SALT, data_key=DATA_KEY, **fields):
+    head = kms_file.header_of(exponent, salt, seal_software(data_key, FILE_CONTEXT), **fields)
+    return kms_file.seal(data_key, head, pattern(length))
+
+
+def file_case(what, file, context):
+    try:
+        data_key = unwrap(kms_file.parse(file)[1], context)
+    except kms_file.Refused:
+        data_key = None
+    return {"what": what, "backing_key": BACKING_KEY.hex(), "context": context,
+            "data_key": data_key.hex() if data_key is not None else None, "file": base64.b64encode(file).decode()}
+
+
+def good_file():
+    cases = [("an empty plaintext", 0, 10), ("one byte", 1, 10), ("one byte less than a chunk", 1023, 10),
+             ("exactly a chunk", 1024, 10), ("one byte more than a chunk", 1025, 10), ("exactly three chunks", 3072, 10),
+             ("the chunk size that writers take", 100, 16), ("the largest chunks", 100, 20)]
+    out = []
+    for what, length, exponent in cases:
+        file, plaintext = file_of(length, exponent), pattern(length)
+        assert kms_file.unseal(file, lambda wrapped: unwrap(wrapped, FILE_CONTEXT)) == plaintext
+        key, commitment = kms_file.derive(DATA_KEY, file[:143])
+        out.append(file_case(what, file, FILE_CONTEXT) | {
+            "salt": SALT.hex(), "chunk_bytes": 1 << exponent, "file_key": key.hex(), "commitment": commitment.hex(),
+            "plaintext": base64.b64encode(plaintext).decode()})
+    return out
+
+
+def bad_header_of_file():
+    """A change of each field. Where it is 175 bytes: 42 and a data key of 101, a commitment of 32."""
+    file = file_of(1040)
+    marks = {"magic": 3, "format version": 4, "algorithm": 5, "chunk exponent, out of bounds": 6, "reserved byte": 7,
+             "first byte of the salt": 8, "last byte of the salt": 39, "length of the wrapped data key": 41,
+             "format of the wrapped data key": 46, "key version of the wrapped data key": 66,
+             "sealed part of the wrapped data key": 110, "first byte of the commitment": 143, "last byte of the commitment": 174}
+    yield from ((f"a changed {what}", flipped(file, at) if at != 6 else file[:6] + b"\x09" + file[7:]) for what, at in marks.items())
+    for what, at in (("larger", b"\x0b"), ("smaller than its chunks", b"\x0a"), ("too large", b"\x15")):
+        whole = file_of(1040, exponent=11 if at == b"\x0a" else 10)
+        yield f"a chunk size that is {what}", whole[:6] + at + whole[7:]
+    yield "format version 0", file_of(1040, version=0)
+    yield "format version 2", file_of(1040, version=2)
+    yield "algorithm 2", file_of(1040, algorithm=2)
+    yield "a reserved byte that is authentic and not 0", file_of(1040, reserved=1)
+    yield "no wrapped data key", kms_file.header_of(10, SALT, b"") + bytes(32 + 17)
+    yield "a wrapped data key of 1025 bytes", kms_file.header_of(10, SALT, bytes(1025)) + bytes(32 + 17)
+    yield "a data key of 16 bytes", file_of(1040, data_key=DATA_KEY[:16])
+    yield "the commitment of another data key", file[:143] + file_of(1040, data_key=OTHER_KEY)[143:175] + file[175:]
+    yield "chunks and commitment of another data key", file[:143] + file_of(1040, data_key=OTHER_KEY)[143:]
+    yield "the commitment of another salt", file[:143] + file_of(1040, salt=OTHER_SALT)[143:175] + file[175:]
+    yield "the text form of a ciphertext", text_form(seal_software(DATA_KEY, FILE_CONTEXT)).encode()
+    yield "a ciphertext of Encrypt", seal_software(DATA_KEY, FILE_CONTEXT)
+    for what, end in (("nothing", 0), ("the magic", 4), ("half the salt", 24), ("all but the data key", 42),
+                      ("half the data key", 90), ("all but the commitment", 143), ("all but the chunks", 175)):
+        yield f"cut: {what} is left", file[:end]
+
+
+def bad_chunks_of_file():
+    """Three chunks: two of 1040 bytes, one of 32."""
+    file, at = file_of(2064), [175, 1215, 2255, 2287]
+    head, one, two, three = file[:175], *(file[at[i]:at[i + 1]] for i in range(3))
+    yield "a bit of the first chunk", flipped(file, 175)
+    yield "a bit of a tag", flipped(file, 1214)
+    yield "a bit of the last chunk", flipped(file, 2255)
+    yield "a bit of the last tag", flipped(file, 2286)
+    yield "chunks swapped", head + two + one + three
+    yield "a chunk doubled", head + one + one + two + three
+    yield "a chunk left out", head + one + three
+    yield "the first chunk left out", head + two + three
+    other = file_of(2064, salt=OTHER_SALT)
+    yield "a chunk of another file with the same data key", head + one + other[1215:2255] + three
+    yield "the last chunk of another file with the same data key", head + one + two + other[2255:]
+    yield "the header of another file with the same data key", other[:175] + one + two + three
+    yield "cut behind the second chunk", head + one + two
+    yield "cut behind the first chunk", head + one
+    yield "cut in the last chunk", file[:2280]
+    yield "cut to the tag of the last chunk", file[:2255 + 16]
+    yield "cut inside a tag", file[:2255 + 15]
+    yield "cut in the second chunk", file[:2000]
+    yield "a byte behind the end", file + b"\0"
+    yield "a tag of zeros behind the end", file_of(2048) + bytes(16)
+    yield "a whole chunk behind the end", file_of(1024) + two
+    yield "a file behind the end", file + file
+    wrapped = seal_software(DATA_KEY, FILE_CONTEXT)
+    yield "no mark of the end", kms_file.seal(DATA_KEY, kms_file.header_of(10, SALT, wrapped), pattern(2064), last=False)
+    yield "no mark of the end, no plaintext", kms_file.seal(DATA_KEY, kms_file.header_of(10, SALT, wrapped), b"", last=False)
+    key, _ = kms_file.derive(DATA_KEY, head[:143])
+    yield ("an empty last chunk behind a full one", head + AESGCM(key).encrypt(kms_file.nonce(0, 0), pattern(1024), None) +
+           AESGCM(key).encrypt(kms_file.nonce(1, 1), b"", None))
+
+
+def refused_by(file, context):
+    """The step of proto/FORMAT.md, "Reading", at which it fails."""
+    try:
+        kms_file.unseal(file, lambda wrapped: unwrap(wrapped, context))
+    except kms_file.Refused as refused:
+        return str(refused)
+    raise AssertionError("it opens")
+
+
+def bad_file():
+    cases = [(what, file, FILE_CONTEXT) for what, file in (*bad_header_of_file(), *bad_chunks_of_file())]
+    whole = file_of(40)
+    cases += [("another encryption context", whole, {"file": "q4"}), ("no encryption context", whole, {}),
+              ("one pair more", whole, FILE_CONTEXT | {"a": ""})]
+    return [file_case(what, file, context) | {"refused_by": refused_by(file, context), "error": "INVALID_CIPHERTEXT"}
+            for what, file, context in cases]
+
+
 FILES = {"good/header.json": good_header, "good/context.json": good_context, "good/sealed.json": good_sealed,
          "bad/header.json": bad_header, "bad/context.json": bad_context, "bad/text.json": bad_text,
-         "bad/sealed.json": bad_sealed}
+         "bad/sealed.json": bad_sealed, "good/file.json": good_file, "bad/file.json": bad_file}
 
 
 def main():
