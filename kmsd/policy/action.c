@@ -61,17 +61,6 @@ kms_actions kms_action_kind_bits(enum kms_policy_kind kind)
     return bits;
 }
 
-const char *kms_policy_kind_text(enum kms_policy_kind kind)
-{
-    static const char *const texts[KMS_POLICY_KIND_COUNT] = {
-        [KMS_POLICY_KEY] = "a key policy",
-        [KMS_POLICY_SERVICE] = "the service policy",
-        [KMS_POLICY_SECRET] = "the resource policy of a secret",
-        [KMS_POLICY_DATABASE_ROLE] = "the policy of a database role",
-    };
-    return texts[kind];
-}
-
 kms_actions kms_action_class_bits(enum kms_action_class class)
 {
     kms_actions bits = 0;

@@ -112,7 +112,7 @@ struct kms_principal {
 
 /* A set of actions: bit per kms_action. */
 __extension__ typedef unsigned __int128 kms_actions;
-_Static_assert(KMS_ACT_COUNT <= 128, "actions are bits of one kms_actions");
+_Static_assert(KMS_ACT_COUNT < 128, "actions are bits of one kms_actions");
 
 /* Fits one cache line; the first two members settle most statements of a decision. */
 struct kms_statement {
@@ -180,6 +180,13 @@ kms_actions kms_action_class_bits(enum kms_action_class class);
 kms_actions kms_action_kind_bits(enum kms_policy_kind kind);
 /* The actions that a pattern like "kms:Generate*" names, in any case; 0 when none. */
 kms_actions kms_action_pattern_bits(struct kms_bytes pattern);
+
+/* What there is to know of a kind of document. */
+struct kms_kind_row {
+    const char *text, *subject, *service; /* "a key policy", "key", "kms" in ARNs */
+    enum kms_action written_by;           /* KMS_ACT_COUNT: by none */
+};
+const struct kms_kind_row *kms_kind_row(enum kms_policy_kind kind);
 
 uint64_t kms_principal_hash(struct kms_bytes name);
 /* Does the statement name this principal in Principal or NotPrincipal? */

@@ -1,11 +1,13 @@
-/* Would somebody still be able to administer a key under a document? */
+/* Would somebody still be able to administer a key or a secret under a document? */
+#include <stdio.h>
+
 #include "kmsd/policy/compiled.h"
 #include "kmsd/policy/complain.h"
 
 enum truth { NEVER, MAYBE, ALWAYS };
 
-/* What the caller cannot choose, and what is not known of the key here. The rest of the request is: no alias,
- * no bypass, no encryption context, over TLS. */
+/* What the caller cannot choose, and what is not known of the key or secret here. The rest of the request is:
+ * no alias, no bypass, no encryption context, over TLS. */
 static bool beyond_control(uint8_t about)
 {
     return (about & (KMS_ABOUT_KEY | KMS_ABOUT_WORLD)) != 0;
@@ -62,8 +64,12 @@ kms_err kms_policy_check_allowed(const kms_policy *policy, enum kms_action actio
         if (truth == ALWAYS) return KMS_OK;
         if (sometimes == NULL) sometimes = statement->name;
     }
-    if (sometimes != NULL)
-        return refuse(&request, "it depends on time, address or key in statement", sometimes, why);
+    if (sometimes != NULL) {
+        char cause[64];
+        snprintf(cause, sizeof cause, "it depends on time, address or %s in statement",
+                 kms_kind_row(policy->kind)->subject);
+        return refuse(&request, cause, sometimes, why);
+    }
     return refuse(&request, "no statement allows it", NULL, why);
 }
 
@@ -71,7 +77,9 @@ kms_err kms_policy_check_lockout(const kms_policy *policy, struct kms_bytes prin
                                  struct kms_bytes resource, struct kms_why *why)
 {
     struct kms_why cause = {{0}};
-    kms_err err = kms_policy_check_allowed(policy, KMS_ACT_PUT_KEY_POLICY, principal, resource, &cause);
+    enum kms_policy_kind kind = policy != NULL ? policy->kind : KMS_POLICY_KEY;
+    kms_err err =
+        kms_policy_check_allowed(policy, kms_kind_row(kind)->written_by, principal, resource, &cause);
     if (kms_failed(err))
         kms_why_set(why, "%.300s; allow it, or set bypass_policy_lockout_safety_check", cause.text);
     return err;

@@ -121,15 +121,6 @@ kms_err kms_compile_arn(struct kms_compile *compile, struct kms_bytes text, stru
     return KMS_OK;
 }
 
-static const struct resource_kind {
-    const char *service, *what;
-} resource_kinds[KMS_POLICY_KIND_COUNT] = {
-    [KMS_POLICY_KEY] = {"kms", "key"},
-    [KMS_POLICY_SERVICE] = {"kms", "key"},
-    [KMS_POLICY_SECRET] = {"secretsmanager", "secret"},
-    [KMS_POLICY_DATABASE_ROLE] = {"secretsmanager", "database role"},
-};
-
 kms_err kms_compile_resource(struct kms_compile *compile, struct kms_bytes text, struct kms_bytes *ret_arn)
 {
     struct kms_bytes parts[KMS_ARN_PARTS], arn;
@@ -141,11 +132,11 @@ kms_err kms_compile_resource(struct kms_compile *compile, struct kms_bytes text,
                             "'%s': in a resource, a policy variable can stand only behind the fifth colon",
                             kms_show(text).text);
     if (!split) return no_arn(compile, text);
-    const struct resource_kind *row = &resource_kinds[compile->policy->kind];
+    const struct kms_kind_row *row = kms_kind_row(compile->policy->kind);
     if (!kms_bytes_equal(parts[2], kms_bytes_text(row->service)))
         return kms_complain(compile,
                             "resource '%s' is not a %s: its service must be '%s', without a wildcard",
-                            kms_show(text).text, row->what, row->service);
+                            kms_show(text).text, row->subject, row->service);
     *ret_arn = arn;
     return KMS_OK;
 }

@@ -123,13 +123,16 @@ void kms_policy_drop(kms_policy **policy);
 /* Deny wins, then Allow, else implicit deny; a NULL policy or an empty principal denies implicitly. */
 struct kms_decision kms_policy_decide(const kms_policy *policy, const struct kms_access_request *request);
 
-/* Separation: does the document alone give one principal administration and usage? Conservative: an
+/* Separation: does the document alone give one principal administration and usage of its key, secret or role?
+ * Conservative: an
  * Allow counts whatever its conditions and resources, "*" and NotAction expand to all, and only a Deny
  * without conditions and with Resource "*" subtracts. POLICY_NOT_SEPARATED; why names the principal and both
  * statements. */
 KMS_MUST_USE kms_err kms_policy_check_separation(const kms_policy *policy, struct kms_why *why);
-/* Lock-out: may this principal call kms:PutKeyPolicy on the key with this ARN under the document,
- * whatever the time, the address and the key's properties, over TLS, without alias and bypass?
+/* Lock-out: may this principal write the next document (kms:PutKeyPolicy, secretsmanager:PutResourcePolicy,
+ * secretsmanager:PutDatabaseRole, by its kind) of the key, secret or role with this ARN under this one,
+ * whatever the time, the address and the properties of what it is attached to, over TLS, without alias and
+ * bypass?
  * POLICY_LOCKOUT otherwise. */
 KMS_MUST_USE kms_err kms_policy_check_lockout(const kms_policy *policy, struct kms_bytes principal,
                                               struct kms_bytes resource, struct kms_why *why);

@@ -61,8 +61,7 @@ static kms_actions always_denied(const kms_policy *policy, const struct somebody
 static const struct kms_statement *first_allow(const kms_policy *policy, const struct somebody *who,
                                                kms_actions wanted, enum kms_action *ret_action)
 {
-    const kms_actions put_policy =
-        kms_action_bit(KMS_ACT_PUT_KEY_POLICY) | kms_action_bit(KMS_ACT_PUT_RESOURCE_POLICY);
+    const kms_actions put_policy = kms_action_bit(kms_kind_row(policy->kind)->written_by);
     const struct kms_statement *end, *allow = allows_of(policy, &end);
     for (; allow < end; allow++) {
         kms_actions given = widest(policy, allow, who) & wanted;
@@ -234,9 +233,9 @@ kms_err kms_policy_check_no_admin(const kms_policy *policy, struct kms_bytes pri
     kms_actions wanted = kms_action_class_bits(KMS_CLASS_ADMIN) & ~always_denied(policy, &who);
     const struct kms_statement *admin = first_allow(policy, &who, wanted, &action);
     if (admin == NULL) return KMS_OK;
-    kms_why_set(why, "principal \"%s\" administers the key: statement \"%s\" allows %s%s",
-                kms_show(principal).text, kms_show_short(kms_bytes_text(admin->name)).text,
-                kms_action_name(action), reach(admin));
+    kms_why_set(why, "principal \"%s\" administers the %s: statement \"%s\" allows %s%s",
+                kms_show(principal).text, kms_kind_row(policy->kind)->subject,
+                kms_show_short(kms_bytes_text(admin->name)).text, kms_action_name(action), reach(admin));
     return KMS_FAIL(POLICY_NOT_SEPARATED);
 }
 

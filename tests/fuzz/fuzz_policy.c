@@ -75,14 +75,24 @@ static void check_words(kms_err err, const struct kms_why *why)
 }
 
 /* Who passes the check for lock-out can write the next document. */
-static void check_lockout(const kms_policy *policy)
+static void check_lockout(enum kms_policy_kind kind, const kms_policy *policy)
 {
+    static const struct {
+        const char *arn;
+        enum kms_action put;
+    } rows[KMS_POLICY_KIND_COUNT] = {
+        [KMS_POLICY_KEY] = {"arn:aws:kms:local:1:key/a", KMS_ACT_PUT_KEY_POLICY},
+        [KMS_POLICY_SECRET] = {"arn:aws:secretsmanager:local:1:secret:app/a-AbCdEf",
+                               KMS_ACT_PUT_RESOURCE_POLICY},
+        [KMS_POLICY_DATABASE_ROLE] = {"arn:aws:secretsmanager:local:1:role:a", KMS_ACT_PUT_DATABASE_ROLE},
+    };
     struct kms_why why = {""};
-    const struct kms_bytes key = kms_bytes_text("arn:aws:kms:local:1:key/a");
-    kms_err err = kms_policy_check_lockout(policy, kms_bytes_text("p"), key, &why);
+    if (rows[kind].arn == NULL) return;
+    const struct kms_bytes arn = kms_bytes_text(rows[kind].arn);
+    kms_err err = kms_policy_check_lockout(policy, kms_bytes_text("p"), arn, &why);
     check_words(err, &why);
-    struct kms_access_request put = request_of("p", KMS_ACT_PUT_KEY_POLICY, false);
-    put.resource = key;
+    struct kms_access_request put = request_of("p", rows[kind].put, false);
+    put.resource = arn;
     put.secure_transport = put.bypass_lockout_known = true;
     if (!kms_failed(err) && kms_policy_decide(policy, &put).effect != KMS_ALLOW) abort();
 }
@@ -98,7 +108,7 @@ static void parse_as(enum kms_policy_kind kind, struct kms_bytes text)
     kms_err separated = kms_policy_check_separation(policy, &why);
     check_words(separated, &why);
     decide_all(policy, !kms_failed(separated));
-    if (kind == KMS_POLICY_KEY) check_lockout(policy);
+    check_lockout(kind, policy);
     check_words(kms_policy_check_users_within(policy, policy, &why), &why);
     check_words(kms_policy_check_users_within(policy, NULL, &why), &why);
 }

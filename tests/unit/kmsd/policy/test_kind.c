@@ -2,6 +2,7 @@
 #include <stdio.h>
 
 #include "kmsd/policy/compiled.h"
+#include "kmsd/policy/grant.h"
 #include "tests/unit/kmsd/policy/fixture.h"
 
 #define KEY    KMS_POLICY_KEY
@@ -106,5 +107,79 @@ static void wildcards_cover_the_kind(void)
         }
 }
 
+#define WRITES(action) ALLOW "'Action':'" action "'" ANY
+#define READS(action)  "'Sid':'R','Effect':'Allow','Principal':{'AWS':['p','q']},'Action':'" action "'" ANY
+#define BY_NAME        ",'Condition':{'StringEquals':{'aws:PrincipalArn':'p'}}"
+
+static const struct {
+    enum kms_policy_kind kind;
+    const char *statements;
+    const char *separation, *lockout; /* NULL: accepted */
+} checks[] = {
+    {SECRET, WRITES("secretsmanager:PutResourcePolicy"), NULL, NULL},
+    {SECRET, WRITES("secretsmanager:*"),
+     "principal \"p\": statement \"S\" allows secretsmanager:PutResourcePolicy (administration) and "
+     "statement "
+     "\"S\" allows secretsmanager:GetSecretValue (usage)",
+     NULL},
+    {SECRET, WRITES("secretsmanager:PutSecretValue") "},{" READS("secretsmanager:GetSecretValue"),
+     "principal \"p\": statement \"S\" allows secretsmanager:PutSecretValue (administration) and statement "
+     "\"R\" "
+     "allows secretsmanager:GetSecretValue (usage)",
+     "principal \"p\" could not call secretsmanager:PutResourcePolicy afterwards: no statement allows it; "
+     "allow "
+     "it, or set bypass_policy_lockout_safety_check"},
+    {SECRET, WRITES("secretsmanager:RotateSecret") "},{" READS("secretsmanager:*Secret*Value"),
+     "RotateSecret", ""},
+    {SECRET, WRITES("secretsmanager:Put*") "},{" READS("secretsmanager:Describe*"), NULL, NULL},
+    {SECRET, WRITES("secretsmanager:Put*") BY_NAME, NULL, NULL},
+    {SECRET, WRITES("secretsmanager:Put*") ",'Condition':{'StringEquals':{'aws:ResourceTag/a':'b'}}", NULL,
+     "it depends on time, address or secret in statement S"},
+    {ROLE, WRITES("secretsmanager:PutDatabaseRole"), NULL, NULL},
+    {ROLE, WRITES("secretsmanager:PutDatabaseRole") "},{" READS("secretsmanager:GenerateCredentials"),
+     "allows secretsmanager:GenerateCredentials (usage)", NULL},
+    {ROLE, WRITES("secretsmanager:RevokePrefix") "},{" READS("secretsmanager:RevokeLease"),
+     "allows secretsmanager:RevokeLease (usage)", "could not call secretsmanager:PutDatabaseRole"},
+    {KEY, WRITES("kms:Put*"), NULL, NULL},
+    {KEY, WRITES("kms:*"), "kms:PutKeyPolicy (administration)", NULL},
+};
+
+static bool fits(kms_err err, enum kms_code code, const char *words, const struct kms_why *why)
+{
+    return words == NULL ? !kms_failed(err) : err.code == code && says(why, words);
+}
+
+static void each_kind_is_checked(void)
+{
+    static const struct kms_bytes none = {NULL, 0};
+    for (size_t i = 0; i < KMS_COUNT(checks); i++) {
+        struct kms_why why = {""};
+        kms_policy *policy = one(checks[i].kind, checks[i].statements, &why);
+        CU_ASSERT_PTR_NOT_NULL_FATAL(policy);
+        kms_err err = kms_policy_check_separation(policy, &why);
+        CU_ASSERT_TRUE(fits(err, KMS_E_POLICY_NOT_SEPARATED, checks[i].separation, &why));
+        err = kms_policy_check_lockout(policy, kms_bytes_text("p"), none, &why);
+        CU_ASSERT_TRUE(fits(err, KMS_E_POLICY_LOCKOUT, checks[i].lockout, &why));
+        kms_policy_drop(&policy);
+    }
+}
+
+/* Who uses a secret or a role must not write what is said of it, and the words name what it is. */
+static void users_and_writers(void)
+{
+    struct kms_why why = {""};
+    kms_policy *policy = one(SECRET, READS("secretsmanager:GetSecretValue"), NULL);
+    KMS_ASSERT_CODE(kms_policy_check_writer(policy, kms_bytes_text("q"), &why), POLICY_NOT_SEPARATED);
+    CU_ASSERT_TRUE(says(&why, "statement \"R\" would allow it secretsmanager:GetSecretValue (usage)"));
+    KMS_ASSERT_OK(kms_policy_check_writer(policy, kms_bytes_text("r"), &why));
+    KMS_ASSERT_OK(kms_policy_check_no_admin(policy, kms_bytes_text("q"), &why));
+    kms_policy_drop(&policy);
+    policy = one(SECRET, WRITES("secretsmanager:DeleteSecret"), NULL);
+    KMS_ASSERT_CODE(kms_policy_check_no_admin(policy, kms_bytes_text("p"), &why), POLICY_NOT_SEPARATED);
+    CU_ASSERT_TRUE(says(&why, "administers the secret: statement \"S\" allows secretsmanager:DeleteSecret"));
+    kms_policy_drop(&policy);
+}
+
 KMS_TEST_MAIN("policy kind", {"each kind has its actions", each_kind_has_its_actions},
-              {"wildcards cover the kind", wildcards_cover_the_kind})
+              {"wildcards cover the kind", wildcards_cover_the_kind},
+              {"each kind is checked", each_kind_is_checked}, {"users and writers", users_and_writers})
