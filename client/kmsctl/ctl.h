@@ -87,6 +87,8 @@ struct ctl {
     const char *app, *dialect;
     uint32_t max_bytes; /* 0: not given */
     bool all, dry_run, no_context;
+    const char *offset, *length; /* file */
+    uint32_t chunk_bytes;        /* 0: not given */
 
     struct kmsctl_contexts contexts;      /* read when first needed */
     const struct kmsctl_context *context; /* NULL: none */

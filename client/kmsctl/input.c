@@ -111,6 +111,18 @@ struct kms_context ctl_context_of(const struct ctl_pairs *pairs)
     return (struct kms_context){.entries = pairs->entries, .count = pairs->count};
 }
 
+bool ctl_byte_count(const char *text, uint64_t *ret_bytes)
+{
+    uint64_t bytes = 0;
+    if (text[0] == '\0') return false;
+    for (const char *at = text; *at != '\0'; at++)
+        if (!isdigit((unsigned char)*at) || __builtin_mul_overflow(bytes, 10, &bytes) ||
+            __builtin_add_overflow(bytes, (uint64_t)(*at - '0'), &bytes))
+            return false;
+    *ret_bytes = bytes;
+    return true;
+}
+
 bool ctl_duration(const char *text, uint32_t *ret_ms)
 {
     static const struct {

@@ -28,6 +28,9 @@ struct kms_context ctl_context_of(const struct ctl_pairs *pairs); /* borrowed */
 enum { CTL_ALIAS_BYTES = 512 };
 const char *ctl_alias_name(const char *given, char name[CTL_ALIAS_BYTES]); /* NULL stays NULL */
 
+/* A number of bytes, from 0. */
+bool ctl_byte_count(const char *text, uint64_t *ret_bytes);
+
 /* "500ms", "10s", "2m", "1h"; 1 ms to 24 h. */
 bool ctl_duration(const char *text, uint32_t *ret_ms);
 /* A point in time as policies write it: 2026-11-22, 2026-11-22T12:00:00Z, or seconds since 1970. */

@@ -13,6 +13,8 @@ static void candidates(void)
         {{"re"}, "reject\nre-encrypt\nreencrypt\n"},
         {{"reencrypt", "--dialect", ""}, "dotenv\ndocker\nsystemd\n"},
         {{"reencrypt", ""}, ""},
+        {{"file", ""}, "encrypt\ndecrypt\ninspect\n"},
+        {{"file", "decrypt", "--o"}, "--output\n--out\n--offset\n"},
         {{"appro"}, "approve\napproval\n"},
         {{"comp"}, "completion\n"},
         {{"audit", ""}, "tail\nquery\nstats\nverify\nhead\nkey\n"},

@@ -117,6 +117,32 @@ static void short_alias_names(void)
     CU_ASSERT_PTR_NULL(ctl_alias_name(NULL, name));
 }
 
-KMS_TEST_MAIN("client/kmsctl/input", {"pairs", pairs}, {"durations", durations},
-              {"files are bounded", files_are_bounded}, {"standard input", standard_input},
-              {"short alias names", short_alias_names})
+static void numbers_of_bytes(void)
+{
+    static const struct {
+        const char *text;
+        bool ok;
+        uint64_t bytes;
+    } rows[] = {
+        {"0", true, 0},
+        {"007", true, 7},
+        {"18446744073709551615", true, UINT64_MAX},
+        {"18446744073709551616", false, 0},
+        {"99999999999999999999", false, 0},
+        {"", false, 0},
+        {"-1", false, 0},
+        {"+1", false, 0},
+        {" 1", false, 0},
+        {"1k", false, 0},
+        {"0x10", false, 0},
+    };
+    for (size_t i = 0; i < KMS_COUNT(rows); i++) {
+        uint64_t bytes = 0;
+        CU_ASSERT_EQUAL(ctl_byte_count(rows[i].text, &bytes), rows[i].ok);
+        CU_ASSERT_EQUAL(bytes, rows[i].bytes);
+    }
+}
+
+KMS_TEST_MAIN("client/kmsctl/input", {"numbers of bytes", numbers_of_bytes}, {"pairs", pairs},
+              {"durations", durations}, {"files are bounded", files_are_bounded},
+              {"standard input", standard_input}, {"short alias names", short_alias_names})
