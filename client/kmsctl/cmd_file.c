@@ -296,7 +296,7 @@ static bool decrypt(struct job *job, struct range range)
 bool ctl_file_decrypt(struct ctl *ctl)
 {
     __attribute__((cleanup(job_close))) struct job job = {.ctl = ctl, .in = -1, .target = {.fd = -1}};
-    struct range range;
+    struct range range = {0};
     return read_range(ctl, &range) && ctl_may_show(ctl) && decrypt(&job, range);
 }
 
