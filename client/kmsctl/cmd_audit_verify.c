@@ -65,6 +65,7 @@ static bool verify_one(struct ctl *ctl, const char *dir, const char *instance, j
                                           .key_file = ctl->key,
                                           .anchor_file = ctl->anchor,
                                           .archived = ctl->archived,
+                                          .max_unsigned = ctl->max_unsigned,
                                           .watch = &(struct kms_audit_watch){show, &progress}};
     struct kms_audit_report report;
     struct kms_why why = {0};
@@ -137,6 +138,8 @@ bool ctl_audit_verify(struct ctl *ctl)
     struct kms_audit_instances all = {.count = 1};
     struct kms_why why = {0};
     if (dir == NULL) return false;
+    if (ctl->max_unsigned > 0 && ctl->key == NULL)
+        return ctl_fail_usage(ctl, "--max-unsigned needs --key: else nobody knows which records are signed");
     kms_err err = ctl->instance == NULL ? kms_audit_instances_read(dir, &all, &why) : KMS_OK;
     if (kms_failed(err)) return ctl_fail(ctl, err, &why);
     if (ctl->head != NULL && all.count > 1)

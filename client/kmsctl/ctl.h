@@ -63,6 +63,7 @@ struct ctl {
     const char *alias, *policy, *description, *protection, *key, *to, *in, *out, *spec, *dir, *instance,
         *head, *anchor, *key_spec, *key_usage, *origin, *algorithm, *proof;
     bool archived;
+    uint32_t max_unsigned; /* 0: not given */
     struct ctl_texts admins, users, pairs, to_pairs, tags;
     const char *alias_prefix;
     uint32_t days, version, revision; /* 0: not given */

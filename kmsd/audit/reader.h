@@ -72,10 +72,12 @@ struct kms_audit_check {
     const char *anchor_file; /* signed heads that were kept elsewhere (chain.h): each must be in the log */
     const struct kms_audit_watch *watch;
     bool archived; /* the oldest files were moved away: no record needs to say that they were dropped */
+    uint64_t max_unsigned; /* so many records may stand behind the last signed head; 0: any number. Only
+                            * with key_file, as else nobody knows who signed */
 };
 
 /* "FILE:LINE: KIND: words" of the first fault. KIND is changed, removed, inserted, reordered, missing file,
- * or forged: a head that the token did not sign there. */
+ * forged: a head that the token did not sign there, or unsigned: more than max_unsigned. */
 struct kms_audit_fault {
     char file[256]; /* of the log, or the anchor file; "": no fault */
     uint64_t line;

@@ -283,6 +283,10 @@ kms_err kms_audit_verify(const struct kms_audit_check *check, struct kms_audit_r
     __attribute__((cleanup(free_verify))) struct kms_verify v = {
         .check = check, .dir_fd = -1, .scan = {.fd = -1}, .head = kms_audit_no_head, .why = why};
     bool named = check->instance == NULL || kms_audit_instance_valid(check->instance);
+    if (check->max_unsigned > 0 && check->key_file == NULL) {
+        kms_why_set(why, "without a public key nobody knows which records are signed");
+        return KMS_FAIL(INVALID_ARGUMENT);
+    }
     if (!named || (check->expect_head != NULL && !valid_head(check->expect_head))) {
         kms_why_set(why, named ? "a head is 64 hex digits in lower case"
                                : "an instance is 1 to 32 of a-z, 0-9 and -");

@@ -44,7 +44,7 @@ void kms_verify_heads_close(struct kms_verify *v);
 /* A record whose place in the chain is good: is it a head, is it anchored? CORRUPT, INVALID_ARGUMENT. */
 KMS_MUST_USE kms_err kms_verify_heads_note(struct kms_verify *v, struct kms_bytes line,
                                            const struct kms_audit_record *record);
-/* At the end of the log: is any anchored head missing? CORRUPT. */
+/* At the end of the log: is any anchored head missing, are too many records unsigned? CORRUPT. */
 KMS_MUST_USE kms_err kms_verify_heads_end(struct kms_verify *v);
 
 #endif

@@ -1,5 +1,6 @@
 """Signed heads of the audit log: made in time, checked with openssl alone, kept elsewhere, and never in the way."""
 import base64
+import hashlib
 import json
 import pathlib
 import re
@@ -285,6 +286,35 @@ def test_an_end_that_was_cut_off_is_told_by_the_anchor(closed):
     report, said = verify(service, *key, *anchor, expect=6)
     assert report["fault"]["kind"] == "removed" and report["fault"]["file"] == path.name
     assert report["fault"]["line"] == len(lines) and f"{path.name}:{len(lines)}: removed: the log ends here" in said
+
+
+def test_heads_that_were_all_taken_out_are_missed(closed):
+    service, key, _ = closed
+    verify(service, *key, "--max-unsigned", "1")
+    kept = []
+    for path in sorted((service.dir / "audit").glob("*.jsonl")):
+        lines = [line for line in path.read_bytes().splitlines() if b'"kind":"head"' not in line]
+        path.write_bytes(b"".join(line + b"\n" for line in chained(lines, kept)))
+    assert not heads(service)
+    report, _ = verify(service, *key)
+    assert report["unsigned_records"] == report["records"] == len(kept)
+    verify(service, *key, "--max-unsigned", str(len(kept)))
+    report, said = verify(service, *key, "--max-unsigned", str(len(kept) - 1), expect=6)
+    assert report["fault"]["kind"] == "unsigned" and report["fault"]["file"] == path.name
+    assert f"covers the last {len(kept)} records, from sequence 1 on" in said
+    done = service.kmsctl(ADMIN, "audit", "verify", "--dir", service.dir / "audit", "--max-unsigned", "1", check=False)
+    assert done.returncode == 2 and "--max-unsigned needs --key" in done.stderr
+
+
+def chained(lines, before):
+    """The lines with new sequences and hashes, behind those that are in `before` already, where they are put, too."""
+    for line in lines:
+        body = line[line.index(b',"time"') : line.rindex(b',"hash":')]
+        last = before[-1] if before else "0" * 64
+        body = re.sub(rb'"prev":"[0-9a-f]*"', f'"prev":"{last}"'.encode(), body, count=1)
+        body = b'{"seq":%d' % (len(before) + 1) + body
+        before.append(hashlib.sha256(body).hexdigest())
+        yield body + b',"hash":"' + before[-1].encode() + b'"}'
 
 
 def test_a_log_that_is_gone_as_a_whole_is_told_by_the_anchor(closed):

@@ -257,6 +257,33 @@ static void behind_the_last_head(void)
     CU_ASSERT_TRUE(report.open_end);
 }
 
+/* All heads taken out, all hashes made anew: nothing else tells, as long as no head is kept elsewhere. */
+static void too_many_unsigned(void)
+{
+    char dir[128];
+    struct pieces pieces;
+    struct kms_audit_report report;
+    struct kms_why why;
+    pieces_log(dir);
+    struct kms_audit_check check = {.dir = dir, .key_file = pieces_key(), .max_unsigned = 1};
+    pieces_expect(&check, NULL);
+    pieces_take(dir, &pieces);
+    static const size_t heads[] = {11, 8, 3};
+    for (size_t i = 0; i < KMS_COUNT(heads); i++) pieces_remove(&pieces, heads[i]);
+    pieces_seal(&pieces, 3);
+    pieces_put(dir, &pieces);
+    check.max_unsigned = 0;
+    pieces_expect(&check, NULL);
+    check.max_unsigned = 9;
+    pieces_expect(&check, NULL);
+    check.max_unsigned = 8;
+    pieces_expect(&check,
+                  "t-00000002.jsonl:4: unsigned: no signed head covers the last 9 records, from sequence "
+                  "1 on, but 8 at most may be so: heads were removed, or the token did not sign");
+    check.key_file = NULL;
+    KMS_ASSERT_CODE(kms_audit_verify(&check, &report, &why), INVALID_ARGUMENT);
+}
+
 static void archived_front(void)
 {
     char dir[128], path[200];
@@ -320,5 +347,6 @@ static void far_back(void)
 KMS_TEST_MAIN("audit/verify_heads", {"a good log", a_good_log},
               {"made anew by who has no key", made_anew_by_who_has_no_key},
               {"every byte of a head", every_byte_of_a_head}, {"wrong key", wrong_key},
-              {"behind the last head", behind_the_last_head}, {"archived front", archived_front},
-              {"several instances", several_instances}, {"far back", far_back})
+              {"behind the last head", behind_the_last_head}, {"too many unsigned", too_many_unsigned},
+              {"archived front", archived_front}, {"several instances", several_instances},
+              {"far back", far_back})
