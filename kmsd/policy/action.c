@@ -48,6 +48,11 @@ bool kms_action_find(const char *name, enum kms_action *ret_action)
     return false;
 }
 
+bool kms_action_of_keys(enum kms_action action)
+{
+    return (rows[action].documents & KEY) != 0;
+}
+
 bool kms_action_of_service(enum kms_action action)
 {
     return (rows[action].documents & SERVICE) != 0;

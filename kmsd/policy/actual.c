@@ -26,6 +26,7 @@ static const struct {
     REQUEST(ENCRYPTION_ALGORITHM, encryption_algorithm),
     REQUEST(SOURCE_IP, source_ip),
     REQUEST(PRINCIPAL_ARN, principal),
+    REQUEST(VIA_SERVICE, via_service),
     INPUT(SIGNING_ALGORITHM, signing_algorithm),
     INPUT(MAC_ALGORITHM, mac_algorithm),
     INPUT(MESSAGE_TYPE, message_type),
@@ -36,6 +37,11 @@ static const struct {
     INPUT(EXPIRATION_MODEL, expiration_model),
     INPUT(WRAPPING_ALGORITHM, wrapping_algorithm),
     INPUT(WRAPPING_KEY_SPEC, wrapping_key_spec),
+    INPUT(SECRET_NAME, secret_name),
+    INPUT(SECRET_KMS_KEY_ID, secret_kms_key_id),
+    INPUT(SECRET_KMS_KEY_ARN, secret_kms_key_arn),
+    INPUT(VERSION_ID, secret_version_id),
+    INPUT(VERSION_STAGE, secret_version_stage),
 };
 static const struct kms_operation_inputs no_inputs;
 
@@ -106,6 +112,39 @@ static bool region(const struct kms_access_request *request, struct kms_actual *
     return kms_arn_split(request->resource, parts) && text(parts[3], ret_actual);
 }
 
+/* The ARN of a secret, however the caller named it. */
+static bool secret_id(const struct kms_access_request *request, struct kms_actual *ret_actual)
+{
+    struct kms_bytes parts[KMS_ARN_PARTS];
+    return kms_arn_split(request->resource, parts) &&
+           kms_bytes_equal(parts[2], kms_bytes_text("secretsmanager")) && text(request->resource, ret_actual);
+}
+
+static bool days(uint32_t days, struct kms_actual *ret_actual)
+{
+    return number(days != 0, (uint64_t)days * KMS_MILLION, ret_actual);
+}
+
+/* Flags and days of operations on secrets. */
+static bool secret_value(enum kms_condition_key key, const struct kms_operation_inputs *inputs,
+                         struct kms_actual *ret_actual)
+{
+    switch (key) {
+    case KMS_CONDITION_ON_RECOVERY_WINDOW:
+        return days(inputs->recovery_window_days, ret_actual);
+    case KMS_CONDITION_ON_FORCE_DELETE:
+        return flag(inputs->force_delete_known, inputs->force_delete, ret_actual);
+    case KMS_CONDITION_ON_BLOCK_PUBLIC_POLICY:
+        return flag(inputs->block_public_policy_known, inputs->block_public_policy, ret_actual);
+    case KMS_CONDITION_ON_MODIFY_ROTATION_RULES:
+        return flag(inputs->modify_rotation_rules_known, inputs->modify_rotation_rules, ret_actual);
+    case KMS_CONDITION_ON_ROTATE_IMMEDIATELY:
+        return flag(inputs->rotate_immediately_known, inputs->rotate_immediately, ret_actual);
+    default:
+        return false;
+    }
+}
+
 static bool single_value(enum kms_condition_key key, const struct kms_access_request *request,
                          struct kms_actual *ret_actual)
 {
@@ -123,19 +162,19 @@ static bool single_value(enum kms_condition_key key, const struct kms_access_req
     case KMS_CONDITION_ON_VALID_TO:
         return number(inputs->valid_to_us != 0, inputs->valid_to_us, ret_actual);
     case KMS_CONDITION_ON_ROTATION_PERIOD:
-        return number(inputs->rotation_period_days != 0, (uint64_t)inputs->rotation_period_days * KMS_MILLION,
-                      ret_actual);
+        return days(inputs->rotation_period_days, ret_actual);
     case KMS_CONDITION_ON_PENDING_WINDOW:
-        return number(inputs->pending_window_days != 0, (uint64_t)inputs->pending_window_days * KMS_MILLION,
-                      ret_actual);
+        return days(inputs->pending_window_days, ret_actual);
     case KMS_CONDITION_ON_SECURE_TRANSPORT:
         return flag(true, request->secure_transport, ret_actual);
     case KMS_CONDITION_ON_REENCRYPT_ON_SAME_KEY:
         return flag(request->reencrypt_on_same_key_known, request->reencrypt_on_same_key, ret_actual);
     case KMS_CONDITION_ON_BYPASS_LOCKOUT:
         return flag(request->bypass_lockout_known, request->bypass_lockout, ret_actual);
-    case KMS_CONDITION_ON_MULTI_REGION:
     case KMS_CONDITION_ON_VIA_AWS_SERVICE:
+        return flag(true, request->via_service.ptr != NULL, ret_actual);
+    case KMS_CONDITION_ON_MULTI_REGION:
+        return flag(kms_action_of_keys(request->action), false, ret_actual);
     case KMS_CONDITION_ON_PRINCIPAL_IS_SERVICE:
         return flag(true, false, ret_actual);
     case KMS_CONDITION_ON_PRINCIPAL_ACCOUNT:
@@ -147,8 +186,12 @@ static bool single_value(enum kms_condition_key key, const struct kms_access_req
         return username(request, ret_actual);
     case KMS_CONDITION_ON_REQUESTED_REGION:
         return region(request, ret_actual);
+    case KMS_CONDITION_ON_SECRET_ID:
+        return secret_id(request, ret_actual);
+    case KMS_CONDITION_ON_SECRET_PRIMARY_REGION:
+        return !kms_action_of_keys(request->action) && region(request, ret_actual);
     default:
-        return false;
+        return secret_value(key, inputs, ret_actual);
     }
 }
 
@@ -199,6 +242,7 @@ bool kms_actual_next(enum kms_condition_key key, struct kms_bytes name,
     case KMS_CONDITION_ON_REQUEST_TAG:
         return next_named(inputs->request_tags, inputs->request_tag_count, name, cursor, ret_actual);
     case KMS_CONDITION_ON_RESOURCE_TAG:
+    case KMS_CONDITION_ON_SECRET_RESOURCE_TAG:
         return next_named(request->resource_tags, request->resource_tag_count, name, cursor, ret_actual);
     case KMS_CONDITION_ON_ENCRYPTION_CONTEXT_KEYS:
         return next_of(request->context, request->context_count, NULL, 0, cursor, ret_actual);

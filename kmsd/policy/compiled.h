@@ -25,7 +25,7 @@ enum kms_about {
     KMS_ABOUT_NOTHING = 0,
     KMS_ABOUT_CALLER = 1 << 0,  /* who asks */
     KMS_ABOUT_REQUEST = 1 << 1, /* what the caller chose */
-    KMS_ABOUT_KEY = 1 << 2,     /* the key, whatever is done to it */
+    KMS_ABOUT_KEY = 1 << 2,     /* the key or secret, whatever is done to it */
     KMS_ABOUT_USE = 1 << 3,     /* how a key is used: what goes with one key need not go with another */
     KMS_ABOUT_WORLD = 1 << 4,   /* time and place */
 };
@@ -197,6 +197,9 @@ bool kms_principal_split(struct kms_bytes name, struct kms_bytes *ret_account, s
 bool kms_statement_covers(const struct kms_statement *statement, struct kms_bytes name, uint64_t hash);
 bool kms_statement_resource_matches(const struct kms_statement *statement,
                                     const struct kms_access_request *request);
+/* Does an Allow of a key policy let a service use the key for its principals, and not the principals
+ * themselves? */
+bool kms_through_service(const kms_policy *policy, const struct kms_statement *allow);
 bool kms_condition_holds(const struct kms_condition *condition, struct kms_evaluation *evaluation);
 
 #endif

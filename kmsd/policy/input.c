@@ -115,7 +115,7 @@ static struct kms_bytes usual_of(const struct row *row, const struct kms_access_
     const struct kms_bytes absent = {0}, usual = row->usual != NULL ? kms_bytes_text(row->usual) : absent;
     switch (row->when) {
     case WHEN_ON_KEY:
-        return request->resource.len > 0 ? usual : absent;
+        return request->resource.len > 0 && kms_action_of_keys(request->action) ? usual : absent;
     case WHEN_SEALING:
         return request->resource.len > 0 && seals(request->action) ? usual : absent;
     case WHEN_DEFAULT_ARN:

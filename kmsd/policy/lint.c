@@ -45,14 +45,18 @@ void kms_lint_error(struct kms_lint *lint, const char *code, const char *format,
 
 /* ---- wide ---- */
 
+static void check_everybody(struct kms_lint *lint, const struct kms_statement *s)
+{
+    if (s->deny || !s->any_principal || kms_through_service(lint->reading->policy, s)) return;
+    kms_lint_warn(lint, s, "everybody",
+                  s->condition_count == 0
+                      ? "Principal \"*\": whoever has a certificate of a client CA may do this"
+                      : "Principal \"*\": only the conditions stand between everybody and this");
+}
+
 static void check_width(struct kms_lint *lint, const struct kms_statement *s)
 {
-    if (!s->deny && s->any_principal && s->condition_count == 0)
-        kms_lint_warn(lint, s, "everybody",
-                      "Principal \"*\": whoever has a certificate of a client CA may do this");
-    if (!s->deny && s->any_principal && s->condition_count > 0)
-        kms_lint_warn(lint, s, "everybody",
-                      "Principal \"*\": only the conditions stand between everybody and this");
+    check_everybody(lint, s);
     if (!s->deny && s->not_action)
         kms_lint_warn(
             lint, s, "not-action",

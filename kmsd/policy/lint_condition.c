@@ -9,7 +9,8 @@ enum { NAMED = 4 /* actions that a finding names */ };
 
 #define SEALING "kms:Encrypt kms:Decrypt kms:ReEncrypt* kms:GenerateDataKey*"
 
-/* Requests for these actions alone have the key; what is not here, all requests about a key have. */
+/* Requests for these actions alone have the key; what is not here, all requests about a key have, or all
+ * about a secret. */
 static const struct {
     enum kms_condition_key key;
     const char *actions; /* patterns */
@@ -22,7 +23,9 @@ static const struct {
     {KMS_CONDITION_ON_MAC_ALGORITHM, "kms:GenerateMac kms:VerifyMac"},
     {KMS_CONDITION_ON_DATA_KEY_PAIR_SPEC, "kms:GenerateDataKeyPair*"},
     {KMS_CONDITION_ON_REENCRYPT_ON_SAME_KEY, "kms:ReEncrypt*"},
-    {KMS_CONDITION_ON_BYPASS_LOCKOUT, "kms:CreateKey kms:PutKeyPolicy"},
+    {KMS_CONDITION_ON_VIA_SERVICE, SEALING},
+    {KMS_CONDITION_ON_BYPASS_LOCKOUT,
+     "kms:CreateKey kms:PutKeyPolicy secretsmanager:CreateSecret secretsmanager:PutResourcePolicy"},
     {KMS_CONDITION_ON_GRANT_OPERATIONS, "kms:CreateGrant"},
     {KMS_CONDITION_ON_GRANTEE_PRINCIPAL, "kms:CreateGrant"},
     {KMS_CONDITION_ON_RETIRING_PRINCIPAL, "kms:CreateGrant"},
@@ -33,8 +36,20 @@ static const struct {
     {KMS_CONDITION_ON_WRAPPING_KEY_SPEC, "kms:GetParametersForImport"},
     {KMS_CONDITION_ON_ROTATION_PERIOD, "kms:EnableKeyRotation"},
     {KMS_CONDITION_ON_PENDING_WINDOW, "kms:ScheduleKeyDeletion"},
-    {KMS_CONDITION_ON_REQUEST_TAG, "kms:CreateKey kms:TagResource"},
-    {KMS_CONDITION_ON_TAG_KEYS, "kms:CreateKey kms:TagResource kms:UntagResource"},
+    {KMS_CONDITION_ON_REQUEST_TAG,
+     "kms:CreateKey kms:TagResource secretsmanager:CreateSecret secretsmanager:TagResource"},
+    {KMS_CONDITION_ON_TAG_KEYS, "kms:CreateKey kms:TagResource kms:UntagResource secretsmanager:CreateSecret "
+                                "secretsmanager:TagResource secretsmanager:UntagResource"},
+    {KMS_CONDITION_ON_SECRET_NAME, "secretsmanager:CreateSecret"},
+    {KMS_CONDITION_ON_SECRET_KMS_KEY_ID, "secretsmanager:CreateSecret secretsmanager:UpdateSecret"},
+    {KMS_CONDITION_ON_SECRET_KMS_KEY_ARN, "secretsmanager:CreateSecret secretsmanager:UpdateSecret"},
+    {KMS_CONDITION_ON_VERSION_ID, "secretsmanager:GetSecretValue"},
+    {KMS_CONDITION_ON_VERSION_STAGE, "secretsmanager:GetSecretValue secretsmanager:UpdateSecretVersionStage"},
+    {KMS_CONDITION_ON_RECOVERY_WINDOW, "secretsmanager:DeleteSecret"},
+    {KMS_CONDITION_ON_FORCE_DELETE, "secretsmanager:DeleteSecret"},
+    {KMS_CONDITION_ON_BLOCK_PUBLIC_POLICY, "secretsmanager:PutResourcePolicy"},
+    {KMS_CONDITION_ON_MODIFY_ROTATION_RULES, "secretsmanager:RotateSecret"},
+    {KMS_CONDITION_ON_ROTATE_IMMEDIATELY, "secretsmanager:RotateSecret"},
 };
 
 static kms_actions actions_of(const char *patterns)
@@ -56,6 +71,7 @@ static bool never_there(enum kms_condition_key key)
     case KMS_CONDITION_ON_MULTI_REGION:
     case KMS_CONDITION_ON_VIA_AWS_SERVICE:
     case KMS_CONDITION_ON_PRINCIPAL_IS_SERVICE:
+    case KMS_CONDITION_ON_SECRET_PRIMARY_REGION:
         return false;
     default:
         return kms_condition_key_rows[key].about == KMS_ABOUT_NOTHING;
@@ -66,7 +82,12 @@ static kms_actions carried_by(enum kms_condition_key key)
 {
     for (size_t i = 0; i < sizeof carriers / sizeof *carriers; i++)
         if (carriers[i].key == key) return actions_of(carriers[i].actions);
-    return never_there(key) ? 0 : KMS_ALL_ACTIONS;
+    if (never_there(key)) return 0;
+    const struct kms_condition_key_row *row = &kms_condition_key_rows[key];
+    if (row->about == KMS_ABOUT_CALLER) return KMS_ALL_ACTIONS; /* kms:CallerAccount, too */
+    const kms_actions of_keys = kms_action_kind_bits(KMS_POLICY_KEY);
+    if (strncmp(row->name, "kms:", 4) == 0) return of_keys;
+    return strncmp(row->name, "aws:", 4) == 0 ? KMS_ALL_ACTIONS : KMS_ALL_ACTIONS & ~of_keys;
 }
 
 /* Does the condition hold for a request without the key? */
@@ -122,7 +143,8 @@ static bool optional(enum kms_condition_key key)
 {
     return key == KMS_CONDITION_ON_ENCRYPTION_CONTEXT || key == KMS_CONDITION_ON_ENCRYPTION_CONTEXT_KEYS ||
            key == KMS_CONDITION_ON_REQUEST_ALIAS || key == KMS_CONDITION_ON_REQUEST_TAG ||
-           key == KMS_CONDITION_ON_TAG_KEYS;
+           key == KMS_CONDITION_ON_TAG_KEYS || key == KMS_CONDITION_ON_VIA_SERVICE ||
+           key == KMS_CONDITION_ON_VERSION_ID || key == KMS_CONDITION_ON_VERSION_STAGE;
 }
 
 /* Another condition of the statement wants the key to be there. */
@@ -155,6 +177,24 @@ static void check_optional(struct kms_lint *lint, const struct kms_statement *s,
                       key.text);
 }
 
+/* kms:ViaService with a service that uses no keys here. */
+static void check_service(struct kms_lint *lint, const struct kms_statement *s, const struct kms_condition *c)
+{
+    static const char known[] = "secretsmanager.";
+    const struct kms_operator_row *row = &kms_operator_rows[c->operator_id];
+    bool plain = row->family == KMS_FAMILY_TEXT && row->relation == KMS_RELATION_EQUAL;
+    for (size_t i = 0; c->key == KMS_CONDITION_ON_VIA_SERVICE && plain && i < c->value_count; i++) {
+        struct kms_bytes value = c->values[i].text;
+        bool ours = value.len >= sizeof known - 1 && memcmp(value.ptr, known, sizeof known - 1) == 0;
+        if (ours || c->values[i].has_variables) continue;
+        kms_lint_warn(
+            lint, s, "service",
+            "no request comes through %s: here only secretsmanager.REGION.amazonaws.com uses keys for "
+            "its callers",
+            kms_show_short(value).text);
+    }
+}
+
 void kms_lint_conditions(struct kms_lint *lint, const struct kms_statement *statement)
 {
     for (size_t i = 0; i < statement->condition_count; i++) {
@@ -164,5 +204,6 @@ void kms_lint_conditions(struct kms_lint *lint, const struct kms_statement *stat
             kms_operator_rows[c->operator_id].family == KMS_FAMILY_ABSENCE && holds_without(c);
         if (missing != 0 && !wants_absence) say_missing(lint, statement, c, missing);
         if (missing != statement->actions) check_optional(lint, statement, c);
+        check_service(lint, statement, c);
     }
 }

@@ -31,6 +31,7 @@ enum kms_action {
 };
 const char *kms_action_name(enum kms_action action);
 enum kms_action_class kms_action_class_of(enum kms_action action);
+bool kms_action_of_keys(enum kms_action action); /* "kms:..." */
 /* "kms:Decrypt", or "Decrypt" for short; "secretsmanager:GetSecretValue" has no short form. False: there is
  * none. */
 bool kms_action_find(const char *name, enum kms_action *ret_action);
@@ -62,8 +63,17 @@ struct kms_operation_inputs {
     size_t request_tag_count;
     const struct kms_bytes *removed_tag_keys; /* of UntagResource */
     size_t removed_tag_key_count;
+    /* Of secrets: CreateSecret and UpdateSecret; GetSecretValue and UpdateSecretVersionStage ("AWSCURRENT"
+     * when the request names neither); DeleteSecret, PutResourcePolicy, RotateSecret. */
+    struct kms_bytes secret_name, secret_kms_key_id, secret_kms_key_arn;
+    struct kms_bytes secret_version_id, secret_version_stage;
+    uint32_t recovery_window_days; /* say the default, too; 0 with force_delete */
+    bool force_delete_known, force_delete;
+    bool block_public_policy_known, block_public_policy;
+    bool modify_rotation_rules_known, modify_rotation_rules;
+    bool rotate_immediately_known, rotate_immediately;
     const struct kms_pair
-        *foreign; /* condition keys that no request has here, in simulations: kms:ViaService */
+        *foreign; /* condition keys that no request has here, in simulations: aws:SourceVpc */
     size_t foreign_count;
 };
 
@@ -71,10 +81,12 @@ struct kms_operation_inputs {
 struct kms_access_request {
     struct kms_bytes principal;
     enum kms_action action;
-    struct kms_bytes resource;      /* ARN of the key; empty for service actions */
+    struct kms_bytes resource;      /* ARN of the key or secret; empty for service actions */
     const struct kms_pair *context; /* encryption context, sorted by name */
     size_t context_count;
     struct kms_bytes request_alias; /* kms:RequestAlias: "alias/NAME" when the caller used one */
+    /* kms:ViaService: "secretsmanager.REGION.amazonaws.com" when SecretService uses the key for the caller */
+    struct kms_bytes via_service;
     struct kms_bytes key_spec, key_usage, key_origin; /* "SYMMETRIC_DEFAULT", "ENCRYPT_DECRYPT", "AWS_KMS" */
     struct kms_bytes encryption_algorithm;            /* "SYMMETRIC_DEFAULT" */
     struct kms_bytes source_ip;                       /* text; absent on a Unix socket */
@@ -82,7 +94,7 @@ struct kms_access_request {
     bool secure_transport;                            /* aws:SecureTransport */
     bool reencrypt_on_same_key_known, reencrypt_on_same_key;
     bool bypass_lockout_known, bypass_lockout; /* kms:BypassPolicyLockoutSafetyCheck */
-    const struct kms_pair *resource_tags;      /* of the key: aws:ResourceTag/NAME */
+    const struct kms_pair *resource_tags;      /* of the key or secret: aws:ResourceTag/NAME */
     size_t resource_tag_count;
     const struct kms_operation_inputs *inputs; /* NULL: the operation has none of them */
 };
@@ -123,11 +135,11 @@ void kms_policy_drop(kms_policy **policy);
 /* Deny wins, then Allow, else implicit deny; a NULL policy or an empty principal denies implicitly. */
 struct kms_decision kms_policy_decide(const kms_policy *policy, const struct kms_access_request *request);
 
-/* Separation: does the document alone give one principal administration and usage of its key, secret or role?
- * Conservative: an
- * Allow counts whatever its conditions and resources, "*" and NotAction expand to all, and only a Deny
- * without conditions and with Resource "*" subtracts. POLICY_NOT_SEPARATED; why names the principal and both
- * statements. */
+/* Separation: does the document alone give one principal administration and usage of its key, secret or
+ * role? Conservative: an Allow counts whatever its conditions and resources, "*" and NotAction expand to all,
+ * and only a Deny without conditions and with Resource "*" subtracts. One exception: what a key policy allows
+ * through a service alone (kms:ViaService) is no usage by the principal, since there the policy of the secret
+ * separates. POLICY_NOT_SEPARATED; why names the principal and both statements. */
 KMS_MUST_USE kms_err kms_policy_check_separation(const kms_policy *policy, struct kms_why *why);
 /* Lock-out: may this principal write the next document (kms:PutKeyPolicy, secretsmanager:PutResourcePolicy,
  * secretsmanager:PutDatabaseRole, by its kind) of the key, secret or role with this ARN under this one,
@@ -142,9 +154,9 @@ KMS_MUST_USE kms_err kms_policy_check_allowed(const kms_policy *policy, enum kms
                                               struct kms_why *why);
 /* Is everybody who may use keys under `inner` also allowed the same by `outer`, whichever keys they
  * belong to? For moving an alias from a key with `outer` to one with `inner`. Conservative: `inner` is
- * read as separation reads it, and an Allow of `outer` counts only with Resource "*" and conditions that
- * stand in the `inner` one too. NULL has no users. APPROVAL_NEEDED; why names a principal and action
- * that would be new. */
+ * read as separation reads it, without its exception, and an Allow of `outer` counts only with Resource "*"
+ * and conditions that stand in the `inner` one too. NULL has no users. APPROVAL_NEEDED; why names a principal
+ * and action that would be new. */
 KMS_MUST_USE kms_err kms_policy_check_users_within(const kms_policy *inner, const kms_policy *outer,
                                                    struct kms_why *why);
 

@@ -2,9 +2,9 @@
  * What a document could give to whom, whatever a request looks like: separation of administration from usage,
  * and whether one document's users are among another's.
  *
- * An Allow is taken at its widest: conditions and resources are put aside, NotAction is every action
- * (NotPrincipal goes with Deny only). A Deny is taken at its narrowest: it counts only when nothing but
- * principal and action decides it.
+ * An Allow is taken at its widest: conditions (but one, see kms_through_service) and resources are put aside,
+ * NotAction is every action (NotPrincipal goes with Deny only). A Deny is taken at its narrowest: it counts
+ * only when nothing but principal and action decides it.
  */
 #include "kmsd/policy/compiled.h"
 #include "kmsd/policy/complain.h"
@@ -57,6 +57,26 @@ static kms_actions always_denied(const kms_policy *policy, const struct somebody
     return denied;
 }
 
+/*
+ * A condition wants kms:ViaService to be there, which kmsd sets when SecretService opens or seals a value
+ * for a caller, and never for one who calls himself. Such an Allow is no usage: what comes of it is the
+ * value of a secret, and whether the principal may have that is up to the secret's policy, where
+ * administration and usage are separated again. So the policy of a default key can let everybody use it
+ * that way, its administrators included. Operators that hold without the key (negated, IfExists,
+ * ForAllValues) want nothing.
+ */
+bool kms_through_service(const kms_policy *policy, const struct kms_statement *allow)
+{
+    for (size_t i = 0; policy->kind == KMS_POLICY_KEY && i < allow->condition_count; i++) {
+        const struct kms_condition *c = &allow->conditions[i];
+        const struct kms_operator_row *row = &kms_operator_rows[c->operator_id];
+        if (c->key == KMS_CONDITION_ON_VIA_SERVICE && row->family == KMS_FAMILY_TEXT && !row->negated &&
+            !c->if_exists && c->quantifier != KMS_FOR_ALL_VALUES)
+            return true;
+    }
+    return false;
+}
+
 /* The first Allow that could give somebody one of the wanted actions, and the action most telling. */
 static const struct kms_statement *first_allow(const kms_policy *policy, const struct somebody *who,
                                                kms_actions wanted, enum kms_action *ret_action)
@@ -65,6 +85,8 @@ static const struct kms_statement *first_allow(const kms_policy *policy, const s
     const struct kms_statement *end, *allow = allows_of(policy, &end);
     for (; allow < end; allow++) {
         kms_actions given = widest(policy, allow, who) & wanted;
+        if (given != 0 && kms_through_service(policy, allow))
+            given &= ~kms_action_class_bits(KMS_CLASS_USAGE);
         if (given == 0) continue;
         if ((given & put_policy) != 0) given &= put_policy;
         *ret_action = kms_action_first(given);

@@ -82,6 +82,22 @@ def test_tags_of_the_key(service):
         app.Encrypt(key_id=key, plaintext=b"x")
 
 
+def test_a_key_that_only_a_service_uses(service):
+    """Everybody, its administrator included, may use it through the service of secrets, and nobody directly."""
+    through = {"StringEquals": {"kms:ViaService": "secretsmanager.us-east-1.amazonaws.com"}}
+    use = ["kms:Encrypt", "kms:Decrypt", "kms:GenerateDataKey"]
+    with service.client(ADMIN) as admin, service.client(APP) as app:
+        manage = statement("Admin", ADMIN, ["kms:PutKeyPolicy", "kms:DescribeKey"])
+        secrets = statement("Secrets", "*", use, Condition=through)
+        key = admin.CreateKey(policy=document(manage, secrets)).key_metadata.key_id
+        assert denied(app.Encrypt, key_id=key, plaintext=b"x") and denied(admin.Encrypt, key_id=key, plaintext=b"x")
+        assert "via_service" not in recorded(service, operation="Encrypt")
+        secrets["Condition"] = {"StringEqualsIfExists": through["StringEquals"]}
+        with pytest.raises(Failure) as caught:
+            admin.PutKeyPolicy(key_id=key, policy=document(manage, secrets))
+        assert caught.value.reason == "POLICY_NOT_SEPARATED"
+
+
 def test_variables_stand_for_the_caller(service):
     with service.client(ADMIN) as admin, service.client(APP) as app:
         own = {"StringEquals": {"kms:EncryptionContext:owner": "${aws:PrincipalArn}"}}

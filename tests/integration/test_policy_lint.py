@@ -79,7 +79,7 @@ def commands():
 @pytest.mark.parametrize("command", commands())
 def test_the_guide(service, tmp_path, monkeypatch, command):
     """Each command does what the guide says, in a folder with the files that it shows."""
-    shop, cases = re.findall(r"^```json\n(.*?)^```$", GUIDE, re.M | re.S)
+    shop, _, cases = re.findall(r"^```json\n(.*?)^```$", GUIDE, re.M | re.S)
     write(tmp_path / "shop.json", shop)
     write(tmp_path / "cases.json", cases)
     write(tmp_path / "new.json", shop.replace('"shop"', '"web"'))
@@ -90,6 +90,16 @@ def test_the_guide(service, tmp_path, monkeypatch, command):
         words[words.index("--key") + 1] = service.new_key()
     status = 1 if "diff" in words else 0  # the new document changes something
     assert kmsctl(*words, status=status)
+
+
+def test_the_guides_key_of_secrets(tmp_path):
+    """The statement that the guide shows for such a key goes with the administrators of its first document."""
+    shop, secrets, _ = re.findall(r"^```json\n(.*?)^```$", GUIDE, re.M | re.S)
+    whole = json.loads(shop)
+    whole["Statement"].append(json.loads(secrets))
+    assert kmsctl("policy", "lint", write(tmp_path / "whole.json", whole), "-o", "json")["findings"] == []
+    whole["Statement"][-1]["Condition"] = {"StringEqualsIfExists": whole["Statement"][-1]["Condition"]["StringEquals"]}
+    assert "separation" in {f["code"] for f in errors_of(write(tmp_path / "loose.json", whole))}
 
 
 def test_the_guide_has_its_commands():

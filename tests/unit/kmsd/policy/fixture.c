@@ -64,6 +64,7 @@ static bool set_text(struct asked *asked, const char *name, const char *value)
         {"who", &request->principal},
         {"resource", &request->resource},
         {"alias", &request->request_alias},
+        {"via", &request->via_service},
         {"spec", &request->key_spec},
         {"usage", &request->key_usage},
         {"origin", &request->key_origin},
@@ -79,6 +80,11 @@ static bool set_text(struct asked *asked, const char *name, const char *value)
         {"expiration", &inputs->expiration_model},
         {"wrapping", &inputs->wrapping_algorithm},
         {"wrapspec", &inputs->wrapping_key_spec},
+        {"name", &inputs->secret_name},
+        {"kmskey", &inputs->secret_kms_key_id},
+        {"kmsarn", &inputs->secret_kms_key_arn},
+        {"version", &inputs->secret_version_id},
+        {"stage", &inputs->secret_version_stage},
     };
     for (size_t i = 0; i < KMS_COUNT(rows); i++)
         if (strcmp(name, rows[i].name) == 0) {
@@ -110,11 +116,35 @@ static bool set_item(struct asked *asked, const char *name, const char *value)
     return true;
 }
 
+/* Flags that may not be known: "1" or "0". */
+static bool set_flag(struct asked *asked, const char *name, const char *value)
+{
+    struct kms_access_request *request = &asked->request;
+    struct kms_operation_inputs *inputs = &asked->inputs;
+    const struct {
+        const char *name;
+        bool *known, *to;
+    } rows[] = {
+        {"same", &request->reencrypt_on_same_key_known, &request->reencrypt_on_same_key},
+        {"bypass", &request->bypass_lockout_known, &request->bypass_lockout},
+        {"force", &inputs->force_delete_known, &inputs->force_delete},
+        {"public", &inputs->block_public_policy_known, &inputs->block_public_policy},
+        {"rules", &inputs->modify_rotation_rules_known, &inputs->modify_rotation_rules},
+        {"now", &inputs->rotate_immediately_known, &inputs->rotate_immediately},
+    };
+    for (size_t i = 0; i < KMS_COUNT(rows); i++)
+        if (strcmp(name, rows[i].name) == 0) {
+            *rows[i].known = true;
+            *rows[i].to = strcmp(value, "1") == 0;
+            return true;
+        }
+    return false;
+}
+
 static void set(struct asked *asked, const char *name, const char *value)
 {
     struct kms_access_request *request = &asked->request;
-    bool yes = strcmp(value, "1") == 0;
-    if (set_text(asked, name, value) || set_item(asked, name, value)) return;
+    if (set_text(asked, name, value) || set_item(asked, name, value) || set_flag(asked, name, value)) return;
     if (strcmp(name, "action") == 0)
         request->action = action_called(value);
     else if (strcmp(name, "time") == 0)
@@ -126,11 +156,9 @@ static void set(struct asked *asked, const char *name, const char *value)
     else if (strcmp(name, "window") == 0)
         asked->inputs.pending_window_days = (uint32_t)atoi(value);
     else if (strcmp(name, "tls") == 0)
-        request->secure_transport = yes;
-    else if (strcmp(name, "same") == 0)
-        request->reencrypt_on_same_key_known = true, request->reencrypt_on_same_key = yes;
-    else if (strcmp(name, "bypass") == 0)
-        request->bypass_lockout_known = true, request->bypass_lockout = yes;
+        request->secure_transport = strcmp(value, "1") == 0;
+    else if (strcmp(name, "recovery") == 0)
+        asked->inputs.recovery_window_days = (uint32_t)atoi(value);
     else {
         fprintf(stderr, "no such field of a request: %s\n", name);
         exit(2);

@@ -5,10 +5,11 @@
 #include "kmsd/policy/policy.h"
 #include "tests/harness/suite.h"
 
-#define ADMIN  "arn:aws:iam::123456789:role/kms-admin"
-#define APP    "arn:aws:iam::123456789:role/app-role"
-#define KEY_A  "arn:aws:kms:local:000000000000:key/1234abcd-12ab-34cd-56ef-1234567890ab"
-#define PERIOD "2026-11-22T12:00:00Z" /* when requests are made unless they say otherwise */
+#define ADMIN    "arn:aws:iam::123456789:role/kms-admin"
+#define APP      "arn:aws:iam::123456789:role/app-role"
+#define KEY_A    "arn:aws:kms:local:000000000000:key/1234abcd-12ab-34cd-56ef-1234567890ab"
+#define SECRET_A "arn:aws:secretsmanager:us-east-1:000000000000:secret:shop/db-AbCdEf"
+#define PERIOD   "2026-11-22T12:00:00Z" /* when requests are made unless they say otherwise */
 
 /* ' becomes "; static, overwritten by the next call. */
 struct kms_bytes quoted(const char *json);
@@ -20,8 +21,9 @@ bool says(const struct kms_why *why, const char *words); /* is it in there? prin
 /* "who=P|action=kms:Decrypt|resource=ARN|alias=..|spec=..|usage=..|origin=..|algorithm=..|ip=..|time=ISO
  * |tls=0|same=1|bypass=1|ctx:NAME=VALUE|tag:NAME=VALUE (of the key)|newtag:NAME=VALUE|rmtag=NAME
  * |grantop=NAME|signing=..|mac=..|message=..|pair=..|grantee=..|retiring=..|constraint=..
- * |expiration=..|wrapping=..|wrapspec=..|validto=ISO|rotation=DAYS|window=DAYS": all optional. Defaults: APP,
- * kms:Decrypt, KEY_A, PERIOD, tls, nothing else. */
+ * |expiration=..|wrapping=..|wrapspec=..|validto=ISO|rotation=DAYS|window=DAYS|via=SERVICE
+ * |name=..|kmskey=..|kmsarn=..|version=..|stage=..|recovery=DAYS|force=1|public=1|rules=1|now=1"
+ * (of secrets): all optional. Defaults: APP, kms:Decrypt, KEY_A, PERIOD, tls, nothing else. */
 enum { ASKED_MOST = 8 };
 struct asked {
     struct kms_access_request request;

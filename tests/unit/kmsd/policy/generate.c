@@ -111,15 +111,21 @@ static const char *const parts[] = {"a", "1", "2", "User", "AssumedRole", "${kms
 static const char *const number_keys[] = {"aws:EpochTime", "kms:EncryptionContext:n",
                                           "kms:RotationPeriodInDays"};
 static const char *const pair_keys[] = {"kms:EncryptionContext:App", "kms:EncryptionContext:n"};
-static const char *const tag_keys[] = {"aws:RequestTag/App", "aws:ResourceTag/tier", "kms:ViaService"};
+static const char *const tag_keys[] = {"aws:RequestTag/App", "aws:ResourceTag/tier"};
+static const char *const service_keys[] = {"kms:ViaService"};
+static const char *const services[] = {"secretsmanager.local.amazonaws.com", "a", "*", "secretsmanager.*"};
 static const char *const date_keys[] = {"aws:CurrentTime", "aws:EpochTime"};
 static const char *const address_keys[] = {"aws:SourceIp", "kms:EncryptionContext:n"};
 static const char *const flag_keys[] = {"aws:SecureTransport", "kms:ReEncryptOnSameKey",
                                         "kms:BypassPolicyLockoutSafetyCheck", "kms:EncryptionContext:App"};
 static const char *const list_keys[] = {"kms:EncryptionContextKeys", "kms:GrantOperations", "aws:TagKeys"};
-static const char *const null_keys[] = {
-    "kms:RequestAlias", "kms:EncryptionContextKeys", "kms:EncryptionContext:App", "kms:GrantIsForAWSResource",
-    "aws:SourceIp",     "aws:SecureTransport"};
+static const char *const null_keys[] = {"kms:RequestAlias",
+                                        "kms:EncryptionContextKeys",
+                                        "kms:EncryptionContext:App",
+                                        "kms:GrantIsForAWSResource",
+                                        "aws:SourceIp",
+                                        "aws:SecureTransport",
+                                        "kms:ViaService"};
 static const struct family {
     const char *const *operators;
     size_t operator_count;
@@ -140,6 +146,7 @@ static const struct family {
     {TABLE(binary_operators), TABLE(pair_keys), TABLE(binaries)},
     {TABLE(text_operators), TABLE(part_keys), TABLE(parts)},
     {TABLE(text_operators), TABLE(tag_keys), TABLE(patterns)},
+    {TABLE(text_operators), TABLE(service_keys), TABLE(services)},
     {TABLE(null_operators), TABLE(null_keys), TABLE(flags)},
 };
 
@@ -301,6 +308,7 @@ void generate_request(struct generated *ret_generated)
                                            .resource = kms_bytes_text(PICK(keys)),
                                            .context = ret_generated->pairs,
                                            .request_alias = perhaps(PICK(aliases)),
+                                           .via_service = perhaps(PICK(services)),
                                            .secure_transport = chance(80),
                                            .reencrypt_on_same_key_known = chance(50),
                                            .reencrypt_on_same_key = chance(50),

@@ -283,11 +283,9 @@ static void actual_values(const char *key, const struct kms_access_request *r, s
     const struct {
         const char *key;
         struct kms_bytes value;
-    } texts[] = {{"kms:RequestAlias", r->request_alias},
-                 {"kms:KeySpec", r->key_spec},
-                 {"aws:SourceIp", r->source_ip},
-                 {"kms:KeyUsage", r->key_usage},
-                 {"aws:PrincipalArn", r->principal}};
+    } texts[] = {{"kms:RequestAlias", r->request_alias}, {"kms:KeySpec", r->key_spec},
+                 {"kms:ViaService", r->via_service},     {"aws:SourceIp", r->source_ip},
+                 {"kms:KeyUsage", r->key_usage},         {"aws:PrincipalArn", r->principal}};
     char number[32];
     values->count = 0;
     snprintf(number, sizeof number, "%llu", (unsigned long long)(r->now_us / 1000000));

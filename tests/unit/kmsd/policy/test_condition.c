@@ -257,10 +257,20 @@ static const struct {
     {"{'StringEquals':{'aws:RequestedRegion':'local'}}", "resource=", false},
     {"{'Bool':{'kms:MultiRegion':'false','aws:ViaAWSService':'false','aws:PrincipalIsAWSService':'false'}}",
      "", true},
-    /* nobody has it: missing */
+    /* through SecretService, or not */
+    {"{'StringEquals':{'kms:ViaService':'secretsmanager.us-east-1.amazonaws.com'}}",
+     "via=secretsmanager.us-east-1.amazonaws.com", true},
+    {"{'StringEquals':{'kms:ViaService':'secretsmanager.us-east-1.amazonaws.com'}}", "", false},
+    {"{'StringEquals':{'kms:ViaService':'s3.us-east-1.amazonaws.com'}}",
+     "via=secretsmanager.us-east-1.amazonaws.com", false},
+    {"{'StringLike':{'kms:ViaService':'secretsmanager.*'}}", "via=secretsmanager.us-east-1.amazonaws.com",
+     true},
+    {"{'Null':{'kms:ViaService':'true'}}", "", true},
+    {"{'Bool':{'aws:ViaAWSService':'true'}}", "via=secretsmanager.us-east-1.amazonaws.com", true},
     {"{'StringEquals':{'kms:ViaService':'s3.us-east-1.amazonaws.com'}}", "", false},
     {"{'StringNotEquals':{'kms:ViaService':'s3.us-east-1.amazonaws.com'}}", "", true},
     {"{'StringEqualsIfExists':{'kms:ViaService':'s3.us-east-1.amazonaws.com'}}", "", true},
+    /* nobody has it: missing */
     {"{'Bool':{'aws:MultiFactorAuthPresent':'true'}}", "", false},
     {"{'BoolIfExists':{'aws:MultiFactorAuthPresent':'true'}}", "", true},
     {"{'StringEquals':{'aws:PrincipalOrgID':'o-1'}}", "", false},

@@ -77,6 +77,11 @@ static void every_input(void)
         {"kms:ScheduleKeyDeletionPendingWindowInDays", "7", NULL},
         {"aws:RequestTag/a", "b", "aws:RequestTag/a/b="},
         {"aws:TagKeys", "gone", "aws:TagKeys=too"},
+        {"secretsmanager:RecoveryWindowInDays", "30", NULL},
+        {"secretsmanager:ForceDeleteWithoutRecovery", "false", NULL},
+        {"secretsmanager:BlockPublicPolicy", "true", NULL},
+        {"secretsmanager:ModifyRotationRules", "true", NULL},
+        {"secretsmanager:RotateImmediately", "false", NULL},
     };
     struct kms_pool pool = {NULL};
     struct kms_why why = {""};
@@ -165,6 +170,16 @@ static void what_is_usual_is_not_said(void)
         {"resource=" KMS_INPUT_DEFAULT_ARN "1|action=kms:Decrypt|spec=RSA_2048|same=1|tls=0", "",
          "reencrypt_on_same_key=true,key_spec=RSA_2048,key_usage=null,key_origin=null,encryption_algorithm="
          "null,"},
+        {"resource=" KMS_INPUT_DEFAULT_ARN
+         "1|via=secretsmanager.us-east-1.amazonaws.com|tls=0|spec=SYMMETRIC_DEFAULT|"
+         "usage=ENCRYPT_DECRYPT|origin=AWS_KMS|algorithm=SYMMETRIC_DEFAULT",
+         "", "via_service=secretsmanager.us-east-1.amazonaws.com,"},
+        {"action=secretsmanager:GetSecretValue|resource=" SECRET_A "|tls=0|stage=AWSCURRENT|tag:team=x", "",
+         "resource=" SECRET_A ",resource_tags/team=x,secret_version_stage=AWSCURRENT,"},
+        {"action=secretsmanager:DeleteSecret|resource=" SECRET_A "|tls=0|force=0|recovery=7", "",
+         "resource=" SECRET_A ",recovery_window_days=7,force_delete=false,"},
+        {"action=secretsmanager:CreateSecret|resource=|tls=0|name=shop/db|kmskey=alias/a|kmsarn=" KEY_A, "",
+         "secret_name=shop/db,secret_kms_key_id=alias/a,secret_kms_key_arn=" KEY_A ","},
     };
     for (size_t i = 0; i < KMS_COUNT(rows); i++) {
         struct asked asked;
@@ -209,8 +224,9 @@ static void set_by_name(void)
     CU_ASSERT_EQUAL(request.now_us, 2000000);
     CU_ASSERT(request.reencrypt_on_same_key_known && !request.reencrypt_on_same_key);
     CU_ASSERT(request.secure_transport);
-    KMS_ASSERT_OK(
-        set(&request, "KMS:viaservice", "s3.amazonaws.com", &why)); /* nobody has it: in simulations only */
+    KMS_ASSERT_OK(set(&request, "KMS:viaservice", "secretsmanager.x", &why));
+    CU_ASSERT(kms_bytes_equal(request.via_service, kms_bytes_text("secretsmanager.x")));
+    KMS_ASSERT_OK(set(&request, "aws:sourcevpc", "vpc-1", &why)); /* nobody has it: in simulations only */
     KMS_ASSERT_OK(set(&request, "aws:PrincipalTag/team", "a", &why));
     CU_ASSERT_EQUAL(request.inputs->foreign_count, 2);
     KMS_ASSERT_CODE(set(&request, "aws:UserAgent", "x", &why), INVALID_ARGUMENT);
@@ -239,8 +255,10 @@ static void every_condition_key_has_an_input(void)
         "kms:EncryptionContextKeys", /* the context */
         "aws:EpochTime",             /* aws:CurrentTime in seconds */
         "kms:CustomerMasterKeySpec",
-        "kms:CustomerMasterKeyUsage", /* old names */
-        "aws:RequestedRegion",        /* from the resource */
+        "kms:CustomerMasterKeyUsage",  /* old names */
+        "aws:RequestedRegion",         /* from the resource */
+        "secretsmanager:SecretId",     /* the same */
+        "secretsmanager:ResourceTag/", /* aws:ResourceTag/NAME */
     };
     for (enum kms_condition_key i = 0; i < KMS_CONDITION_KEY_COUNT; i++) {
         const struct kms_condition_key_row *row = &kms_condition_key_rows[i];

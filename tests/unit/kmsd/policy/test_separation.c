@@ -1,6 +1,7 @@
 /* Separation of administration from usage, and users within users: evasions first. */
 #include <stdio.h>
 
+#include "kmsd/policy/grant.h"
 #include "tests/unit/kmsd/policy/fixture.h"
 
 #define ROOT       "arn:aws:iam::111122223333:root"
@@ -37,6 +38,12 @@
 
 #define BOB     "'Principal':{'AWS':'arn:aws:iam::111122223333:user/bob'},"
 #define ACCOUNT "'Principal':{'AWS':'111122223333'},"
+
+#define VIA "'StringEquals':{'kms:ViaService':'secretsmanager.us-east-1.amazonaws.com'}"
+/* An administrator, and use by everybody under a condition. */
+#define PUT_AND(condition)                                                                                   \
+    "{" ALLOW P DOES("'kms:Put*'") "},{" ALLOW EVERYBODY DOES("'kms:Decrypt','kms:GenerateDataKey'")         \
+        IF(condition) "}"
 
 static kms_policy *statements(const char *list)
 {
@@ -163,8 +170,29 @@ static const struct {
      "principal \"p\""},
     /* conditions that can never hold, or always do, are conditions */
     {"{" ALLOW P DOES("'kms:Put*'") "},{" ALLOW P DOES("'kms:Decrypt'")
-         IF("'StringEquals':{'kms:ViaService':'s3.amazonaws.com'}") "}",
+         IF("'StringEquals':{'aws:SourceVpc':'vpc-1'}") "}",
      "principal \"p\""},
+    /* what only a service does for the principal is no usage of its own */
+    {PUT_AND("'StringEquals':{'kms:ViaService':'secretsmanager.us-east-1.amazonaws.com'}"), NULL},
+    {PUT_AND("'StringLike':{'kms:ViaService':'secretsmanager.*'}"), NULL},
+    {PUT_AND("'StringEqualsIgnoreCase':{'KMS:viaservice':['a','b']}"), NULL},
+    {PUT_AND("'ForAnyValue:StringEquals':{'kms:ViaService':'a'}"), NULL},
+    {PUT_AND("'StringEquals':{'kms:ViaService':'a','kms:CallerAccount':'1'},'Bool':{'aws:SecureTransport':'"
+             "true'}"),
+     NULL},
+    {PUT_AND("'StringEqualsIfExists':{'kms:ViaService':'a'}"), "kms:Decrypt (usage) to everybody"},
+    {PUT_AND("'StringNotEquals':{'kms:ViaService':'a'}"), "kms:Decrypt (usage) to everybody"},
+    {PUT_AND("'StringNotLike':{'kms:ViaService':'a*'}"), "kms:Decrypt (usage) to everybody"},
+    {PUT_AND("'ForAllValues:StringEquals':{'kms:ViaService':'a'}"), "kms:Decrypt (usage) to everybody"},
+    {PUT_AND("'Null':{'kms:ViaService':'true'}"), "kms:Decrypt (usage) to everybody"},
+    {PUT_AND("'Null':{'kms:ViaService':'false'}"), "kms:Decrypt (usage) to everybody"},
+    {PUT_AND("'StringEquals':{'kms:EncryptionContext:kms:ViaService':'a'}"),
+     "kms:Decrypt (usage) to everybody"},
+    {PUT_AND(VIA) ",{" ALLOW P DOES("'kms:Sign'") "}",
+     "allows kms:Sign (usage)"}, /* that Allow and no other */
+    {"{" ALLOW P DOES("'kms:*'") IF(VIA) "},{" ALLOW P DOES("'kms:Decrypt'") "}",
+     "kms:PutKeyPolicy (administration)"}, /* of usage only: administration counts */
+    {"{" ALLOW P DOES("'kms:*'") IF(VIA) "}", NULL},
     {"{" ALLOW P DOES("'kms:Put*','kms:Decrypt'") "},{" DENY P DOES("'kms:Decrypt'")
          IF("'BinaryEquals':{'kms:EncryptionContext:a':'QQ=='}") "}",
      "principal \"p\""},
@@ -219,6 +247,29 @@ static void console_document(void)
         "principal \"" ROOT "\": statement \"Enable IAM User Permissions\" allows kms:PutKeyPolicy "
         "(administration) and statement \"Enable IAM User Permissions\" allows kms:Encrypt (usage); "
         "give them to different principals or remove one");
+    kms_policy_drop(&policy);
+}
+
+/* The writer may use the key through a service, too; a grant's grantee and the key an alias moves to are read
+ * as before. */
+static void through_a_service(void)
+{
+    kms_policy *policy = statements(PUT_AND(VIA)),
+               *none = statements("{" ALLOW Q DOES("'kms:GetKeyPolicy'") "}");
+    struct kms_why why = {""};
+    KMS_ASSERT_OK(kms_policy_check_writer(policy, kms_bytes_text("p"), &why));
+    KMS_ASSERT_CODE(kms_policy_check_no_admin(policy, kms_bytes_text("p"), &why), POLICY_NOT_SEPARATED);
+    KMS_ASSERT_OK(kms_policy_check_no_admin(policy, kms_bytes_text("q"), &why));
+    KMS_ASSERT_CODE(kms_policy_check_users_within(policy, none, &why), APPROVAL_NEEDED);
+    KMS_ASSERT_OK(kms_policy_check_users_within(policy, policy, &why));
+    CU_ASSERT_EQUAL(kms_policy_sure_operations(policy, kms_bytes_text("q")), 0);
+    CU_ASSERT_EQUAL(decided(policy, "who=p").effect, KMS_DENY_IMPLICIT);
+    CU_ASSERT_EQUAL(decided(policy, "who=p|via=secretsmanager.us-east-1.amazonaws.com").effect, KMS_ALLOW);
+    kms_policy_drop(&policy);
+    kms_policy_drop(&none);
+    policy =
+        statements("{" ALLOW P DOES("'kms:Decrypt'") IF("'StringEqualsIfExists':{'kms:ViaService':'a'}") "}");
+    KMS_ASSERT_CODE(kms_policy_check_writer(policy, kms_bytes_text("p"), &why), POLICY_NOT_SEPARATED);
     kms_policy_drop(&policy);
 }
 
@@ -333,7 +384,7 @@ static void users_of_nothing(void)
     kms_policy_drop(&policy);
 }
 
-KMS_TEST_MAIN("policy separation", {"one principal never has both", separates},
-              {"the issue's document passes", issue_document},
+KMS_TEST_MAIN("policy separation", {"through a service", through_a_service},
+              {"one principal never has both", separates}, {"the issue's document passes", issue_document},
               {"the console's document is refused", console_document},
               {"users are within users", users_within}, {"no policy has no users", users_of_nothing})
