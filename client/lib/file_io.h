@@ -15,6 +15,8 @@ struct kms_file_start {
     const uint8_t *salt;           /* KMS_FILE_SALT_BYTES, new for every file */
     const kms_plaintext *data_key; /* all four are borrowed for the call */
     struct kms_bytes wrapped;
+    bool bounded; /* holds at most max_plaintext_bytes */
+    uint64_t max_plaintext_bytes;
 };
 /* Writes the header. INVALID_ARGUMENT, and what write says. */
 KMS_MUST_USE bool kms_file_writer_start(const struct kms_file_start *start, kms_file_writer **ret_writer,

@@ -16,6 +16,7 @@ struct kms_file_writer {
     uint8_t *sealed; /* a chunk and its tag */
     size_t held;     /* bytes in plain */
     uint64_t chunk;  /* the one that plain becomes */
+    uint64_t most;   /* bytes of plaintext that it may hold */
     bool over;       /* ended, or failed */
 };
 
@@ -64,6 +65,13 @@ static bool flush(kms_file_writer *writer, bool last, struct kms_error *error)
     return true;
 }
 
+static uint64_t most_of(const struct kms_file_start *start)
+{
+    uint64_t most = KMS_FILE_CHUNKS_MAX * start->chunk_bytes;
+    if (most > KMS_FILE_PLAINTEXT_BYTES) most = KMS_FILE_PLAINTEXT_BYTES;
+    return start->bounded && start->max_plaintext_bytes < most ? start->max_plaintext_bytes : most;
+}
+
 /* Header, keys and memory. */
 static kms_err prepare(kms_file_writer *writer, const struct kms_file_start *start, struct kms_why *why)
 {
@@ -97,6 +105,7 @@ bool kms_file_writer_start(const struct kms_file_start *start, kms_file_writer *
     }
     writer->write = start->write;
     writer->self = start->self;
+    writer->most = most_of(start);
     if (!write_out(writer, writer->header.bytes, writer->header.len, error)) return false;
     *ret_writer = KMS_GIVE(writer);
     return true;
@@ -128,14 +137,20 @@ bool kms_file_writer_open(kms_client *client, const struct kms_file_encrypt_requ
         kms_error_local(error, err, NULL);
         return false;
     }
-    if (!kms_client_generate_data_key(client, &asked, options, &made, error)) return false;
+    bool ok = request->cache == NULL
+                  ? kms_client_generate_data_key(client, &asked, options, &made, error)
+                  : kms_data_key_cache_get(request->cache, &asked, request->max_plaintext_bytes, options,
+                                           &made, error);
+    if (!ok) return false;
     const struct kms_file_start start = {.write = request->write,
                                          .self = request->self,
                                          .chunk_bytes = chunk_bytes,
                                          .salt = salt,
                                          .data_key = made->plaintext,
-                                         .wrapped = {made->ciphertext.data, made->ciphertext.len}};
-    bool ok = kms_file_writer_start(&start, ret_writer, error);
+                                         .wrapped = {made->ciphertext.data, made->ciphertext.len},
+                                         .bounded = request->cache != NULL,
+                                         .max_plaintext_bytes = request->max_plaintext_bytes};
+    ok = kms_file_writer_start(&start, ret_writer, error);
     kms_data_key_result_free(made);
     return ok;
 }
@@ -150,11 +165,9 @@ static kms_err is_over(struct kms_why *why)
 static kms_err check_room(const kms_file_writer *writer, size_t len, struct kms_why *why)
 {
     const uint64_t chunk_bytes = writer->header.chunk_bytes;
-    const uint64_t by_chunks = KMS_FILE_CHUNKS_MAX * chunk_bytes;
-    const uint64_t most = by_chunks < KMS_FILE_PLAINTEXT_BYTES ? by_chunks : KMS_FILE_PLAINTEXT_BYTES;
-    if (len <= most - (writer->chunk * chunk_bytes + writer->held)) return KMS_OK;
-    kms_why_set(why, "an encrypted file holds at most %llu bytes with chunks of %u", (unsigned long long)most,
-                writer->header.chunk_bytes);
+    if (len <= writer->most - (writer->chunk * chunk_bytes + writer->held)) return KMS_OK;
+    kms_why_set(why, "this file holds at most %llu bytes, by the size of its chunks or by its request",
+                (unsigned long long)writer->most);
     return KMS_FAIL(INVALID_ARGUMENT);
 }
 

@@ -12,6 +12,7 @@
 #define KMS_FILE_H
 
 #include <kms/client.h>
+#include <kms/data_key_cache.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -48,6 +49,10 @@ struct kms_file_encrypt_request {
     uint32_t chunk_bytes;       /* a power of two from 1,024 to 1,048,576; 0: 65,536 */
     kms_file_write *write;
     void *self; /* given to write */
+    /* Optional: where the data key comes from in place of client. Each file has keys of its own all the same.
+     * max_plaintext_bytes is then the most that this one may hold, which the cache counts. */
+    kms_data_key_cache *cache;
+    uint64_t max_plaintext_bytes; /* without a cache: not looked at */
 };
 
 typedef struct kms_file_writer kms_file_writer;
