@@ -83,6 +83,7 @@ static kms_err core_start(struct kms_boot *boot, struct kms_why *why)
     KMS_TRY(kms_random(core->request_prefix, sizeof core->request_prefix));
     KMS_TRY(kms_keyring_new(&core->keys));
     KMS_TRY(kms_ledger_new(&core->ledger));
+    KMS_TRY(kms_rotators_new(conf, boot->runner, &core->rotators, why));
     return kms_arn_prefix_make(conf->arn_partition, conf->arn_region, conf->arn_account, &core->arn, why);
 }
 
@@ -90,6 +91,7 @@ static void core_stop(struct kms_boot *boot)
 {
     kms_keyring_free(boot->core.keys);
     kms_ledger_free(boot->core.ledger);
+    kms_rotators_free(boot->core.rotators);
     kms_core_set_service_policy(&boot->core, NULL, "");
 }
 

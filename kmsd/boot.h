@@ -5,6 +5,7 @@
 #include "hsm/hsm.h"
 #include "kmsd/conf/conf.h"
 #include "kmsd/jobs/jobs.h"
+#include "kmsd/rotators/runner.h"
 #include "kmsd/rpc/rpc.h"
 #include "kmsd/service/core.h"
 #include "kmsd/service/pipeline.h"
@@ -12,6 +13,7 @@
 struct kms_boot {
     const struct kmsd_conf *conf; /* borrowed */
     kms_spawner *spawner;         /* borrowed */
+    kms_runner *runner;           /* borrowed; NULL: no rotator is a program */
     const char
         *accept_rollback; /* the operator's reason for serving an older or other keystore; NULL: refuse */
 

@@ -138,10 +138,12 @@ static int run(const struct arguments *arguments, struct kmsd_conf *conf)
     if (strcmp(arguments->command, "check") == 0) return EXIT_SUCCESS;
     if (strcmp(arguments->command, "dump-config") == 0) return print(kmsd_conf_print(conf, &text), &text);
     kms_err err = kms_process_harden(&why);
-    if (!kms_failed(err)) err = kms_spawner_start(&boot.spawner);
+    if (!kms_failed(err)) err = kms_runner_start(conf, &boot.runner, &why);
     if (kms_failed(err)) return complain(err, &why);
-    int status = run_with_spawner(arguments, &boot);
-    kms_spawner_stop(boot.spawner);
+    err = kms_spawner_start(&boot.spawner);
+    int status = kms_failed(err) ? complain(err, &why) : run_with_spawner(arguments, &boot);
+    if (!kms_failed(err)) kms_spawner_stop(boot.spawner);
+    kms_runner_stop(boot.runner);
     return status;
 }
 

@@ -88,7 +88,7 @@ static kms_err check(const struct check *c, const struct kmsd_conf *conf)
         return refuse(c, "arn.partition", "holds a colon, which separates the parts of an ARN");
     if (strchr(conf->audit_instance, '/') != NULL)
         return refuse(c, "audit.instance", "holds a slash; it is part of file names");
-    return KMS_OK;
+    return kmsd_conf_check_rotators(conf, c->path, c->why);
 }
 
 kms_err kmsd_conf_load(const char *path, struct kmsd_conf **ret_conf, struct kms_why *why)

@@ -10,6 +10,14 @@
 
 enum kmsd_separation { KMSD_SEPARATION_ENFORCE, KMSD_SEPARATION_WARN };
 enum kmsd_durability { KMSD_DURABILITY_DISK, KMSD_DURABILITY_OS };
+enum kmsd_database_engine { KMSD_ENGINE_POSTGRESQL };
+enum kmsd_sslmode { KMSD_SSL_VERIFY_FULL, KMSD_SSL_VERIFY_CA, KMSD_SSL_REQUIRE, KMSD_SSL_DISABLE };
+enum kmsd_rotator_type {
+    KMSD_ROTATOR_RANDOM,
+    KMSD_ROTATOR_POSTGRESQL,
+    KMSD_ROTATOR_POSTGRESQL_ALTERNATING,
+    KMSD_ROTATOR_PROGRAM,
+};
 
 #define KMS_CONF_DEF "kmsd/conf/options.def"
 #include "base/conf_struct.def"
@@ -22,6 +30,10 @@ enum { KMSD_UID_OVERFLOW = 65534 }; /* what the kernel shows for a user id that 
 KMS_MUST_USE kms_err kmsd_conf_load(const char *path, struct kmsd_conf **ret_conf, struct kms_why *why);
 void kmsd_conf_free(struct kmsd_conf *conf); /* NULL is a no-op */
 void kmsd_conf_drop(struct kmsd_conf **conf);
+
+/* rotators.c: databases and rotators by themselves and together. path is the file's in messages. */
+KMS_MUST_USE kms_err kmsd_conf_check_rotators(const struct kmsd_conf *conf, const char *path,
+                                              struct kms_why *why);
 
 KMS_MUST_USE kms_err kmsd_conf_print_sample(kms_buf *out);                        /* deploy's kmsd.yaml */
 KMS_MUST_USE kms_err kmsd_conf_print(const struct kmsd_conf *conf, kms_buf *out); /* values in effect */

@@ -15,6 +15,7 @@
 #include "kmsd/keys/name.h"
 #include "kmsd/keys/state.h"
 #include "kmsd/policy/policy.h"
+#include "kmsd/rotators/rotator.h"
 #include "kmsd/service/call.h"
 
 enum { KMS_CORE_WARNINGS = 8 };
@@ -27,6 +28,7 @@ struct kms_core {
     kms_keystore *store;
     kms_keyring *keys;
     kms_ledger *ledger;
+    kms_rotators *rotators;
     uint64_t used_lately_us; /* a version used less than this ago is in use (keys.used_lately) */
     kms_audit *audit;
     kms_ship *ship;                           /* NULL: records go nowhere else */

@@ -95,6 +95,31 @@ static const struct {
     {LEAST "audit: {segment: 511KiB}\n", "allowed: 512KiB to 4GiB"},
     {LEAST "log: {level: trace}\n", "one of: error, warn, info, debug"},
     {LEAST "hsms: {}\n", ":4: option 'hsms': no such option"},
+    {LEAST "databases: [{name: a}]\n", ":4: option 'databases[0].host': missing"},
+    {LEAST "databases: [{name: a, host: b}]\n", "option 'databases[0].sslrootcert': missing"},
+    {LEAST "databases: [{name: a b, host: /b}]\n", "option 'databases[0].name': a character"},
+    {LEAST "databases: [{name: a, host: /b}, {name: a, host: /b}]\n", "'databases[1].name': there twice"},
+    {LEAST "databases: [{name: a, host: 'b,c'}]\n", "option 'databases[0].host': one host"},
+    {LEAST "databases: [{name: a, host: b, hostaddr: '1,2'}]\n",
+     "option 'databases[0].hostaddr': one address"},
+    {LEAST "databases: [{name: a, host: /b, sslmode: prefer}]\n", "allowed: one of: verify-full, verify-ca"},
+    {LEAST "databases: [{name: a, host: /b, password: c}]\n",
+     ":4: option 'databases[0].password': no such option"},
+    {LEAST "rotators: [{name: a, type: mysql}]\n", ":4: option 'rotators[0].type': not one of the choices"},
+    {LEAST "rotators: [{name: a/b}]\n", "option 'rotators[0].name': a character"},
+    {LEAST "rotators: [{name: a}, {name: a}]\n", "option 'rotators[1].name': there twice"},
+    {LEAST "rotators: [{name: a, database: b}]\n", "option 'rotators[0].database': this type uses none"},
+    {LEAST "rotators: [{name: a, type: postgresql}]\n", "option 'rotators[0].database': missing"},
+    {LEAST "rotators: [{name: a, type: postgresql, database: b}]\n", "'rotators[0].database': no such item"},
+    {LEAST
+     "databases: [{name: b, host: /c}]\nrotators: [{name: a, type: postgresql-alternating, database: b}]\n",
+     "it has no admin_secret"},
+    {LEAST "rotators: [{name: a, type: program}]\n", "option 'rotators[0].program': missing"},
+    {LEAST "rotators: [{name: a, program: /b}]\n", "option 'rotators[0].program': only type program"},
+    {LEAST "rotators: [{name: a, user: b}]\n", "option 'rotators[0].user': only type program"},
+    {LEAST "rotators: [{name: a, alphabet: \"a\\u00e4\"}]\n",
+     "option 'rotators[0].alphabet': only printable"},
+    {LEAST "rotators: [{name: a, exclude_characters: \"\\t\"}]\n", "'rotators[0].exclude_characters': only"},
 };
 
 static void what_is_refused(void)
@@ -109,6 +134,25 @@ static void what_is_refused(void)
         CU_ASSERT(as_said);
         CU_ASSERT_PTR_NULL(strstr(why.text, "31337")); /* a PIN is never repeated */
     }
+}
+
+static void rotators(void)
+{
+    KMS_OWN(kmsd_conf) c = NULL;
+    KMS_ASSERT_OK_FATAL(load(
+        LEAST "databases:\n  - {name: main, host: db.example, sslrootcert: ca.pem, admin_secret: app/admin}\n"
+              "  - {name: local, host: /run/postgresql, connect_timeout: 1s}\n"
+              "rotators:\n  - {name: r}\n  - {name: p, type: postgresql-alternating, database: main}\n"
+              "  - {name: x, type: program, program: /usr/bin/true, user: nobody}\n",
+        &c, NULL));
+    CU_ASSERT(c->databases_count == 2 && c->rotators_count == 3);
+    CU_ASSERT(c->databases[0].port == 5432 && c->databases[0].sslmode == KMSD_SSL_VERIFY_FULL &&
+              c->databases[1].connect_timeout_ms == 1000 && c->databases[1].statement_timeout_ms == 30000);
+    CU_ASSERT_STRING_EQUAL(c->databases[0].dbname, "postgres");
+    CU_ASSERT(c->rotators[0].type == KMSD_ROTATOR_RANDOM && c->rotators[0].length == 32 &&
+              c->rotators[0].require_each_included_type);
+    CU_ASSERT_STRING_EQUAL(c->rotators[0].exclude_characters, ":/@\"'\\");
+    CU_ASSERT_STRING_EQUAL(c->rotators[0].field, "password");
 }
 
 static void dump_and_sample(void)
@@ -144,5 +188,6 @@ static void every_failure_is_clean(void)
     }
 }
 
-KMS_TEST_MAIN("kmsd/conf", {"defaults", defaults}, {"sockets", sockets}, {"what is refused", what_is_refused},
-              {"dump and sample", dump_and_sample}, {"every failure is clean", every_failure_is_clean})
+KMS_TEST_MAIN("kmsd/conf", {"defaults", defaults}, {"sockets", sockets}, {"rotators", rotators},
+              {"what is refused", what_is_refused}, {"dump and sample", dump_and_sample},
+              {"every failure is clean", every_failure_is_clean})
