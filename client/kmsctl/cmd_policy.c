@@ -36,9 +36,14 @@ bool ctl_policy_check_file(struct ctl *ctl)
 {
     KMS_OWN_BUF text = {0};
     struct kms_why why = {0};
+    enum kms_policy_kind kind = KMS_POLICY_KEY;
     kms_err err = ctl_read_text(ctl->arguments[0], CTL_POLICY_BYTES, &text, &why);
-    if (!kms_failed(err)) err = ctl_policy_check(kms_buf_view(&text), &why);
+    if (!kms_failed(err)) {
+        kind = ctl_policy_kind(ctl, kms_buf_view(&text));
+        err = ctl_policy_check(kind, kms_buf_view(&text), &why);
+    }
     if (kms_failed(err)) return ctl_fail(ctl, err, &why);
-    return ctl_print(ctl, json_pack("{s:s, s:s, s:s}", "grammar", "ok", "separation", "ok", "not_checked",
-                                    "lock-out: depends on who writes it"));
+    return ctl_print(ctl,
+                     json_pack("{s:s, s:s, s:s, s:s}", "kind", kms_policy_kind_text(kind), "grammar", "ok",
+                               "separation", "ok", "not_checked", "lock-out: depends on who writes it"));
 }

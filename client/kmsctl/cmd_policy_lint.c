@@ -16,7 +16,8 @@ bool ctl_policy_lint(struct ctl *ctl)
     json_t *report;
     ctl->answers = true;
     kms_err err = ctl_read_text(ctl->arguments[0], CTL_POLICY_BYTES, &text, &why);
-    if (!kms_failed(err)) err = kms_policy_lint(kms_buf_view(&text), &report, &why);
+    if (!kms_failed(err))
+        err = kms_policy_lint(ctl_policy_kind(ctl, kms_buf_view(&text)), kms_buf_view(&text), &report, &why);
     if (kms_failed(err)) return ctl_fail(ctl, err, &why);
     bool errors = json_integer_value(json_object_get(report, "errors")) > 0;
     bool warnings = json_integer_value(json_object_get(report, "warnings")) > 0;
@@ -50,9 +51,12 @@ bool ctl_policy_diff(struct ctl *ctl)
     if ((ctl->key == NULL) == (ctl->arguments[1] == NULL))
         return ctl_fail_usage(ctl,
                               "two documents: OLD NEW, or --key KEY NEW for the policy that the key has");
+    if (ctl->key != NULL && !ctl_only_keys(ctl)) return false;
     if (!read_old(ctl, &old)) return false;
     kms_err err = ctl_read_text(ctl->arguments[ctl->key == NULL ? 1 : 0], CTL_POLICY_BYTES, &new, &why);
-    if (!kms_failed(err)) err = kms_policy_diff(kms_buf_view(&old), kms_buf_view(&new), &report, &why);
+    if (!kms_failed(err))
+        err = kms_policy_diff(ctl_policy_kind(ctl, kms_buf_view(&new)), kms_buf_view(&old),
+                              kms_buf_view(&new), &report, &why);
     if (kms_failed(err)) return ctl_fail(ctl, err, &why);
     bool same = json_array_size(json_object_get(report, "access")) == 0 &&
                 json_array_size(json_object_get(report, "statements")) == 0;

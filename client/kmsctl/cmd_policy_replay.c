@@ -14,10 +14,11 @@
 
 enum { SHOW_EVERY = 1024 /* records */ };
 
-/* Which decisions count. */
+/* Which decisions count: those that a document of this kind was asked for. */
 struct choice {
-    char key_id[64]; /* "": of every key */
-    bool service;    /* those that concern no key */
+    enum kms_policy_kind kind;
+    char key_id[64];    /* "": of every key */
+    const char *secret; /* NULL: of every secret */
     uint64_t since_us, until_us;
 };
 
@@ -39,11 +40,14 @@ static bool find_key(struct ctl *ctl, char key_id[64])
     return true;
 }
 
-static bool read_choice(struct ctl *ctl, struct choice *choice)
+static bool read_choice(struct ctl *ctl, enum kms_policy_kind kind, struct choice *choice)
 {
-    *choice = (struct choice){.service = ctl->service, .until_us = UINT64_MAX};
-    if (ctl->service && ctl->key != NULL)
-        return ctl_fail_usage(ctl, "--service is about calls that concern no key: leave --key out");
+    *choice = (struct choice){.kind = kind, .secret = ctl->secret, .until_us = UINT64_MAX};
+    if (ctl->key != NULL && kind != KMS_POLICY_KEY)
+        return ctl_fail_usage(ctl, "--key goes with a key policy; this is %s", kms_policy_kind_text(kind));
+    if (ctl->secret != NULL && kind != KMS_POLICY_SECRET)
+        return ctl_fail_usage(ctl, "--secret goes with the policy of a secret; this is %s",
+                              kms_policy_kind_text(kind));
     if (ctl->since != NULL && !ctl_past(ctl->since, &choice->since_us))
         return ctl_fail_usage(ctl, "--since wants a time such as 2026-11-22T12:00:00Z or 12h, not %s",
                               ctl->since);
@@ -53,9 +57,23 @@ static bool read_choice(struct ctl *ctl, struct choice *choice)
     return ctl->key == NULL || find_key(ctl, choice->key_id);
 }
 
+/* "shop/db", or an ARN, of arn:aws:secretsmanager:REGION:ACCOUNT:secret:shop/db-AbCdEf. */
+static bool is_secret(const char *arn, const char *wanted)
+{
+    const size_t suffix = sizeof "-AbCdEf" - 1;
+    if (strncmp(wanted, "arn:", 4) == 0) return strcmp(arn, wanted) == 0;
+    const char *name = strstr(arn, ":secret:");
+    if (name == NULL) return false;
+    name += sizeof ":secret:" - 1;
+    size_t len = strlen(wanted);
+    return strncmp(name, wanted, len) == 0 && strlen(name) == len + suffix && name[len] == '-';
+}
+
 static bool counts(const struct choice *choice, const struct kms_replayed *past)
 {
-    if (choice->service) return past->service;
+    if (choice->kind == KMS_POLICY_SERVICE) return past->service;
+    if (choice->kind == KMS_POLICY_SECRET)
+        return past->secret != NULL && (choice->secret == NULL || is_secret(past->secret, choice->secret));
     if (past->key_id == NULL) return false; /* no policy was asked: there was no such key */
     return choice->key_id[0] == '\0' || strcmp(choice->key_id, past->key_id) == 0;
 }
@@ -104,12 +122,20 @@ static kms_err read_log(kms_audit_reader *reader, const kms_policy *policy, cons
     return err;
 }
 
-static kms_err read_document(struct ctl *ctl, kms_policy **ret_policy, struct kms_why *why)
+static bool read_document(struct ctl *ctl, kms_policy **ret_policy)
 {
     KMS_OWN_BUF text = {0};
-    KMS_TRY(ctl_read_text(ctl->arguments[0], CTL_POLICY_BYTES, &text, why));
-    return kms_policy_parse(ctl->service ? KMS_POLICY_SERVICE : KMS_POLICY_KEY, kms_buf_view(&text),
-                            ret_policy, why);
+    struct kms_why why = {0};
+    if (ctl->service && ctl->kind != NULL && strcmp(ctl->kind, "service") != 0)
+        return ctl_fail_usage(ctl, "--service is --kind service, not --kind %s", ctl->kind);
+    kms_err err = ctl_read_text(ctl->arguments[0], CTL_POLICY_BYTES, &text, &why);
+    if (kms_failed(err)) return ctl_fail(ctl, err, &why);
+    struct kms_bytes document = kms_buf_view(&text);
+    enum kms_policy_kind kind = ctl->service ? KMS_POLICY_SERVICE : ctl_policy_kind(ctl, document);
+    if (kind == KMS_POLICY_DATABASE_ROLE)
+        return ctl_fail_usage(ctl, "records do not say which policy of a database role was asked");
+    err = kms_policy_parse(kind, document, ret_policy, &why);
+    return kms_failed(err) ? ctl_fail(ctl, err, &why) : true;
 }
 
 bool ctl_policy_replay(struct ctl *ctl)
@@ -121,9 +147,9 @@ bool ctl_policy_replay(struct ctl *ctl)
     struct kms_why why = {0};
     ctl->answers = true;
     const char *dir = ctl_audit_dir(ctl);
-    if (dir == NULL || !read_choice(ctl, &choice)) return false;
-    kms_err err = read_document(ctl, &policy, &why);
-    if (!kms_failed(err)) err = kms_audit_reader_open(dir, ctl->instance, &reader, &why);
+    if (dir == NULL || !read_document(ctl, &policy)) return false;
+    if (!read_choice(ctl, kms_policy_kind_of(policy), &choice)) return false;
+    kms_err err = kms_audit_reader_open(dir, ctl->instance, &reader, &why);
     if (!kms_failed(err)) err = ctl_changes_begin(&changes);
     if (kms_failed(err)) return ctl_fail(ctl, err, &why);
     err = read_log(reader, policy, &choice, &changes, &why);

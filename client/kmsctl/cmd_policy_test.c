@@ -13,7 +13,8 @@ static bool decide_here(struct ctl *ctl, const kms_buf *document, json_t *cases,
     KMS_OWN(kms_policy) policy = NULL;
     struct kms_why why = {0};
     json_t *decisions = json_array(), *decision;
-    kms_err err = kms_policy_parse(KMS_POLICY_KEY, kms_buf_view(document), &policy, &why);
+    struct kms_bytes text = kms_buf_view(document);
+    kms_err err = kms_policy_parse(ctl_policy_kind(ctl, text), text, &policy, &why);
     for (size_t i = 0; !kms_failed(err) && i < json_array_size(cases); i++) {
         err = ctl_case_decide(policy, json_array_get(cases, i), &decision, &why);
         if (!kms_failed(err)) json_array_append_new(decisions, decision);
@@ -37,6 +38,7 @@ static bool decide(struct ctl *ctl, json_t *cases, json_t **ret_decisions)
         if (kms_failed(err)) return ctl_fail(ctl, err, &why);
     }
     if (ctl->key == NULL) return decide_here(ctl, &document, cases, ret_decisions);
+    if (!ctl_only_keys(ctl)) return false;
     const char *text = ctl->arguments[0] != NULL ? (const char *)document.data : NULL;
     return ctl_cases_ask(ctl, ctl->key, text, cases, ret_decisions);
 }

@@ -73,6 +73,7 @@ struct ctl {
     struct ctl_texts inputs;
     bool remote;
     bool service;
+    const char *secret;           /* policy replay */
     uint32_t bytes, limit, lines; /* 0: not given */
     bool bypass, base64, show, without_plaintext, follow, digest, der;
     const char *wrapping, *import_token; /* import */

@@ -208,7 +208,8 @@ static kms_err decide(const kms_policy *policy, json_t *one, struct kms_pool *po
     struct kms_pair pairs[KMS_CONTEXT_PAIRS];
     struct kms_access_request request = {.principal = bytes_of(json_object_get(one, "principal")),
                                          .now_us = kms_now_us(),
-                                         .resource = kms_bytes_text(KMS_INPUT_ANY_KEY)};
+                                         .resource =
+                                             kms_bytes_text(kms_policy_kind_arn(kms_policy_kind_of(policy)))};
     const char *action = json_string_value(json_object_get(one, "action"));
     if (!kms_action_find(action, &request.action)) {
         kms_why_set(why, "there is no action %.100s", action);

@@ -18,8 +18,8 @@ bool ctl_case_of_options(struct ctl *ctl, json_t **ret_case);
  * which case, and what of it), IO. A new reference. */
 KMS_MUST_USE kms_err ctl_cases_read(const char *path, json_t **ret_cases, struct kms_why *why);
 
-/* Decides one case under a document, as the server would for no key in particular. INVALID_ARGUMENT: why. A
- * new reference. */
+/* Decides one case under a document, as the server would for no key, secret or role in particular.
+ * INVALID_ARGUMENT: why. A new reference. */
 KMS_MUST_USE kms_err ctl_case_decide(const kms_policy *policy, json_t *one, json_t **ret_decision,
                                      struct kms_why *why);
 /* Asks the server about all of them: key, or policy, may be NULL. False: ctl->error. An array, a new

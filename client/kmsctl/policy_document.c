@@ -126,9 +126,23 @@ kms_err ctl_policy_build(const struct ctl_texts *admins, const struct ctl_texts 
     return err;
 }
 
-kms_err ctl_policy_check(struct kms_bytes text, struct kms_why *why)
+bool ctl_only_keys(struct ctl *ctl)
+{
+    if (ctl->kind == NULL || strcmp(ctl->kind, "key") == 0) return true;
+    return ctl_fail_usage(ctl, "--key has a key policy, which goes with --kind key alone");
+}
+
+enum kms_policy_kind ctl_policy_kind(const struct ctl *ctl, struct kms_bytes document)
+{
+    enum kms_policy_kind kind;
+    if (ctl->kind != NULL && kms_policy_kind_find(ctl->kind, &kind)) return kind;
+    return kms_policy_kind_told(document);
+}
+
+kms_err ctl_policy_check(enum kms_policy_kind kind, struct kms_bytes text, struct kms_why *why)
 {
     KMS_OWN(kms_policy) policy = NULL;
-    KMS_TRY(kms_policy_parse(KMS_POLICY_KEY, text, &policy, why));
+    KMS_TRY(kms_policy_parse(kind, text, &policy, why));
+    if (kind == KMS_POLICY_SERVICE) return KMS_OK;
     return kms_policy_check_separation(policy, why);
 }

@@ -183,8 +183,10 @@ kms_actions kms_action_pattern_bits(struct kms_bytes pattern);
 
 /* What there is to know of a kind of document. */
 struct kms_kind_row {
-    const char *text, *subject, *service; /* "a key policy", "key", "kms" in ARNs */
-    enum kms_action written_by;           /* KMS_ACT_COUNT: by none */
+    const char *name, *text;       /* "key", "a key policy" */
+    const char *subject, *service; /* what it is attached to: "key", and "kms" in its ARN */
+    const char *any_arn;           /* where none in particular is meant */
+    enum kms_action written_by;    /* KMS_ACT_COUNT: by none */
 };
 const struct kms_kind_row *kms_kind_row(enum kms_policy_kind kind);
 

@@ -24,22 +24,26 @@ static bool applies(const struct kms_statement *s, const struct somebody *who, k
 
 /* ---- what a document says of one principal and action ---- */
 
-static kms_err put_resources(json_t *statement, kms_buf *out)
+static kms_err put_resources(const kms_policy *policy, json_t *statement, kms_buf *out)
 {
     json_t *other = json_object_get(statement, "NotResource");
     char *text = json_dumps(other != NULL ? other : json_object_get(statement, "Resource"), JSON_ENCODE_ANY);
+    const char *subject = kms_kind_row(policy->kind)->subject;
     kms_err err = text != NULL
-                      ? kms_buf_print(out, other != NULL ? "the key is not %s" : "the key is %s", text)
+                      ? kms_buf_print(out, "the %s is %s%s", subject, other != NULL ? "not " : "", text)
                       : KMS_FAIL(NO_MEMORY);
     free(text);
     return err;
 }
 
 /* "when kms:RequestAlias is ..." of one statement. */
-static kms_err put_when(const char *front, const struct kms_statement *s, json_t *text, kms_buf *out)
+static kms_err put_when(const struct kms_reading *reading, size_t index, kms_buf *out)
 {
+    const struct kms_statement *s = reading->statements[index];
+    json_t *text = reading->texts[index];
+    const char *front = s->deny ? "unless " : "when ";
     KMS_TRY(kms_buf_print(out, "%s%s", out->len > 0 ? "; " : "", front));
-    if (!s->any_resource) KMS_TRY(put_resources(text, out));
+    if (!s->any_resource) KMS_TRY(put_resources(reading->policy, text, out));
     if (!s->any_resource && s->condition_count > 0) KMS_TRY(kms_buf_print(out, " and "));
     return kms_words_conditions(text, out);
 }
@@ -64,7 +68,7 @@ static kms_err put_each(const struct kms_reading *reading, const struct somebody
     for (size_t i = 0; i < reading->count; i++) {
         const struct kms_statement *s = reading->statements[i];
         if (s->deny != deny || !applies(s, who, action)) continue;
-        KMS_TRY(put_when(deny ? "unless " : "when ", s, reading->texts[i], out));
+        KMS_TRY(put_when(reading, i, out));
     }
     return KMS_OK;
 }
@@ -158,8 +162,9 @@ static kms_err add_statement(struct report *report, const char *name, const char
                              json_t *after)
 {
     KMS_OWN_BUF was = {0}, is = {0};
-    KMS_TRY(before != NULL ? kms_words_statement(before, &was) : kms_buf_append(&was, "", 0));
-    KMS_TRY(after != NULL ? kms_words_statement(after, &is) : kms_buf_append(&is, "", 0));
+    const kms_policy *policy = report->after->policy; /* of the same kind */
+    KMS_TRY(before != NULL ? kms_words_statement(policy, before, &was) : kms_buf_append(&was, "", 0));
+    KMS_TRY(after != NULL ? kms_words_statement(policy, after, &is) : kms_buf_append(&is, "", 0));
     json_t *row = json_pack("{s:s, s:s, s:s, s:s}", "statement", name, "change", change, "before",
                             before != NULL ? (const char *)was.data : "", "after",
                             after != NULL ? (const char *)is.data : "");
@@ -200,22 +205,22 @@ static kms_err compare_statements(struct report *report)
     return KMS_OK;
 }
 
-static kms_err read_one(struct kms_bytes document, const char *which, struct kms_reading **ret_reading,
-                        struct kms_why *why)
+static kms_err read_one(enum kms_policy_kind kind, struct kms_bytes document, const char *which,
+                        struct kms_reading **ret_reading, struct kms_why *why)
 {
     struct kms_why what = {""};
-    kms_err err = kms_reading_new(document, ret_reading, &what);
+    kms_err err = kms_reading_new(kind, document, ret_reading, &what);
     if (kms_failed(err) && what.text[0] != '\0') kms_why_set(why, "the %s document: %s", which, what.text);
     return err;
 }
 
-kms_err kms_policy_diff(struct kms_bytes before, struct kms_bytes after, json_t **ret_report,
-                        struct kms_why *why)
+kms_err kms_policy_diff(enum kms_policy_kind kind, struct kms_bytes before, struct kms_bytes after,
+                        json_t **ret_report, struct kms_why *why)
 {
     KMS_OWN(kms_reading) old = NULL;
     KMS_OWN(kms_reading) new = NULL;
-    KMS_TRY(read_one(before, "old", &old, why));
-    KMS_TRY(read_one(after, "new", &new, why));
+    KMS_TRY(read_one(kind, before, "old", &old, why));
+    KMS_TRY(read_one(kind, after, "new", &new, why));
     struct report report = {.before = old, .after = new, .access = json_array(), .statements = json_array()};
     const struct somebody else_who = {{NULL, 0}, 0};
     kms_err err = compare_named(&report, old, NULL);

@@ -71,7 +71,8 @@ static void check_width(struct kms_lint *lint, const struct kms_statement *s)
             "or StringNotEquals on aws:PrincipalArn says the same and takes patterns");
     if (!s->any_resource)
         kms_lint_warn(lint, s, "resource",
-                      "Resource is not \"*\": on a key that it does not name, the statement does nothing");
+                      "Resource is not \"*\": on a %s that it does not name, the statement does nothing",
+                      kms_kind_row(lint->reading->policy->kind)->subject);
 }
 
 /* ---- without effect ---- */
@@ -133,22 +134,24 @@ static void check_addition(struct kms_lint *lint, size_t index)
     }
 }
 
-/* ---- what PutKeyPolicy refuses ---- */
+/* ---- what is refused when it is written ---- */
 
 static bool can_administer(const kms_policy *policy, struct kms_bytes principal)
 {
     struct kms_why why;
-    return !kms_failed(kms_policy_check_lockout(policy, principal, kms_bytes_text(KMS_INPUT_ANY_KEY), &why));
+    struct kms_bytes arn = kms_bytes_text(kms_kind_row(policy->kind)->any_arn);
+    return !kms_failed(kms_policy_check_lockout(policy, principal, arn, &why));
 }
 
 /* Counts who can surely change the document, up to two. */
 static size_t administrators(const struct kms_reading *reading, struct kms_bytes *ret_one)
 {
+    const kms_actions writes = kms_action_bit(kms_kind_row(reading->policy->kind)->written_by);
     size_t count = 0;
     const struct kms_bytes anybody = kms_bytes_text("anybody:");
     for (size_t i = 0; i < reading->count; i++) {
         const struct kms_statement *s = reading->statements[i];
-        if (s->deny || (s->actions & kms_action_bit(KMS_ACT_PUT_KEY_POLICY)) == 0) continue;
+        if (s->deny || (s->actions & writes) == 0) continue;
         if (s->any_principal && can_administer(reading->policy, anybody)) return 2;
         for (size_t k = 0; k < s->principal_count; k++) {
             struct kms_bytes name = s->principals[k].name;
@@ -165,14 +168,16 @@ static void check_document(struct kms_lint *lint)
 {
     struct kms_why why = {""};
     struct kms_bytes one;
+    const struct kms_kind_row *kind = kms_kind_row(lint->reading->policy->kind);
+    if (kind->written_by == KMS_ACT_COUNT) return; /* a file: it need not say who writes it */
     if (kms_failed(kms_policy_check_separation(lint->reading->policy, &why)))
         kms_lint_error(lint, "separation", "%s", why.text);
     size_t count = administrators(lint->reading, &one);
     if (count == 0)
-        kms_lint_error(
-            lint, "lock-out",
-            "nobody could surely call kms:PutKeyPolicy afterwards: no statement allows it without conditions "
-            "on time, place or key");
+        kms_lint_error(lint, "lock-out",
+                       "nobody could surely call %s afterwards: no statement allows it without conditions on "
+                       "time, place or %s",
+                       kms_action_name(kind->written_by), kind->subject);
     if (count == 1)
         kms_lint_warn(lint, NULL, "one-administrator",
                       "only %s can change this document: whoever loses that certificate is locked out",
@@ -185,7 +190,7 @@ static kms_err explain(const struct kms_reading *reading, json_t *list)
 {
     for (size_t i = 0; i < reading->count; i++) {
         KMS_OWN_BUF words = {0};
-        KMS_TRY(kms_words_statement(reading->texts[i], &words));
+        KMS_TRY(kms_words_statement(reading->policy, reading->texts[i], &words));
         json_t *row = json_pack("{s:s, s:s}", "statement", reading->statements[i]->name, "words",
                                 (const char *)words.data);
         if (row == NULL || json_array_append_new(list, row) != 0) return KMS_FAIL(NO_MEMORY);
@@ -206,10 +211,11 @@ static void check(struct kms_lint *lint)
     check_document(lint);
 }
 
-kms_err kms_policy_lint(struct kms_bytes document, json_t **ret_report, struct kms_why *why)
+kms_err kms_policy_lint(enum kms_policy_kind kind, struct kms_bytes document, json_t **ret_report,
+                        struct kms_why *why)
 {
     KMS_OWN(kms_reading) reading = NULL;
-    KMS_TRY(kms_reading_new(document, &reading, why));
+    KMS_TRY(kms_reading_new(kind, document, &reading, why));
     struct kms_lint lint = {.reading = reading, .findings = json_array(), .err = KMS_OK};
     json_t *statements = json_array();
     kms_err err = explain(reading, statements);

@@ -1,6 +1,7 @@
 /*
  * A document explained in words, and what in it is wider, or does less, than its writer may have meant.
- * Warnings are opinions; errors are what PutKeyPolicy would refuse. Thread-safe: a function of the
+ * Warnings are opinions; errors are what the call that writes it (PutKeyPolicy, PutResourcePolicy)
+ * would refuse. Thread-safe: a function of the
  * document.
  */
 #ifndef KMS_POLICY_LINT_H
@@ -15,6 +16,7 @@
  * statement (Sid or "#N"; "" for the whole document), code, words}; errors and warnings, how many. The
  * caller owns the reference. MALFORMED_POLICY (why: the place), NO_MEMORY.
  */
-KMS_MUST_USE kms_err kms_policy_lint(struct kms_bytes document, json_t **ret_report, struct kms_why *why);
+KMS_MUST_USE kms_err kms_policy_lint(enum kms_policy_kind kind, struct kms_bytes document,
+                                     json_t **ret_report, struct kms_why *why);
 
 #endif

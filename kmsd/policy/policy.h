@@ -20,6 +20,13 @@ enum kms_policy_kind {
 };
 /* "a key policy", "the service policy", "the resource policy of a secret", "the policy of a database role" */
 const char *kms_policy_kind_text(enum kms_policy_kind kind);
+/* An ARN for a request about a key, secret or role where none in particular is meant; "" of the service. */
+const char *kms_policy_kind_arn(enum kms_policy_kind kind);
+/* "key", "service", "secret", "role". False: there is none. */
+bool kms_policy_kind_find(const char *name, enum kms_policy_kind *ret_kind);
+/* The kind that the actions of a document tell: key, secret or role; key when they leave it open, and when it
+ * cannot be read. */
+enum kms_policy_kind kms_policy_kind_told(struct kms_bytes document);
 
 /* Rows of action.def: KMS_ACTION(symbol, "kms:Name", class, documents). */
 enum kms_action_class { KMS_CLASS_ADMIN = 1, KMS_CLASS_USAGE, KMS_CLASS_READ };
@@ -128,6 +135,7 @@ KMS_MUST_USE kms_err kms_policy_parse(enum kms_policy_kind kind, struct kms_byte
                                       kms_policy **ret_policy, struct kms_why *why);
 /* Does the service policy grant it? */
 bool kms_action_of_service(enum kms_action action);
+enum kms_policy_kind kms_policy_kind_of(const kms_policy *policy);
 kms_policy *kms_policy_ref(kms_policy *policy);
 void kms_policy_unref(kms_policy *policy); /* NULL is a no-op */
 void kms_policy_drop(kms_policy **policy);

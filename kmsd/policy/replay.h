@@ -14,9 +14,11 @@ const char *kms_effect_word(enum kms_effect effect);
 /* One decision of a call. Borrowed from the replay until the next record. */
 struct kms_replayed {
     struct kms_access_request request;
-    bool beside_policy;           /* allowed although policy said nothing: by a grant */
-    bool service;                 /* the service policy was asked */
-    const char *key_id;           /* whose policy was asked; NULL and not of the service: no such key */
+    bool beside_policy; /* allowed although policy said nothing: by a grant */
+    bool service;       /* the service policy was asked */
+    /* Whose policy was asked: a key's, by its id, or a secret's, by its ARN. Both NULL and not of the
+     * service: there was no such key or secret. */
+    const char *key_id, *secret;
     struct kms_decision recorded; /* what policy said */
 };
 

@@ -34,11 +34,12 @@ static kms_err pair_up(struct kms_reading *reading)
     return KMS_OK;
 }
 
-kms_err kms_reading_new(struct kms_bytes document, struct kms_reading **ret_reading, struct kms_why *why)
+kms_err kms_reading_new(enum kms_policy_kind kind, struct kms_bytes document,
+                        struct kms_reading **ret_reading, struct kms_why *why)
 {
     KMS_OWN(kms_reading) reading = calloc(1, sizeof *reading);
     if (reading == NULL) return KMS_FAIL(NO_MEMORY);
-    KMS_TRY(kms_policy_parse(KMS_POLICY_KEY, document, &reading->policy, why));
+    KMS_TRY(kms_policy_parse(kind, document, &reading->policy, why));
     reading->json = json_loadb((const char *)document.ptr, document.len, JSON_REJECT_DUPLICATES, NULL);
     if (reading->json == NULL) return KMS_FAIL(NO_MEMORY);
     KMS_TRY(pair_up(reading));
@@ -245,36 +246,43 @@ static kms_err put_who(json_t *statement, kms_buf *out)
     return put_names(names, " and ", out);
 }
 
-static kms_err put_what(json_t *statement, kms_buf *out)
+/* Does a pattern name every action that the document could? */
+static bool names_all(const kms_policy *policy, const char *pattern)
+{
+    return (policy->every & ~kms_action_pattern_bits(kms_bytes_text(pattern))) == 0;
+}
+
+static kms_err put_what(const kms_policy *policy, json_t *statement, kms_buf *out)
 {
     json_t *other = json_object_get(statement, "NotAction");
     json_t *names = other != NULL ? other : json_object_get(statement, "Action");
     if (other != NULL) KMS_TRY(kms_buf_print(out, "everything but "));
     for (size_t i = 0; other == NULL && i < kms_json_list_len(names); i++) {
         const char *name = json_string_value(kms_json_list_at(names, i));
-        if (strcmp(name, "*") == 0 || strcasecmp(name, "kms:*") == 0) return kms_buf_print(out, "everything");
+        if (names_all(policy, name)) return kms_buf_print(out, "everything");
     }
     return put_names(names, " and ", out);
 }
 
-static kms_err put_resource(json_t *statement, kms_buf *out)
+static kms_err put_resource(const kms_policy *policy, json_t *statement, kms_buf *out)
 {
     json_t *other = json_object_get(statement, "NotResource");
     json_t *names = other != NULL ? other : json_object_get(statement, "Resource");
     for (size_t i = 0; i < kms_json_list_len(names); i++)
         if (strcmp(json_string_value(kms_json_list_at(names, i)), "*") == 0) return KMS_OK;
-    KMS_TRY(kms_buf_print(out, other != NULL ? ", on keys other than " : ", on keys like "));
+    KMS_TRY(kms_buf_print(out, other != NULL ? ", on %ss other than " : ", on %ss like ",
+                          kms_kind_row(policy->kind)->subject));
     return put_names(names, " or ", out);
 }
 
-kms_err kms_words_statement(json_t *statement, kms_buf *out)
+kms_err kms_words_statement(const kms_policy *policy, json_t *statement, kms_buf *out)
 {
     bool deny = strcmp(json_string_value(json_object_get(statement, "Effect")), "Deny") == 0;
     KMS_TRY(kms_buf_print(out, deny ? "Denies " : "Allows "));
     KMS_TRY(put_who(statement, out));
     KMS_TRY(kms_buf_print(out, ": "));
-    KMS_TRY(put_what(statement, out));
-    KMS_TRY(put_resource(statement, out));
+    KMS_TRY(put_what(policy, statement, out));
+    KMS_TRY(put_resource(policy, statement, out));
     if (json_object_size(json_object_get(statement, "Condition")) == 0) return KMS_OK;
     KMS_TRY(kms_buf_print(out, ", when "));
     return kms_words_conditions(statement, out);

@@ -71,6 +71,40 @@ def test_diff_with_the_present_policy(service, tmp_path):
     assert service.kmsctl(OTHER, "policy", "diff", "--key", key, other, check=False).returncode == 3
 
 
+SECRET = [
+    statement("Admin", [ADMIN, ADMIN + "2"], ["secretsmanager:Put*", "secretsmanager:RotateSecret", "secretsmanager:Describe*"]),
+    statement("Read", APP, "secretsmanager:GetSecretValue"),
+]
+
+
+def test_the_policy_of_a_secret(tmp_path):
+    """Its kind is told by its actions, or by --kind; what is not of it is refused."""
+    path = write(tmp_path / "secret.json", document(*SECRET))
+    assert kmsctl("policy", "lint", path, "-o", "json")["findings"] == []
+    assert kmsctl("policy", "check", path, "-o", "json")["kind"] == "the resource policy of a secret"
+    assert "never applies in a key policy" in kmsctl("policy", "lint", path, "--kind", "key", status=2)
+    wide = write(tmp_path / "wide.json", document(SECRET[0], statement("Read", APP, "secretsmanager:*")))
+    assert "secretsmanager:GetSecretValue (usage)" in errors_of(wide)[0]["words"]
+    report = kmsctl("policy", "diff", path, wide, "-o", "json", status=1)
+    assert "secretsmanager:DeleteSecret" in report["access"][0]["actions"]
+    assert {action.split(":")[0] for row in report["access"] for action in row["actions"]} == {"secretsmanager"}
+
+
+def test_requests_for_a_secret(tmp_path):
+    path = write(tmp_path / "secret.json", document(*SECRET, statement(
+        "NotPrevious", "*", "secretsmanager:GetSecretValue", "Deny",
+        Condition={"StringEquals": {"secretsmanager:VersionStage": "AWSPREVIOUS"}})))
+    asked = ["policy", "test", path, "--principal", APP, "--action", "secretsmanager:GetSecretValue", "-o", "json"]
+    assert kmsctl(*asked)["statement"] == "Read"
+    assert kmsctl(*asked, "--input", "secretsmanager:VersionStage=AWSPREVIOUS", status=1)["statement"] == "NotPrevious"
+    assert kmsctl(*asked[:-4], "--action", "kms:Decrypt", "-o", "json", status=1)["statement"] == ""
+    assert "which goes with --kind key" in kmsctl(*asked, "--kind", "secret", "--key", "alias/x", status=2)
+    service = write(tmp_path / "service.json", document(statement("Make", APP, "secretsmanager:CreateSecret")))
+    asked = ["policy", "test", service, "--principal", APP, "--action", "secretsmanager:CreateSecret", "-o", "json"]
+    assert kmsctl(*asked, "--kind", "service")["decision"] == "allow"
+    assert "policy grants nothing but" in kmsctl("policy", "lint", path, "--kind", "service", status=2)
+
+
 def commands():
     """The commands of the guide that stand in blocks of their own."""
     return re.findall(r"^    (kmsctl policy .*)$", GUIDE, re.M)
@@ -79,9 +113,10 @@ def commands():
 @pytest.mark.parametrize("command", commands())
 def test_the_guide(service, tmp_path, monkeypatch, command):
     """Each command does what the guide says, in a folder with the files that it shows."""
-    shop, _, cases = re.findall(r"^```json\n(.*?)^```$", GUIDE, re.M | re.S)
+    shop, _, cases, secret = re.findall(r"^```json\n(.*?)^```$", GUIDE, re.M | re.S)
     write(tmp_path / "shop.json", shop)
     write(tmp_path / "cases.json", cases)
+    write(tmp_path / "db.json", secret)
     write(tmp_path / "new.json", shop.replace('"shop"', '"web"'))
     monkeypatch.chdir(tmp_path)
     words = shlex.split(command)[1:]
@@ -94,7 +129,7 @@ def test_the_guide(service, tmp_path, monkeypatch, command):
 
 def test_the_guides_key_of_secrets(tmp_path):
     """The statement that the guide shows for such a key goes with the administrators of its first document."""
-    shop, secrets, _ = re.findall(r"^```json\n(.*?)^```$", GUIDE, re.M | re.S)
+    shop, secrets, *_ = re.findall(r"^```json\n(.*?)^```$", GUIDE, re.M | re.S)
     whole = json.loads(shop)
     whole["Statement"].append(json.loads(secrets))
     assert kmsctl("policy", "lint", write(tmp_path / "whole.json", whole), "-o", "json")["findings"] == []
@@ -103,4 +138,4 @@ def test_the_guides_key_of_secrets(tmp_path):
 
 
 def test_the_guide_has_its_commands():
-    assert [command.split()[2] for command in commands()] == ["lint", "test", "test", "diff", "replay"]
+    assert [command.split()[2] for command in commands()] == ["lint", "test", "test", "diff", "test", "test", "replay"]

@@ -60,7 +60,7 @@ static void shape(void)
     CU_ASSERT_STRING_EQUAL(user, "cn:batch \"1\"");
     CU_ASSERT_STRING_EQUAL(action, "kms:Encrypt");
     json_decref(document);
-    KMS_ASSERT_OK(ctl_policy_check(kms_buf_view(&out), NULL));
+    KMS_ASSERT_OK(ctl_policy_check(KMS_POLICY_KEY, kms_buf_view(&out), NULL));
 }
 
 static void lists_of_principals(void)
@@ -106,7 +106,7 @@ static void check_is_the_servers(void)
     };
     for (size_t i = 0; i < KMS_COUNT(rows); i++) {
         struct kms_why why = {0};
-        kms_err err = ctl_policy_check(kms_bytes_text(rows[i].text), &why);
+        kms_err err = ctl_policy_check(KMS_POLICY_KEY, kms_bytes_text(rows[i].text), &why);
         CU_ASSERT_EQUAL(err.code, rows[i].code);
         if (rows[i].want == NULL) continue;
         if (strstr(why.text, rows[i].want) == NULL) printf("row %zu: %s\n", i, why.text);
@@ -114,6 +114,25 @@ static void check_is_the_servers(void)
     }
 }
 
-KMS_TEST_MAIN("client/kmsctl/policy_document",
+/* --kind, or what the actions tell. */
+static void kinds(void)
+{
+    static const char secret[] = "{\"Statement\":[{\"Effect\":\"Allow\",\"Principal\":{\"AWS\":\"a\"},"
+                                 "\"Action\":\"secretsmanager:CreateSecret\",\"Resource\":\"*\"}]}";
+    struct kms_bytes text = kms_bytes_text(secret);
+    struct ctl ctl = {0};
+    CU_ASSERT_EQUAL(ctl_policy_kind(&ctl, text), KMS_POLICY_SECRET);
+    KMS_ASSERT_OK(ctl_policy_check(KMS_POLICY_SECRET, text, NULL));
+    KMS_ASSERT_CODE(ctl_policy_check(KMS_POLICY_KEY, text, NULL), MALFORMED_POLICY);
+    ctl.kind = "service";
+    CU_ASSERT_EQUAL(ctl_policy_kind(&ctl, text), KMS_POLICY_SERVICE);
+    KMS_ASSERT_OK(ctl_policy_check(KMS_POLICY_SERVICE, text, NULL));
+    CU_ASSERT_FALSE(ctl_only_keys(&ctl));
+    ctl.kind = "key";
+    CU_ASSERT_TRUE(ctl_only_keys(&ctl));
+    CU_ASSERT_EQUAL(ctl_policy_kind(&ctl, text), KMS_POLICY_KEY);
+}
+
+KMS_TEST_MAIN("client/kmsctl/policy_document", {"kinds", kinds},
               {"administrators get all but usage", administrators_get_all_but_usage}, {"shape", shape},
               {"lists of principals", lists_of_principals}, {"check is the server's", check_is_the_servers})

@@ -23,7 +23,7 @@ static kms_err diff(const char *before, const char *after, json_t **ret_report, 
     snprintf(new, sizeof new, "{'Version':'2012-10-17','Statement':[%s]}", after);
     struct kms_bytes text = quoted(old);
     KMS_TRY(kms_buf_append(&kept, text.ptr, text.len)); /* quoted has one buffer */
-    return kms_policy_diff(kms_buf_view(&kept), quoted(new), ret_report, why);
+    return kms_policy_diff(KMS_POLICY_KEY, kms_buf_view(&kept), quoted(new), ret_report, why);
 }
 
 static void print_actions(const json_t *actions, kms_buf *out)
@@ -190,8 +190,8 @@ static void nothing_is_missed(void)
         struct kms_why why = {""};
         json_t *report = NULL, *before = random_document(&old, &old_text),
                *after = random_document(&new, &new_text);
-        KMS_ASSERT_OK_FATAL(
-            kms_policy_diff(kms_bytes_text(old_text), kms_bytes_text(new_text), &report, &why));
+        KMS_ASSERT_OK_FATAL(kms_policy_diff(KMS_POLICY_KEY, kms_bytes_text(old_text),
+                                            kms_bytes_text(new_text), &report, &why));
         for (int k = 0; k < 60; k++) {
             struct generated g;
             char who[256];
@@ -216,5 +216,31 @@ static void nothing_is_missed(void)
     CU_ASSERT(changed > 1000); /* the documents and requests do meet */
 }
 
-KMS_TEST_MAIN("policy diff", {"nothing is missed", nothing_is_missed}, {"rows of changes", rows_of_changes},
-              {"statements in words", statements_in_words}, {"what is refused", what_is_refused})
+/* Documents of secrets: their actions, and their words. */
+static void of_secrets(void)
+{
+    static const char before[] =
+        "{'Statement':[" S("S", "Allow", A, "'secretsmanager:GetSecretValue'", "") "]}";
+    static const char after[] = "{'Statement':[{'Sid':'S','Effect':'Allow','Principal':" A
+                                ",'Action':'secretsmanager:GetSecretValue','Resource':'" SECRET_A "'}]}";
+    KMS_OWN_BUF kept = {0};
+    json_t *report = NULL;
+    struct kms_why why = {""};
+    struct kms_bytes text = quoted(before);
+    KMS_ASSERT_OK_FATAL(kms_buf_append(&kept, text.ptr, text.len));
+    KMS_ASSERT_OK_FATAL(
+        kms_policy_diff(KMS_POLICY_SECRET, kms_buf_view(&kept), quoted(after), &report, &why));
+    const json_t *row = json_array_get(json_object_get(report, "access"), 0);
+    CU_ASSERT_EQUAL(json_array_size(json_object_get(report, "access")), 1);
+    CU_ASSERT_STRING_EQUAL(json_string_value(json_object_get(row, "before")), "yes");
+    CU_ASSERT_STRING_EQUAL(json_string_value(json_object_get(row, "after")),
+                           "when the secret is \"" SECRET_A "\"");
+    json_decref(report);
+    KMS_ASSERT_CODE(kms_policy_diff(KMS_POLICY_KEY, kms_buf_view(&kept), quoted(after), &report, &why),
+                    MALFORMED_POLICY);
+    CU_ASSERT_TRUE(says(&why, "the old document"));
+}
+
+KMS_TEST_MAIN("policy diff", {"of secrets", of_secrets}, {"nothing is missed", nothing_is_missed},
+              {"rows of changes", rows_of_changes}, {"statements in words", statements_in_words},
+              {"what is refused", what_is_refused})

@@ -180,6 +180,55 @@ static void users_and_writers(void)
     kms_policy_drop(&policy);
 }
 
+static void told_by_its_actions(void)
+{
+    static const struct {
+        const char *document;
+        enum kms_policy_kind want;
+    } rows[] = {
+        {"{'Statement':[{'Action':'kms:Decrypt'}]}", KEY},
+        {"{'Statement':{'Action':['kms:*']}}", KEY},
+        {"{'Statement':[{'Action':'secretsmanager:GetSecretValue'}]}", SECRET},
+        {"{'Statement':{'NotAction':['SecretsManager:Get*']}}", SECRET},
+        {"{'Statement':[{'Action':'*'},{'Action':['x',5,'secretsmanager:*']}]}", SECRET},
+        {"{'Statement':[{'Action':'secretsmanager:GenerateCredentials'}]}", ROLE},
+        {"{'Statement':[{'Action':'secretsmanager:List*'},{'Action':'kms:Decrypt'}]}", KEY}, /* and refused */
+        {"{'Statement':[{'Action':'*'}]}", KEY},
+        {"{'Statement':[{'Action':'s3:*'},5,null]}", KEY},
+        {"{'Statement':5}", KEY},
+        {"[]", KEY},
+        {"{", KEY},
+        {"", KEY},
+    };
+    for (size_t i = 0; i < KMS_COUNT(rows); i++) {
+        CU_ASSERT_EQUAL(kms_policy_kind_told(quoted(rows[i].document)), rows[i].want);
+        if (kms_policy_kind_told(quoted(rows[i].document)) != rows[i].want)
+            fprintf(stderr, "\n%s\n", rows[i].document);
+    }
+}
+
+/* Each is found by its name; what stands for no key or secret in particular is a resource of its kind. */
+static void names_and_arns(void)
+{
+    static const char *const names[] = {"key", "service", "secret", "role"};
+    enum kms_policy_kind kind;
+    for (enum kms_policy_kind i = 0; i < KMS_POLICY_KIND_COUNT; i++) {
+        CU_ASSERT_TRUE_FATAL(kms_policy_kind_find(names[i], &kind));
+        CU_ASSERT_EQUAL(kind, i);
+        if (i == KMS_POLICY_SERVICE) continue;
+        char statement[256];
+        snprintf(statement, sizeof statement, ALLOW "'Action':'*','Resource':'%s'", kms_policy_kind_arn(i));
+        struct kms_why why = {""};
+        kms_policy *policy = one(i, statement, &why);
+        CU_ASSERT_PTR_NOT_NULL_FATAL(policy);
+        CU_ASSERT_EQUAL(kms_policy_kind_of(policy), i);
+        kms_policy_drop(&policy);
+    }
+    CU_ASSERT_FALSE(kms_policy_kind_find("keys", &kind));
+    CU_ASSERT_STRING_EQUAL(kms_policy_kind_arn(KMS_POLICY_SERVICE), "");
+}
+
 KMS_TEST_MAIN("policy kind", {"each kind has its actions", each_kind_has_its_actions},
               {"wildcards cover the kind", wildcards_cover_the_kind},
+              {"told by its actions", told_by_its_actions}, {"names and ARNs", names_and_arns},
               {"each kind is checked", each_kind_is_checked}, {"users and writers", users_and_writers})

@@ -25,7 +25,7 @@ static json_t *report_of(const char *statements)
     struct kms_why why = {""};
     json_t *report = NULL;
     snprintf(document, sizeof document, "{'Version':'2012-10-17','Statement':[%s]}", statements);
-    kms_err err = kms_policy_lint(quoted(document), &report, &why);
+    kms_err err = kms_policy_lint(KMS_POLICY_KEY, quoted(document), &report, &why);
     if (kms_failed(err)) printf("\n%s: %s\n", statements, why.text);
     CU_ASSERT_FATAL(!kms_failed(err));
     return report;
@@ -207,7 +207,7 @@ static void errors(void)
     }
     json_t *none = NULL;
     struct kms_why why = {""};
-    KMS_ASSERT_CODE(kms_policy_lint(kms_bytes_text("{"), &none, &why), MALFORMED_POLICY);
+    KMS_ASSERT_CODE(kms_policy_lint(KMS_POLICY_KEY, kms_bytes_text("{"), &none, &why), MALFORMED_POLICY);
     CU_ASSERT(says(&why, "line 1"));
     CU_ASSERT_PTR_NULL(none);
 }
@@ -278,6 +278,90 @@ static void in_words(void)
     }
 }
 
+#define SECRET_ADMINS                                                                                        \
+    "{'Sid':'Admins','Effect':'Allow','Principal':{'AWS':['spiffe://x/a','spiffe://x/b']},"                  \
+    "'Action':['secretsmanager:PutResourcePolicy','secretsmanager:RotateSecret'],'Resource':'*'}"
+
+/* The same of documents that are not attached to keys, in words that say what they are. */
+static void other_kinds(void)
+{
+    static const struct {
+        enum kms_policy_kind kind;
+        const char *statements, *code, *words; /* code NULL: nothing found */
+        json_int_t errors;
+    } rows[] = {
+        {KMS_POLICY_SECRET, SECRET_ADMINS "," ALLOW(USER, "'secretsmanager:GetSecretValue'", ""), NULL, NULL,
+         0},
+        {KMS_POLICY_SECRET,
+         SECRET_ADMINS "," ALLOW(USER, "'secretsmanager:GetSecretValue'",
+                                 WHEN("'StringEquals':{'secretsmanager:VersionStage':'AWSCURRENT'}")),
+         NULL, NULL, 0},
+        {KMS_POLICY_SECRET, SECRET_ADMINS "," ALLOW(USER, "'secretsmanager:*'", ""), "every-action",
+         "every action", 1},
+        {KMS_POLICY_SECRET, SECRET_ADMINS "," ALLOW(USER, "'*'", ""), "separation",
+         "secretsmanager:GetSecretValue (usage)", 1},
+        {KMS_POLICY_SECRET, ALLOW(USER, "'secretsmanager:GetSecretValue'", ""), "lock-out",
+         "nobody could surely call secretsmanager:PutResourcePolicy afterwards: no statement allows it "
+         "without "
+         "conditions on time, place or secret",
+         1},
+        {KMS_POLICY_SECRET, ALLOW(USER, "'secretsmanager:PutResourcePolicy'", ""), "one-administrator",
+         "only", 0},
+        {KMS_POLICY_SECRET,
+         SECRET_ADMINS ",{'Sid':'S','Effect':'Allow','Principal':" USER
+                       ",'Action':'secretsmanager:GetSecretValue','Resource':'" SECRET_A "'}",
+         "resource", "on a secret that it does not name", 0},
+        {KMS_POLICY_SECRET,
+         SECRET_ADMINS "," ALLOW(USER, "['secretsmanager:GetSecretValue','secretsmanager:DescribeSecret']",
+                                 WHEN("'StringEquals':{'secretsmanager:VersionId':'1'}")),
+         "never",
+         "does not allow secretsmanager:DescribeSecret: requests for these have no secretsmanager:VersionId",
+         0},
+        {KMS_POLICY_SECRET,
+         SECRET_ADMINS "," ALLOW(USER, "'secretsmanager:GetSecretValue'",
+                                 WHEN("'StringEqualsIfExists':{'kms:EncryptionContext:a':'b'}")),
+         "always", "restricts nothing for secretsmanager:GetSecretValue", 0},
+        {KMS_POLICY_DATABASE_ROLE, ALLOW(USER, "'secretsmanager:GenerateCredentials'", ""), "lock-out",
+         "secretsmanager:PutDatabaseRole afterwards", 1},
+        {KMS_POLICY_SERVICE, ALLOW(USER, "['secretsmanager:CreateSecret','kms:CreateKey']", ""), NULL, NULL,
+         0},
+    };
+    for (size_t i = 0; i < KMS_COUNT(rows); i++) {
+        char document[2048];
+        struct kms_why why = {""};
+        json_t *report = NULL;
+        snprintf(document, sizeof document, "{'Version':'2012-10-17','Statement':[%s]}", rows[i].statements);
+        KMS_ASSERT_OK_FATAL(kms_policy_lint(rows[i].kind, quoted(document), &report, &why));
+        CU_ASSERT_EQUAL(json_integer_value(json_object_get(report, "errors")), rows[i].errors);
+        json_t *findings = json_object_get(report, "findings");
+        const json_t *finding = rows[i].code != NULL ? find(report, rows[i].code) : NULL;
+        bool good = rows[i].code == NULL
+                        ? json_array_size(findings) == 0
+                        : finding != NULL && strstr(text(finding, "words"), rows[i].words) != NULL;
+        CU_ASSERT_TRUE(good);
+        if (!good) json_dumpf(findings, stderr, JSON_INDENT(1));
+        json_decref(report);
+    }
+}
+
+static void words_of_secrets(void)
+{
+    static const char document[] =
+        "{'Statement':[{'Sid':'S','Effect':'Deny','Principal':" USER
+        ",'Action':'secretsmanager:*','Resource':'" SECRET_A
+        "'},{'Effect':'Allow','Principal':'*','Action':'secretsmanager:Get*','NotResource':'" SECRET_A "'}]}";
+    struct kms_why why = {""};
+    json_t *report = NULL;
+    KMS_ASSERT_OK_FATAL(kms_policy_lint(KMS_POLICY_SECRET, quoted(document), &report, &why));
+    json_t *rows = json_object_get(report, "statements");
+    CU_ASSERT_STRING_EQUAL(text(json_array_get(rows, 0), "words"),
+                           "Denies spiffe://x/user: everything, on secrets like " SECRET_A);
+    CU_ASSERT_STRING_EQUAL(text(json_array_get(rows, 1), "words"),
+                           "Allows everybody: secretsmanager:Get*, on secrets other than " SECRET_A);
+    json_decref(report);
+    KMS_ASSERT_CODE(kms_policy_lint(KMS_POLICY_KEY, quoted(document), &report, &why), MALFORMED_POLICY);
+}
+
 /* A statement that is said to have no effect never decides anything; any document can be explained. */
 static void random_documents(void)
 {
@@ -290,7 +374,7 @@ static void random_documents(void)
         struct kms_bytes bytes = kms_bytes_text(text_of_it);
         struct kms_why why = {""};
         bool good = !kms_failed(kms_policy_parse(KMS_POLICY_KEY, bytes, &policy, &why));
-        CU_ASSERT_EQUAL(!kms_failed(kms_policy_lint(bytes, &report, &why)), good);
+        CU_ASSERT_EQUAL(!kms_failed(kms_policy_lint(KMS_POLICY_KEY, bytes, &report, &why)), good);
         const json_t *finding = good ? find(report, "shadowed") : NULL;
         bool whole = finding != NULL && strncmp(text(finding, "words"), "has no effect", 13) == 0;
         shadowed += whole;
@@ -307,6 +391,6 @@ static void random_documents(void)
     CU_ASSERT(shadowed > 10);
 }
 
-KMS_TEST_MAIN("policy lint", {"random documents", random_documents}, {"sound documents", sound_documents},
-              {"traps", traps}, {"without effect", without_effect}, {"errors", errors},
-              {"in words", in_words})
+KMS_TEST_MAIN("policy lint", {"other kinds", other_kinds}, {"words of secrets", words_of_secrets},
+              {"random documents", random_documents}, {"sound documents", sound_documents}, {"traps", traps},
+              {"without effect", without_effect}, {"errors", errors}, {"in words", in_words})

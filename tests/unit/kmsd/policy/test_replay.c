@@ -89,6 +89,11 @@ static void who_was_asked(void)
         {"{'action':'kms:SimulatePolicy','decision':'allow','statement':'S'}", true},
         {"{'action':'kms:SimulatePolicy','key_named':'alias/none','decision':'no-match'}", false},
         {"{'action':'kms:Decrypt','decision':'no-match'}", false},
+        {"{'action':'secretsmanager:ListSecrets','decision':'allow','statement':'S'}", true},
+        {"{'action':'secretsmanager:CreateSecret','secret':'" SECRET_A
+         "','decision':'allow','statement':'S'}",
+         false},
+        {"{'action':'secretsmanager:GetSecretValue','key_named':'none','decision':'no-match'}", false},
         {ALLOWED, false},
     };
     for (size_t i = 0; i < KMS_COUNT(rows); i++) {
@@ -99,6 +104,36 @@ static void who_was_asked(void)
         KMS_ASSERT_OK_FATAL(read_line(&replay, line, &why));
         CU_ASSERT_EQUAL(replay.accesses[0].service, rows[i].service);
     }
+}
+
+/* A secret stands there by its ARN, which conditions are asked about. */
+static void of_secrets(void)
+{
+    KMS_OWN_REPLAY replay = {.count = 0};
+    struct kms_why why = {""};
+    KMS_ASSERT_OK_FATAL(read_line(
+        &replay,
+        FRAME("call") "'access':[{'action':'secretsmanager:GetSecretValue','secret':'" SECRET_A
+                      "','key_named':'shop/"
+                      "db','inputs':{'secret_version_stage':'AWSCURRENT'},'decision':'allow',"
+                      "'statement':'S'},{'action':'kms:Decrypt','key_id':'k','inputs':{'via_service':"
+                      "'secretsmanager.us-east-1.amazonaws.com'},'decision':'no-match'}],'latency_us':0}",
+        &why));
+    const struct kms_replayed *first = &replay.accesses[0], *second = &replay.accesses[1];
+    CU_ASSERT_STRING_EQUAL(first->secret, SECRET_A);
+    CU_ASSERT(first->key_id == NULL && second->secret == NULL);
+    CU_ASSERT(kms_bytes_equal(first->request.resource, kms_bytes_text(SECRET_A)));
+    CU_ASSERT(first->request.key_spec.ptr == NULL); /* what keys usually have */
+    kms_policy *policy = NULL;
+    KMS_ASSERT_OK_FATAL(kms_policy_parse(
+        KMS_POLICY_SECRET,
+        quoted("{'Statement':{'Effect':'Allow','Principal':'*','Action':'secretsmanager:Get*','Resource':"
+               "'" SECRET_A "','Condition':{'StringEquals':{'secretsmanager:VersionStage':'AWSCURRENT'}}}}"),
+        &policy, &why));
+    CU_ASSERT_EQUAL(kms_policy_decide(policy, &first->request).effect, KMS_ALLOW);
+    kms_policy_drop(&policy);
+    CU_ASSERT(kms_bytes_equal(second->request.via_service,
+                              kms_bytes_text("secretsmanager.us-east-1.amazonaws.com")));
 }
 
 /* The clock was set back between the start of the call and its record. */
@@ -136,6 +171,7 @@ static void what_is_not_understood(void)
     }
 }
 
-KMS_TEST_MAIN("policy replay", {"who was asked", who_was_asked}, {"which records count", which_records_count},
-              {"what each says", what_each_says}, {"a start after the record", start_after_the_record},
+KMS_TEST_MAIN("policy replay", {"of secrets", of_secrets}, {"who was asked", who_was_asked},
+              {"which records count", which_records_count}, {"what each says", what_each_says},
+              {"a start after the record", start_after_the_record},
               {"what is not understood", what_is_not_understood})
