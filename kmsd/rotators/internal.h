@@ -19,6 +19,7 @@ struct kms_rotator_call {
 
 /* The types. Errors as kms_rotator_step. */
 KMS_MUST_USE kms_err kms_rotator_random(const struct kms_rotator_call *call);
+KMS_MUST_USE kms_err kms_rotator_postgres(const struct kms_rotator_call *call);
 KMS_MUST_USE kms_err kms_rotator_program(const struct kms_rotator_call *call);
 
 struct kms_password_rules kms_rotator_rules(const struct kmsd_conf_rotator *conf); /* borrows from conf */

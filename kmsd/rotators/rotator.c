@@ -15,6 +15,8 @@ struct kms_rotators {
 
 static kms_err (*const types[])(const struct kms_rotator_call *call) = {
     [KMSD_ROTATOR_RANDOM] = kms_rotator_random,
+    [KMSD_ROTATOR_POSTGRESQL] = kms_rotator_postgres,
+    [KMSD_ROTATOR_POSTGRESQL_ALTERNATING] = kms_rotator_postgres,
     [KMSD_ROTATOR_PROGRAM] = kms_rotator_program,
 };
 
@@ -39,7 +41,6 @@ kms_err kms_rotators_new(const struct kmsd_conf *conf, kms_runner *runner, kms_r
     for (size_t i = 0; i < conf->rotators_count; i++) {
         struct kms_why cause = {{0}};
         struct kms_password_rules rules = kms_rotator_rules(&conf->rotators[i]);
-        if (types[conf->rotators[i].type] == NULL) return KMS_FAIL(UNSUPPORTED);
         if (!kms_failed(kms_password_check(&rules, &cause))) continue;
         kms_why_set(why, "rotator %s: %s", conf->rotators[i].name, cause.text);
         return KMS_FAIL(CONFIG_INVALID);

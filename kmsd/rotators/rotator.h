@@ -71,8 +71,9 @@ struct kms_rotation {
  *   VALUE_NOT_ROTATABLE  a value is missing or not what the rotator needs: no JSON object, no user, another
  *                        host than the declared one, another user than the current or alternate one
  *   DATABASE_UNAVAILABLE no connection, or no answer in time
- *   DATABASE_REFUSED     user name or password is wrong, or the server asks for none, which proves nothing
- *   DATABASE_FAILED      the database refused a statement
+ *   DATABASE_REFUSED     user name or password is wrong
+ *   DATABASE_FAILED      the database refused a statement, or asks for no password, so that a log-in proves
+ *                        nothing
  *   ROTATOR_TIMEOUT      a program did not end in time and was killed
  *   ROTATOR_FAILED       a program could not be started, ended with another status than 0 or by a signal, or
  *                        said Error
