@@ -16,6 +16,8 @@
 #include "client/kmsctl/records.h"
 #include "client/kmsctl/target.h"
 
+_Static_assert(KMS_FILE_UNKNOWN == CTL_PROGRESS_UNKNOWN, "a length that is not known has no bar");
+
 /* One command: from where to where. */
 struct job {
     struct ctl *ctl;
@@ -139,7 +141,7 @@ static bool encrypt_all(struct job *job, kms_file_writer *writer)
         if (!kms_file_writer_put(writer, kms_secret_data(buffer), (size_t)got, &job->ctl->error))
             return false;
         done += (uint64_t)got;
-        if (job->in_bytes != KMS_FILE_UNKNOWN) ctl_progress_show(&job->progress, done, job->in_bytes);
+        ctl_progress_show(&job->progress, done, job->in_bytes); /* of a pipe: how much went through */
         if (ctl_stopped()) return fail_stopped(job);
     }
 }
@@ -248,7 +250,7 @@ static bool decrypt_all(struct job *job, kms_file_reader *reader, struct range r
         if (len > range.length) len = (size_t)range.length;
         if (!ctl_target_write(ctl, &job->target, kms_bytes_of(piece + left_out, len))) return false;
         range.length -= len;
-        if (total != KMS_FILE_UNKNOWN) ctl_progress_show(&job->progress, job->target.written, total);
+        ctl_progress_show(&job->progress, job->target.written, total);
     }
     return true;
 }

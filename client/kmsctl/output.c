@@ -2,18 +2,17 @@
 #include "client/kmsctl/output.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/ciphertext.h"
 #include "base/clock.h"
 #include "base/secret.h"
 #include "base/text.h"
+#include "client/kmsctl/target.h"
 
-enum { PATH_BYTES = 4096, STDOUT_BYTES = 8192 };
+enum { STDOUT_BYTES = 8192 };
 
 bool ctl_wants_json(const struct ctl *ctl)
 {
@@ -104,57 +103,24 @@ bool ctl_output_secret(struct ctl *ctl)
     return true;
 }
 
-static bool write_all(int fd, struct kms_bytes data)
+/* path NULL: standard output. */
+static bool write_to(struct ctl *ctl, const char *path, struct kms_bytes data)
 {
-    for (size_t done = 0; done < data.len;) {
-        ssize_t n = write(fd, data.ptr + done, data.len - done);
-        if (n < 0 && errno == EINTR) continue;
-        if (n <= 0) return false;
-        done += (size_t)n;
-    }
-    return true;
-}
-
-/* A new file takes the place of the old one when it is complete; devices and pipes are written as they are.
- */
-static bool write_file(const char *path, struct kms_bytes data)
-{
-    struct stat old;
-    char fresh[PATH_BYTES];
-    if (stat(path, &old) == 0 && !S_ISREG(old.st_mode)) {
-        KMS_OWN_FD device = open(path, O_WRONLY | O_CLOEXEC | O_NOCTTY);
-        return device >= 0 && write_all(device, data);
-    }
-    int len = snprintf(fresh, sizeof fresh, "%s.XXXXXX", path);
-    if (len < 0 || (size_t)len >= sizeof fresh) {
-        errno = ENAMETOOLONG;
-        return false;
-    }
-    KMS_OWN_FD fd = mkstemp(fresh); /* mode 0600 */
-    if (fd < 0) return false;
-    if (write_all(fd, data) && fsync(fd) == 0 && rename(fresh, path) == 0) return true;
-    int cause = errno;
-    unlink(fresh);
-    errno = cause;
-    return false;
-}
-
-static bool fail_to_write(struct ctl *ctl, const char *name)
-{
-    struct kms_why why;
-    kms_why_set(&why, "%s: %s", name, strerror(errno));
-    return ctl_fail(ctl, KMS_FAIL(IO), &why);
+    struct ctl_target target;
+    bool ok = ctl_target_check(ctl, path, true, &target) && ctl_target_open(ctl, &target) &&
+              ctl_target_write(ctl, &target, data) && ctl_target_keep(ctl, &target);
+    ctl_target_drop(&target);
+    return ok;
 }
 
 bool ctl_write_file(struct ctl *ctl, const char *path, struct kms_bytes data)
 {
-    return write_file(path, data) || fail_to_write(ctl, path);
+    return write_to(ctl, path, data);
 }
 
 bool ctl_write(struct ctl *ctl, struct kms_bytes data)
 {
-    if (ctl->out != NULL) return ctl_write_file(ctl, ctl->out, data);
-    return write_all(STDOUT_FILENO, data) || fail_to_write(ctl, "standard output");
+    return write_to(ctl, ctl->out, data);
 }
 
 bool ctl_may_show(struct ctl *ctl)

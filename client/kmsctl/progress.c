@@ -31,7 +31,11 @@ static size_t columns_of_terminal(void)
 static void print_numbers(const char *unit, uint64_t done, uint64_t total, char *text, size_t size)
 {
     const double mib = 1024 * 1024;
-    if (unit == NULL)
+    if (unit == NULL && total == CTL_PROGRESS_UNKNOWN)
+        snprintf(text, size, "%.1f MiB", (double)done / mib);
+    else if (total == CTL_PROGRESS_UNKNOWN)
+        snprintf(text, size, "%" PRIu64 " %s", done, unit);
+    else if (unit == NULL)
         snprintf(text, size, "%.1f of %.1f MiB", (double)done / mib, (double)total / mib);
     else
         snprintf(text, size, "%" PRIu64 " of %" PRIu64 " %s", done, total, unit);
@@ -43,6 +47,10 @@ void ctl_progress_line(const char *unit, uint64_t done, uint64_t total, size_t c
     char numbers[80];
     double part = total > 0 && done < total ? (double)done / (double)total : 1.0;
     print_numbers(unit, done, total, numbers, sizeof numbers);
+    if (total == CTL_PROGRESS_UNKNOWN) {
+        snprintf(line, columns < CTL_PROGRESS_BYTES ? columns + 1 : CTL_PROGRESS_BYTES, "%s", numbers);
+        return;
+    }
     int len = snprintf(line, CTL_PROGRESS_BYTES, "[%-*.*s] %3d%%  %s", BAR_WIDTH, (int)(part * BAR_WIDTH),
                        full, (int)(part * 100), numbers);
     if ((size_t)len > columns)

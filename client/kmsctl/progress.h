@@ -15,7 +15,9 @@ struct ctl_progress {
 
 /* Draws nothing yet. unit is borrowed. */
 void ctl_progress_start(struct ctl_progress *progress, const char *unit);
-/* May be called for every single step: it draws at most ten times a second. */
+/* May be called for every single step: it draws at most ten times a second. Total CTL_PROGRESS_UNKNOWN: no
+ * bar, only how much is done. */
+#define CTL_PROGRESS_UNKNOWN UINT64_MAX
 void ctl_progress_show(struct ctl_progress *progress, uint64_t done, uint64_t total);
 /* Takes the line away. Also before anything else is written to the terminal; the next _show draws it again.
  */

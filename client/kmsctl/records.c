@@ -272,6 +272,9 @@ void ctl_catch_stop(void)
     struct sigaction action = {.sa_handler = stop};
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
+    struct sigaction hangup;
+    if (sigaction(SIGHUP, NULL, &hangup) == 0 && hangup.sa_handler != SIG_IGN) /* under nohup it goes on */
+        sigaction(SIGHUP, &action, NULL);
 }
 
 bool ctl_stopped(void)

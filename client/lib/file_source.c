@@ -3,6 +3,14 @@
 
 #include "client/lib/failure.h"
 
+void kms_file_complete(struct kms_error *said)
+{
+    if (said->reason[0] == '\0')
+        kms_error_local(said, KMS_FAIL(IO), NULL);
+    else if (said->code == 0)
+        said->code = kms_err_grpc_status(KMS_FAIL(IO));
+}
+
 bool kms_file_source_read(const struct kms_file_source *source, struct kms_file_span span, uint8_t *to,
                           size_t *ret_len, struct kms_error *error)
 {
@@ -13,7 +21,7 @@ bool kms_file_source_read(const struct kms_file_source *source, struct kms_file_
         if (source->read(source->self, span.offset + len, to + len, span.len - len, &got, &said) &&
             got <= span.len - len)
             continue;
-        if (said.reason[0] == '\0') kms_error_local(&said, KMS_FAIL(IO), NULL);
+        kms_file_complete(&said);
         if (error != NULL) *error = said;
         return false;
     }

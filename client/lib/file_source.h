@@ -4,6 +4,9 @@
 
 #include "client/lib/file_format.h"
 
+/* What a function of the caller said when it failed: without a reason IO, without a code that of IO. */
+void kms_file_complete(struct kms_error *said);
+
 struct kms_file_span {
     uint64_t offset;
     size_t len;

@@ -6,6 +6,7 @@
 #include "client/lib/failure.h"
 #include "client/lib/file_cipher.h"
 #include "client/lib/file_io.h"
+#include "client/lib/file_source.h"
 
 struct kms_file_writer {
     kms_file_write *write;
@@ -45,7 +46,7 @@ static bool write_out(kms_file_writer *writer, const void *data, size_t len, str
 {
     struct kms_error said = {0};
     if (writer->write(writer->self, data, len, &said)) return true;
-    if (said.reason[0] == '\0') kms_error_local(&said, KMS_FAIL(IO), NULL);
+    kms_file_complete(&said);
     writer->over = true;
     if (error != NULL) *error = said;
     return false;

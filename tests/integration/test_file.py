@@ -234,7 +234,7 @@ def cut(tmp_path, data):
     return open(tmp_path / "cut", "rb")
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_signal_leaves_nothing(argv, key, tmp_path, number):
     words = argv + ["file", "encrypt", "--key", key, "--out", "sealed"]
     with subprocess.Popen(

@@ -39,7 +39,7 @@ struct kms_file_info {
 
 /*
  * Takes all len bytes, the next of the file, or answers false: it may fill *error (never NULL; cleared
- * before), else the reason is IO. Nothing is written after that.
+ * before), else the reason is IO, and the code, too, when it is 0. Nothing is written after that.
  */
 typedef bool kms_file_write(void *self, const void *data, size_t len, struct kms_error *error);
 

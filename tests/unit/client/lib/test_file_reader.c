@@ -196,6 +196,7 @@ static void a_source_that_fails(void)
             struct kms_error error = {0};
             CU_ASSERT_FALSE(read_vector(vector, &memory, &out, &error));
             CU_ASSERT_STRING_EQUAL(error.reason, way >= 2 ? "IO" : "DISK_ON_FIRE");
+            CU_ASSERT_EQUAL(error.code, 14);
         }
 }
 

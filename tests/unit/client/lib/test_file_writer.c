@@ -122,6 +122,7 @@ static void a_sink_that_fails(void)
                   kms_file_writer_end(writer, NULL, &error);
         CU_ASSERT_FALSE(ok);
         CU_ASSERT_STRING_EQUAL(error.reason, sink.silent ? "IO" : "DISK_FULL");
+        CU_ASSERT_EQUAL(error.code, 14);
         if (writer != NULL) {
             CU_ASSERT_FALSE(kms_file_writer_end(writer, NULL, &error));
             CU_ASSERT_STRING_EQUAL(error.reason, "INVALID_ARGUMENT");
