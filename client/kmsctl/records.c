@@ -131,6 +131,16 @@ static bool give_kept(struct ctl_records *records, struct kms_bytes *ret_line)
     return true;
 }
 
+/* Retention may take files that nobody has read yet: a reader is not waited for, but told. */
+static void tell_gap(struct ctl_records *records)
+{
+    struct kms_audit_gap gap;
+    if (!kms_audit_reader_gap(records->reader, &gap)) return;
+    ctl_progress_clear(&records->progress);
+    fprintf(stderr, "kmsctl: records %llu to %llu are not in the log: they were dropped, or taken out\n",
+            (unsigned long long)gap.first, (unsigned long long)gap.last);
+}
+
 bool ctl_records_next(struct ctl_records *records, struct kms_bytes *ret_line, bool *ret_more)
 {
     struct kms_why why = {0};
@@ -146,6 +156,7 @@ bool ctl_records_next(struct ctl_records *records, struct kms_bytes *ret_line, b
         err = kms_audit_reader_next(records->reader, &line, &more, &why);
         if (kms_failed(err)) break;
         if (!more) continue;
+        tell_gap(records);
         show_progress(records);
         found = match(records, &line) == KMS_AUDIT_MATCH;
     }

@@ -2,6 +2,7 @@
 #include "client/kmsctl/records_remote.h"
 
 #include <jansson.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -103,6 +104,14 @@ static bool open_stream(struct ctl_remote *remote)
     return remote->stream != NULL;
 }
 
+static void tell_missing(struct ctl_remote *remote, uint64_t count)
+{
+    if (count == 0) return;
+    ctl_progress_clear(&remote->progress);
+    fprintf(stderr, "kmsctl: %llu records are not in the log: they were dropped, or taken out\n",
+            (unsigned long long)count);
+}
+
 static void take_page(struct ctl_remote *remote, json_t *page)
 {
     bool first = remote->page == NULL;
@@ -112,6 +121,7 @@ static void take_page(struct ctl_remote *remote, json_t *page)
     remote->failures = 0;
     remote->waited_ms = 0;
     remote->damaged += number_of(page, "damaged_lines");
+    tell_missing(remote, number_of(page, "missing_records"));
     if (first) remote->from_beginning = json_is_true(json_object_get(page, "from_beginning"));
     uint64_t left = number_of(page, "bytes_left");
     if (left > remote->most_left) remote->most_left = left;

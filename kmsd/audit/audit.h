@@ -165,6 +165,7 @@ void kms_audit_ask_new_file(kms_audit *audit);
 /* The last durable record. */
 void kms_audit_head(const kms_audit *audit, uint64_t *ret_sequence,
                     char ret_hash_hex[2 * KMS_DIGEST_BYTES + 1]);
+uint32_t kms_audit_file(const kms_audit *audit); /* number of the file that holds it; the writer's thread */
 bool kms_audit_writable(const kms_audit *audit); /* the last commit succeeded */
 /* What went wrong at the last commit that failed, for the operator: file and cause. Empty: none failed. */
 void kms_audit_trouble(const kms_audit *audit, struct kms_why *ret_why);

@@ -15,7 +15,8 @@ struct kms_audit_reader {
     struct kms_audit_scan scan;
     uint32_t number; /* of the current file; 0: none */
     char name[KMS_AUDIT_NAME_BYTES];
-    uint64_t sequence;      /* of the next record; 0: not known */
+    uint64_t sequence; /* of the next record; 0: not known */
+    struct kms_audit_gap gap;
     bool done;              /* with the current file: what follows in it is too late (between) */
     uint64_t stop_sequence; /* the next file begins with it: from there on the current one does not count; 0:
                                not known */
@@ -101,7 +102,9 @@ static kms_err open_file(kms_audit_reader *reader, size_t index, struct kms_why 
 {
     char name[KMS_AUDIT_NAME_BYTES];
     kms_err err;
-    for (index = first_wanted(reader, index);; index++) {
+    size_t wanted = first_wanted(reader, index);
+    if (wanted != index) reader->sequence = 0; /* what stands between is not asked for */
+    for (index = wanted;; index++) {
         kms_audit_segment_name(reader->instance, reader->segments.list[index].number, name);
         err = kms_audit_scan_file(&reader->scan, reader->dir_fd, name, why);
         if (!kms_is(err, KMS_E_IO) || index + 1 == reader->segments.count ||
@@ -113,6 +116,13 @@ static kms_err open_file(kms_audit_reader *reader, size_t index, struct kms_why 
     kms_copy(reader->name, name, sizeof name);
     reader->next = index + 1;
     reader->done = false;
+    set_stop(reader);
+    return KMS_OK;
+}
+
+kms_err kms_audit_reader_look(kms_audit_reader *reader, struct kms_why *why)
+{
+    KMS_TRY(look_again(reader, why));
     set_stop(reader);
     return KMS_OK;
 }
@@ -131,6 +141,8 @@ static bool look_at(kms_audit_reader *reader, struct kms_bytes line)
     if (reader->stop_sequence != 0 && good && record.sequence >= reader->stop_sequence) return false;
     reader->done =
         reader->until[0] != '\0' && good && memcmp(record.time, reader->until, KMS_TIME_TEXT - 1) >= 0;
+    if (good && reader->sequence != 0 && record.sequence > reader->sequence)
+        reader->gap = (struct kms_audit_gap){reader->sequence, record.sequence - 1};
     reader->sequence = good ? record.sequence + 1 : 0;
     return !reader->done;
 }
@@ -226,6 +238,13 @@ kms_err kms_audit_reader_open_at(const char *dir, const char *instance, const st
     return KMS_OK;
 }
 
+bool kms_audit_reader_gap(kms_audit_reader *reader, struct kms_audit_gap *ret_gap)
+{
+    *ret_gap = reader->gap;
+    reader->gap = (struct kms_audit_gap){0};
+    return ret_gap->first != 0;
+}
+
 void kms_audit_reader_place(const kms_audit_reader *reader, struct kms_audit_place *ret_place)
 {
     *ret_place = (struct kms_audit_place){.number = reader->number, .sequence = reader->sequence};
@@ -235,6 +254,7 @@ void kms_audit_reader_place(const kms_audit_reader *reader, struct kms_audit_pla
 kms_err kms_audit_reader_near(kms_audit_reader *reader, uint64_t sequence, struct kms_why *why)
 {
     size_t index = 0;
+    reader->sequence = 0;
     if (reader->segments.count == 0) return KMS_OK;
     for (size_t i = 1; i < reader->segments.count; i++)
         if (reader->segments.list[i].readable && reader->segments.list[i].first_sequence <= sequence)
@@ -280,6 +300,7 @@ kms_err kms_audit_reader_tail(kms_audit_reader *reader, size_t lines, struct kms
 {
     uint64_t last = 0;
     reader->number = 0;
+    reader->sequence = 0;
     KMS_TRY(look_again(reader, why));
     if (reader->segments.count == 0) return KMS_OK;
     KMS_TRY(open_file(reader, reader->segments.count - 1, why));

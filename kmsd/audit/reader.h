@@ -37,11 +37,20 @@ void kms_audit_reader_place(const kms_audit_reader *reader, struct kms_audit_pla
 KMS_MUST_USE kms_err kms_audit_reader_near(kms_audit_reader *reader, uint64_t sequence, struct kms_why *why);
 /* The next complete line. *ret_more false: the end of what is written (a torn or unfinished last line is
  * not given). May be called again later to follow a live log, new segments included. Records that a failed
- * file holds behind the point where the next file goes on are not given (chain.h); only who follows at
- * that very moment may have seen them. Does not check hashes. IO; CORRUPT: a line longer than a record can
- * be. */
+ * file holds behind the point where the next file goes on are not given (chain.h); only who follows, and
+ * reads on before it looks for the next file, may have seen them. Does not check hashes. IO; CORRUPT: a line
+ * longer than a record can be. */
 KMS_MUST_USE kms_err kms_audit_reader_next(kms_audit_reader *reader, struct kms_audit_line *ret_line,
                                            bool *ret_more, struct kms_why *why);
+/* Records that belong before the one that was given last, but are not in the log: retention dropped them
+ * while this reader was before them, or somebody took them out. Tells each gap once; false: none. */
+struct kms_audit_gap {
+    uint64_t first, last; /* sequences */
+};
+bool kms_audit_reader_gap(kms_audit_reader *reader, struct kms_audit_gap *ret_gap);
+/* Looks which files there are now, so that from the current one nothing is given that the next supersedes.
+ * Who follows, and knows when a new file has begun, asks for it then. IO. */
+KMS_MUST_USE kms_err kms_audit_reader_look(kms_audit_reader *reader, struct kms_why *why);
 /* Only records of this range of time are wanted, texts as in records: from since on, and before until; "" is
  * open. What certainly holds none of them is not read: whole files, and the rest of a file from the first
  * record that is too late. Others are still given: whoever asks looks at the time of each. Before the first

@@ -30,6 +30,7 @@ struct place {
     int mark_fd; /* twenty digits: the last record that was taken */
     uint64_t marked, mark_due_us;
     kms_audit_reader *reader;
+    uint32_t known_file, newest_file; /* the files up to this one the reader has looked for; shall know */
     uint64_t taken; /* the other end has read the records up to here from its socket, as far as is known */
     uint64_t next, next_bytes; /* the next one that will be known of, and where it ends in what was sent */
     uint64_t sent_bytes;       /* over this connection */
@@ -48,6 +49,7 @@ struct kms_ship {
     pthread_mutex_t lock;
     pthread_cond_t changed; /* told, sent, behind or stopping */
     uint64_t told;          /* the log holds records up to here */
+    uint32_t told_file;     /* in this file */
     bool stopping;
     uint64_t stop_by_us;
 };
@@ -129,9 +131,14 @@ static void failed(struct place *place, kms_err err, const struct kms_why *why)
 static kms_err open_log(struct place *place, struct kms_why *why)
 {
     const struct kms_ship_options *options = &place->ship->options;
-    if (place->reader != NULL) return KMS_OK;
-    KMS_TRY(kms_audit_reader_open(options->dir, options->instance, &place->reader, why));
-    return kms_audit_reader_near(place->reader, place->sent + 1, why);
+    if (place->reader == NULL) {
+        KMS_TRY(kms_audit_reader_open(options->dir, options->instance, &place->reader, why));
+        KMS_TRY(kms_audit_reader_near(place->reader, place->sent + 1, why));
+    } else if (place->known_file != place->newest_file) {
+        KMS_TRY(kms_audit_reader_look(place->reader, why));
+    }
+    place->known_file = place->newest_file;
+    return KMS_OK;
 }
 
 static kms_err connect_place(struct place *place, struct kms_why *why)
@@ -194,6 +201,7 @@ static bool wait_for_more(struct place *place)
     int rc = 0;
     while (ship->told <= place->sent && !ship->stopping && rc == 0)
         rc = pthread_cond_timedwait(&ship->changed, &ship->lock, &until);
+    place->newest_file = ship->told_file;
     bool more = has_more(place), stop = ship->stopping && !more;
     pthread_mutex_unlock(&ship->lock);
     place->idle = !more;
@@ -297,13 +305,14 @@ static bool settled(const struct place *place, uint64_t sequence)
     return !place->started || !place->required || place->behind || place->sent >= sequence;
 }
 
-kms_err kms_ship_commit(kms_ship *ship, uint64_t sequence, struct kms_why *why)
+kms_err kms_ship_commit(kms_ship *ship, uint32_t file, uint64_t sequence, struct kms_why *why)
 {
     if (ship == NULL) return KMS_OK;
     kms_err err = KMS_OK;
     struct timespec until = kms_in_ms(ship->options.timeout_ms);
     pthread_mutex_lock(&ship->lock);
     ship->told = sequence;
+    ship->told_file = file;
     pthread_cond_broadcast(&ship->changed);
     for (size_t i = 0; i < KMS_SHIP_KINDS; i++) {
         struct place *place = &ship->places[i];

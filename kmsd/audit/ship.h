@@ -41,9 +41,10 @@ typedef struct kms_ship kms_ship;
  * not answer yet. IO (a mark cannot be written; why names it), NO_MEMORY, INTERNAL (no thread). */
 KMS_MUST_USE kms_err kms_ship_start(const struct kms_ship_options *options, uint64_t head,
                                     kms_ship **ret_ship, struct kms_why *why);
-/* The log holds records up to this one: they may be sent. Waits for required places only. AUDIT_UNAVAILABLE:
- * one of them has not got it; why names it. NULL ship: nothing to do. */
-KMS_MUST_USE kms_err kms_ship_commit(kms_ship *ship, uint64_t sequence, struct kms_why *why);
+/* The log holds records up to this one, which is in the file of this number: they may be sent, and nothing
+ * else, such as what a write that failed left in a file before. Waits for required places only.
+ * AUDIT_UNAVAILABLE: one of them has not got it; why names it. NULL ship: nothing to do. */
+KMS_MUST_USE kms_err kms_ship_commit(kms_ship *ship, uint32_t file, uint64_t sequence, struct kms_why *why);
 /* By kind: what is wrong with the place now; and behind these, what it will never get (the last such gap
  * since start). Empty: nothing, or no such place. NULL ship: all empty. */
 enum { KMS_SHIP_TROUBLES = 2 * KMS_SHIP_KINDS };

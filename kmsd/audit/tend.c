@@ -82,6 +82,11 @@ void kms_audit_head(const kms_audit *audit, uint64_t *ret_sequence,
     kms_copy(ret_hash_hex, answers.head.hash, sizeof answers.head.hash);
 }
 
+uint32_t kms_audit_file(const kms_audit *audit)
+{
+    return audit->head_number;
+}
+
 bool kms_audit_writable(const kms_audit *audit)
 {
     struct kms_audit_answers answers;

@@ -130,7 +130,7 @@ void kms_audit_source_close(struct kms_audit_source *source)
 struct filling {
     struct kms_page page;
     struct kms_audit_source *source;
-    uint64_t scanned, bytes, damaged;
+    uint64_t scanned, bytes, damaged, missing;
     bool full;
 };
 
@@ -180,6 +180,12 @@ static kms_err next_line(struct filling *f, struct kms_bytes *ret_line, bool *re
     return KMS_OK;
 }
 
+static void count_missing(struct filling *f)
+{
+    struct kms_audit_gap gap;
+    if (kms_audit_reader_gap(f->source->reader, &gap)) f->missing += gap.last - gap.first + 1;
+}
+
 static kms_err fill(struct filling *f)
 {
     struct kms_call *call = f->page.call;
@@ -187,6 +193,7 @@ static kms_err fill(struct filling *f)
     for (uint64_t n = 1; more && !f->full; n++) {
         struct kms_bytes line;
         KMS_TRY(next_line(f, &line, &more));
+        if (more) count_missing(f);
         if (more) KMS_TRY(look_at(f, line));
         if (n % CHECK_EVERY == 0 && call->deadline_us != 0 && call->deadline_us <= kms_monotonic_us())
             return KMS_FAIL(DEADLINE_EXCEEDED);
@@ -208,6 +215,7 @@ kms_err kms_audit_source_page(struct kms_call *call, struct kms_audit_source *so
                                         .truncated = f.full,
                                         .from_beginning = source->from_beginning,
                                         .damaged = f.damaged,
+                                        .missing = f.missing,
                                         .bytes_left = total > done ? total - done : 0,
                                         .next_marker = marker_text(call, &source->next)};
     source->from_beginning = false;

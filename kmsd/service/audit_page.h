@@ -46,7 +46,7 @@ struct kms_audit_page {
     char **records;
     size_t count;
     bool truncated, from_beginning;
-    uint64_t damaged, bytes_left;
+    uint64_t damaged, missing, bytes_left; /* lines; records; bytes */
     char *next_marker;
 };
 /* limit: as the request has it. INVALID_ARGUMENT (limit), DEADLINE_EXCEEDED, AUDIT_UNAVAILABLE, CORRUPT,

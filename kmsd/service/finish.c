@@ -123,7 +123,7 @@ static kms_err ship(struct kms_core *core, struct kms_why *why)
     char hash[2 * KMS_DIGEST_BYTES + 1];
     if (core->ship == NULL) return KMS_OK;
     kms_audit_head(core->audit, &sequence, hash);
-    return kms_ship_commit(core->ship, sequence, why);
+    return kms_ship_commit(core->ship, kms_audit_file(core->audit), sequence, why);
 }
 
 /* To the log, and then wherever else records must be before an answer. *ret_logged: they are in the log,

@@ -18,6 +18,7 @@ static kms_err answer(struct kms_call *call, const struct kms_audit_page *page)
     reply->truncated = page->truncated;
     reply->next_marker = page->next_marker;
     reply->damaged_lines = page->damaged;
+    reply->missing_records = page->missing;
     reply->bytes_left = page->bytes_left;
     reply->from_beginning = page->from_beginning;
     return KMS_OK;

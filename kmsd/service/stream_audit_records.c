@@ -68,6 +68,7 @@ static kms_err answer(struct kms_call *call, const struct kms_audit_page *page)
     reply->truncated = page->truncated;
     reply->next_marker = page->next_marker;
     reply->damaged_lines = page->damaged;
+    reply->missing_records = page->missing;
     reply->bytes_left = page->bytes_left;
     reply->from_beginning = page->from_beginning;
     return KMS_OK;
@@ -82,7 +83,7 @@ kms_err kms_stream_audit_records_page(struct kms_call *call, enum kms_stream_ste
     bool over = is_over(call);
     own->head = head_of(call);
     KMS_TRY(kms_audit_source_page(call, &own->source, request_of(call)->limit, &page));
-    bool news = page.count > 0 || page.damaged > 0 || page.truncated || !own->at_end;
+    bool news = page.count > 0 || page.damaged > 0 || page.missing > 0 || page.truncated || !own->at_end;
     own->done = over && !page.truncated;
     *ret_step = news ? KMS_STREAM_PAGE : own->done ? KMS_STREAM_END : KMS_STREAM_WAIT;
     if (!news) return KMS_OK;

@@ -70,3 +70,9 @@ void kms_audit_head(const kms_audit *audit, uint64_t *ret_sequence,
     *ret_sequence = 1;
     ret_hash_hex[0] = '\0';
 }
+
+uint32_t kms_audit_file(const kms_audit *audit)
+{
+    (void)audit;
+    return 1;
+}

@@ -2,14 +2,17 @@
 import json
 import os
 import pathlib
+import re
 import shutil
 import signal
+import socket
+import subprocess
 import tempfile
 import time
 
 import pytest
 
-from harness import ADMIN, APP, BIN, Failure, Service, comm, key_policy, run, wait_for
+from harness import ADMIN, APP, BIN, OFFICER, Failure, Service, comm, key_policy, run, wait_for
 
 
 def openings(service):
@@ -336,3 +339,62 @@ def test_killed_between_the_record_and_the_files(made):
     wait_for(lambda: len(list((service.dir / "audit").glob("*.jsonl"))) <= 2, what="files gone")
     service.stop()
     assert first_sequence(service) > 1
+
+
+def first_of(service):
+    return service.records()[0]["seq"]
+
+
+def drop_all_but_the_newest(service):
+    """Some files more, and retention has taken those before."""
+    before = service.records()[-1]["seq"]
+    for _ in range(3):
+        calls(service, 5)
+        new_file(service)
+    wait_for(lambda: first_of(service) > before + 1, what="files to go")
+
+
+def test_files_go_while_somebody_follows(made):
+    """A follower of the files, and one of the server: neither is waited for, and both are told what they missed."""
+    service = keeping(made, keep_bytes="1", page="16KiB")  # one file until it is told
+    key = service.new_key()
+    with service.client(APP) as client:
+        for _ in range(200):
+            client.Encrypt(key_id=key, plaintext=b"x", encryption_context={"pad": "p" * 2000})
+    tail_words = [BIN / "kmsctl", "audit", "tail", "-f", "-n", "1", "-o", "json", "--dir", service.dir / "audit"]
+    with service.client(OFFICER, options=[("grpc.http2.bdp_probe", 0), ("grpc.http2.lookahead_bytes", 65536)]) as slow:
+        stream = slow.stream("StreamAuditRecords", follow=True)
+        pages = [next(stream)]
+        with subprocess.Popen(tail_words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as follower:
+            assert follower.stdout.readline()
+            follower.send_signal(signal.SIGSTOP)
+            drop_all_but_the_newest(service)
+            follower.send_signal(signal.SIGCONT)
+            said = follower.stderr.readline()
+            seen = json.loads(follower.stdout.readline())["seq"]
+            while seen < first_of(service):
+                seen = json.loads(follower.stdout.readline())["seq"]
+            follower.terminate()
+        assert re.fullmatch(r"kmsctl: records \d+ to \d+ are not in the log: they were dropped, or taken out\n", said)
+        while pages[-1].truncated or sum(page.missing_records for page in pages) == 0:
+            pages.append(next(stream))
+        stream.cancel()
+    found = [json.loads(record)["seq"] for page in pages for record in page.records]
+    assert found == sorted(set(found)) and sum(page.missing_records for page in pages) == found[-1] - found[0] + 1 - len(found)
+
+
+def test_retention_does_not_wait_for_an_optional_place(made):
+    """A dead shipper may not fill the disk: it gets what is left, and what it will never get is told by number."""
+    with tempfile.TemporaryDirectory(prefix="kms-") as directory:
+        service = keeping(made, segment="512KiB", keep_bytes="1", stream=f"{directory}/s")
+        drop_all_but_the_newest(service)
+        left = first_of(service)
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind(f"{directory}/s")
+            listener.listen()
+            connection = listener.accept()[0]
+            with connection, connection.makefile() as lines:
+                assert json.loads(next(lines))["seq"] >= left
+                gap = wait_for(lambda: [t for t in troubles(service) if "were not sent" in t], what="the gap in the status")
+        told = re.fullmatch(r"records (\d+) to (\d+) were not sent to \S+: the log has them no more", gap[0])
+        assert int(told[1]) < int(told[2]) >= left - 1

@@ -247,8 +247,45 @@ static void overlong_line(void)
     CU_ASSERT_PTR_NOT_NULL(strstr(why.text, "t-00000001.jsonl:1: changed"));
 }
 
+static void remove_file(const char *dir, uint32_t number)
+{
+    char name[64], path[200];
+    log_name(number, name);
+    snprintf(path, sizeof path, "%s/%s", dir, name);
+    CU_ASSERT_EQUAL_FATAL(unlink(path), 0);
+}
+
+/* Files that go while somebody reads: the one at hand is read to its end, and the rest is missed once. */
+static void files_that_go(void)
+{
+    char dir[128];
+    struct kms_audit_gap gap;
+    log_dir(dir);
+    for (unsigned file = 1; file <= 4; file++) {
+        kms_audit *audit = log_open(dir, LOG_SEGMENT_BYTES);
+        log_calls(audit, 4);
+        kms_audit_close(audit);
+    }
+    KMS_OWN(kms_audit_reader) reader = open_reader(dir);
+    for (uint64_t i = 1; i <= 3; i++) CU_ASSERT_EQUAL(next(reader), i);
+    for (uint32_t number = 1; number <= 3; number++) remove_file(dir, number);
+    CU_ASSERT_EQUAL(next(reader), 4);
+    CU_ASSERT_EQUAL(next(reader), 5);
+    CU_ASSERT_FALSE(kms_audit_reader_gap(reader, &gap));
+    CU_ASSERT_EQUAL(next(reader), 16);
+    CU_ASSERT_TRUE(kms_audit_reader_gap(reader, &gap));
+    CU_ASSERT_EQUAL(gap.first, 6);
+    CU_ASSERT_EQUAL(gap.last, 15);
+    CU_ASSERT_FALSE(kms_audit_reader_gap(reader, &gap));
+    CU_ASSERT_EQUAL(next(reader), 17);
+    KMS_ASSERT_OK(kms_audit_reader_tail(reader, 2, NULL)); /* going elsewhere misses nothing */
+    CU_ASSERT_EQUAL(next(reader), 19);
+    CU_ASSERT_FALSE(kms_audit_reader_gap(reader, &gap));
+}
+
 KMS_TEST_MAIN("audit/reader", {"in order across files", in_order_across_files},
               {"names file and line", names_file_and_line}, {"tails", tails},
               {"follows step by step", follows_step_by_step}, {"follows a live log", follows_a_live_log},
               {"chooses the instance", chooses_the_instance}, {"an overlong line", overlong_line},
-              {"goes on at any place", goes_on_at_any_place}, {"places that are none", places_that_are_none})
+              {"goes on at any place", goes_on_at_any_place}, {"places that are none", places_that_are_none},
+              {"files that go", files_that_go})

@@ -11,6 +11,7 @@
 
 #include "kmsd/audit/chain.h"
 #include "kmsd/audit/ship_socket.h"
+#include "tests/harness/faults.h"
 #include "tests/unit/kmsd/audit/log.h"
 
 enum { LONG_MS = 20000, SHORT_MS = 500, RECORDS = 300, DATAGRAM_BYTES = 64 * 1024 };
@@ -60,7 +61,7 @@ static void end(void)
 
 static kms_err committed(struct kms_why *why)
 {
-    return kms_ship_commit(rig.ship, log_head(rig.audit), why);
+    return kms_ship_commit(rig.ship, kms_audit_file(rig.audit), log_head(rig.audit), why);
 }
 
 static void hang_up(void)
@@ -246,6 +247,38 @@ static void a_line_that_is_damaged(void)
     end();
 }
 
+/* What a failed write left in its file was written anew to the next one: only that is sent. */
+static void what_a_failed_write_left(void)
+{
+    char line[4096], left[4096];
+    KMS_OWN_BUF file = {0};
+    begin_log();
+    rig.listener = bound(SOCK_STREAM);
+    start(KMS_SHIP_STREAM, false, LONG_MS);
+    rig.last = log_head(rig.audit);
+    log_calls(rig.audit, 1);
+    KMS_ASSERT_OK(committed(NULL));
+    answer();
+    CU_ASSERT_FATAL(read_line(left, sizeof left));
+    CU_ASSERT_EQUAL_FATAL(strncmp(left, "{\"seq\":2,", 9), 0);
+    left[strlen("{\"seq\":")] = '3'; /* the same once more, as if a batch of it had got so far */
+    log_read(rig.dir, 1, &file);
+    faults_arm(FAULT_DISK, 1);
+    log_call(rig.audit, 7);
+    KMS_ASSERT_OK(kms_audit_commit(rig.audit));
+    CU_ASSERT_TRUE(faults_hit());
+    faults_arm(FAULT_DISK, 0);
+    size_t len = strlen(left);
+    left[len++] = '\n';
+    for (size_t i = 0; i < len; i++) log_poke(rig.dir, 1, file.len + i, (uint8_t)left[i]);
+    KMS_ASSERT_OK(committed(NULL));
+    CU_ASSERT_FATAL(read_line(line, sizeof line));
+    CU_ASSERT_PTR_NOT_NULL(strstr(line, "\"because\":\"failed\""));
+    CU_ASSERT_FATAL(read_line(line, sizeof line));
+    CU_ASSERT_PTR_NOT_NULL(strstr(line, "\"Op7\""));
+    end();
+}
+
 static void stopping_does_not_wait_for_the_dead(void)
 {
     begin_log();
@@ -320,7 +353,7 @@ static void a_mark_that_cannot_be_written(void)
     KMS_ASSERT_CODE(kms_ship_start(&options, 0, &ship, &why), IO);
     CU_ASSERT_STRING_EQUAL(why.text, "/nonexistent/.t.stream: No such file or directory");
     kms_ship_stop(NULL);
-    KMS_ASSERT_OK(kms_ship_commit(NULL, 1, &why));
+    KMS_ASSERT_OK(kms_ship_commit(NULL, 1, 1, &why));
     end();
 }
 
@@ -331,6 +364,7 @@ KMS_TEST_MAIN("audit/ship", {"a line that is damaged", a_line_that_is_damaged},
               {"a place that hangs", a_place_that_hangs},
               {"goes on after a restart", goes_on_after_a_restart},
               {"a connection that breaks", a_connection_that_breaks},
+              {"what a failed write left", what_a_failed_write_left},
               {"stopping does not wait for the dead", stopping_does_not_wait_for_the_dead},
               {"syslog datagrams", syslog_datagrams},
               {"a record too long for a datagram", a_record_too_long_for_a_datagram},
