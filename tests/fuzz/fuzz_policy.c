@@ -24,6 +24,9 @@ static const struct kms_operation_inputs inputs = {
     .request_tag_count = 2,
     .removed_tag_keys = items,
     .removed_tag_key_count = 1,
+    .secret_version_stage = {(const uint8_t *)"AWSCURRENT", 10},
+    .recovery_window_days = 30,
+    .force_delete_known = true,
 };
 
 static struct kms_access_request request_of(const char *principal, enum kms_action action, bool full)
@@ -59,6 +62,9 @@ static void decide_all(const kms_policy *policy, bool separated)
                 if ((decision.statement == NULL) != (decision.effect == KMS_DENY_IMPLICIT)) abort();
                 struct kms_decision again = kms_policy_decide(policy, &request);
                 if (again.effect != decision.effect || again.statement != decision.statement) abort();
+                request.via_service = kms_bytes_text("secretsmanager.local.amazonaws.com");
+                (void)kms_policy_decide(policy,
+                                        &request); /* which separation leaves to the policy of a secret */
                 if (decision.effect == KMS_ALLOW) allowed[kms_action_class_of(action)] = true;
             }
         if (separated && allowed[KMS_CLASS_ADMIN] && allowed[KMS_CLASS_USAGE]) abort();

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "kmsd/policy/compiled.h"
+
 #define PICK(array) ((array)[generate_below(sizeof(array) / sizeof(array)[0])])
 
 static uint64_t state;
@@ -13,6 +15,7 @@ static uint64_t state;
 void generate_seed(uint64_t seed)
 {
     state = seed * 2 + 1;
+    generate_kind(KMS_POLICY_KEY);
 }
 
 unsigned generate_below(unsigned bound) /* xorshift64* */
@@ -44,7 +47,6 @@ static const char *const alias_values[] = {"alias/a",
                                            "alias/${aws:username, 'b'}",
                                            "${kms:RequestAlias}",
                                            "?${kms:EncryptionContext:tier}*"};
-static const char *const keys[] = {"arn:aws:kms:local:1:key/a", "arn:aws:kms:local:1:key/b"};
 static const char *const numbers[] = {"5", "10", "-1.5", "1795348800", "0.25", "1795348799"};
 static const char *const dates[] = {"2026-11-22T12:00:00Z", "2027-01-01T00:00:00Z", "1795348800",
                                     "1999-12-31T23:59:59Z"};
@@ -202,35 +204,95 @@ static void add_who(json_t *statement, bool calm, bool deny)
     json_object_set_new(statement, not_who ? "NotPrincipal" : "Principal", who);
 }
 
+/* What documents of a kind speak of. */
+struct kind_words {
+    const char *any[12], *admin[4], *usage[4], *but[2], *resources[7];
+    const char *things[2]; /* that requests are about */
+};
+static const struct kind_words kind_words[KMS_POLICY_KIND_COUNT] = {
+    [KMS_POLICY_KEY] = {{"*", "kms:*", "kms:Put*", "kms:*crypt*", "KMS:Decrypt", "kms:Generate*",
+                         "kms:??crypt", "kms:PutKeyPolicy", "kms:Create*", "kms:*Key", "kms:Sign",
+                         "kms:Encrypt"},
+                        {"kms:Put*", "kms:PutKeyPolicy", "kms:Create*", "kms:ScheduleKeyDeletion"},
+                        {"kms:Decrypt", "kms:*crypt", "kms:Generate*", "kms:Sign"},
+                        {"kms:Put*", "kms:*crypt*"},
+                        {"*", "arn:aws:kms:local:1:key/a", "arn:*:kms:*:*:key/*", "arn:aws:kms:local:2:key/a",
+                         "arn:aws:kms:*:*:key/${kms:EncryptionContext:App}",
+                         "arn:aws:kms:*:*:${kms:EncryptionContext:tier, 'key/b'}",
+                         "arn:aws:kms:local:1:key/${aws:username}*"},
+                        {"arn:aws:kms:local:1:key/a", "arn:aws:kms:local:1:key/b"}},
+    [KMS_POLICY_SECRET] = {{"*", "secretsmanager:*", "secretsmanager:Put*", "secretsmanager:*Value",
+                            "SecretsManager:GetSecretValue", "secretsmanager:Get*",
+                            "secretsmanager:??????Secret", "secretsmanager:PutResourcePolicy",
+                            "secretsmanager:Create*", "secretsmanager:*Secret", "secretsmanager:TagResource",
+                            "secretsmanager:Describe*"},
+                           {"secretsmanager:Put*", "secretsmanager:PutResourcePolicy",
+                            "secretsmanager:Create*", "secretsmanager:DeleteSecret"},
+                           {"secretsmanager:GetSecretValue", "secretsmanager:Get*",
+                            "secretsmanager:GetSecret*", "SecretsManager:getsecretvalue"},
+                           {"secretsmanager:Put*", "secretsmanager:*Value"},
+                           {"*", "arn:aws:secretsmanager:local:1:secret:a-AbCdEf",
+                            "arn:*:secretsmanager:*:*:secret:*",
+                            "arn:aws:secretsmanager:local:2:secret:a-AbCdEf",
+                            "arn:aws:secretsmanager:*:*:secret:${aws:username}-??????",
+                            "arn:aws:secretsmanager:*:*:${aws:username, 'secret:x/b'}-*",
+                            "arn:aws:secretsmanager:local:1:secret:x/*"},
+                           {"arn:aws:secretsmanager:local:1:secret:a-AbCdEf",
+                            "arn:aws:secretsmanager:local:1:secret:x/b-012345"}},
+    [KMS_POLICY_DATABASE_ROLE] = {{"*", "secretsmanager:*", "secretsmanager:Put*", "secretsmanager:*Lease",
+                                   "SecretsManager:RenewLease", "secretsmanager:Generate*",
+                                   "secretsmanager:?????Lease", "secretsmanager:PutDatabaseRole",
+                                   "secretsmanager:Revoke*", "secretsmanager:*Role",
+                                   "secretsmanager:ListLeases", "secretsmanager:DeleteDatabaseRole"},
+                                  {"secretsmanager:Put*", "secretsmanager:PutDatabaseRole",
+                                   "secretsmanager:RevokePrefix", "secretsmanager:DeleteDatabaseRole"},
+                                  {"secretsmanager:GenerateCredentials", "secretsmanager:*Lease",
+                                   "secretsmanager:Renew*", "secretsmanager:RevokeLease"},
+                                  {"secretsmanager:Put*", "secretsmanager:*Lease"},
+                                  {"*", "arn:aws:secretsmanager:local:1:database-role:a",
+                                   "arn:*:secretsmanager:*:*:database-role:*",
+                                   "arn:aws:secretsmanager:local:2:database-role:a",
+                                   "arn:aws:secretsmanager:*:*:database-role:${aws:username}",
+                                   "arn:aws:secretsmanager:*:*:${aws:username, 'database-role:b'}",
+                                   "arn:aws:secretsmanager:local:1:database-role:b*"},
+                                  {"arn:aws:secretsmanager:local:1:database-role:a",
+                                   "arn:aws:secretsmanager:local:1:database-role:b"}},
+};
+static const struct kind_words *words = &kind_words[KMS_POLICY_KEY];
+
+static enum kms_policy_kind kind(void)
+{
+    return (enum kms_policy_kind)(words - kind_words);
+}
+
+void generate_kind(enum kms_policy_kind of)
+{
+    words = &kind_words[of];
+}
+
+const char *generate_resource(void)
+{
+    return PICK(words->things);
+}
+
 static void add_actions(json_t *statement, bool calm, bool deny)
 {
-    static const char *const any[] = {"*",           "kms:*",         "kms:Put*",    "kms:*crypt*",
-                                      "KMS:Decrypt", "kms:Generate*", "kms:??crypt", "kms:PutKeyPolicy",
-                                      "kms:Create*", "kms:*Key",      "kms:Sign",    "kms:Encrypt"};
-    static const char *const admin[] = {"kms:Put*", "kms:PutKeyPolicy", "kms:Create*",
-                                        "kms:ScheduleKeyDeletion"};
-    static const char *const usage[] = {"kms:Decrypt", "kms:*crypt", "kms:Generate*", "kms:Sign"};
     if (chance(12))
-        json_object_set_new(statement, "NotAction", json_string(chance(50) ? "kms:Put*" : "kms:*crypt*"));
+        json_object_set_new(statement, "NotAction", json_string(chance(50) ? words->but[0] : words->but[1]));
     else if (!calm || deny)
-        json_object_set_new(statement, "Action", some_of(TABLE(any)));
+        json_object_set_new(statement, "Action", some_of(TABLE(words->any)));
     else
-        json_object_set_new(statement, "Action", chance(50) ? some_of(TABLE(admin)) : some_of(TABLE(usage)));
+        json_object_set_new(statement, "Action",
+                            chance(50) ? some_of(TABLE(words->admin)) : some_of(TABLE(words->usage)));
 }
 
 static void add_resources(json_t *statement)
 {
-    static const char *const resources[] = {"*",
-                                            "arn:aws:kms:local:1:key/a",
-                                            "arn:*:kms:*:*:key/*",
-                                            "arn:aws:kms:local:2:key/a",
-                                            "arn:aws:kms:*:*:key/${kms:EncryptionContext:App}",
-                                            "arn:aws:kms:*:*:${kms:EncryptionContext:tier, 'key/b'}",
-                                            "arn:aws:kms:local:1:key/${aws:username}*"};
     if (chance(5))
-        json_object_set_new(statement, "NotResource", json_string(keys[0]));
+        json_object_set_new(statement, "NotResource", json_string(words->things[0]));
     else
-        json_object_set_new(statement, "Resource", chance(60) ? json_string("*") : some_of(TABLE(resources)));
+        json_object_set_new(statement, "Resource",
+                            chance(60) ? json_string("*") : some_of(TABLE(words->resources)));
 }
 
 json_t *generate_statement(bool calm)
@@ -255,7 +317,9 @@ json_t *generate_document(bool calm)
     json_t *list = json_array();
     for (unsigned i = 0, n = 1 + generate_below(calm ? 3 : 6); i < n; i++)
         json_array_append_new(list, generate_statement(calm));
-    return json_pack("{s:s, s:o}", "Version", "2012-10-17", "Statement", list);
+    static const char *const ids[] = {
+        [KMS_POLICY_KEY] = "key", [KMS_POLICY_SECRET] = "secret", [KMS_POLICY_DATABASE_ROLE] = "role"};
+    return json_pack("{s:s, s:s, s:o}", "Version", "2012-10-17", "Id", ids[kind()], "Statement", list);
 }
 
 static struct kms_bytes perhaps(const char *text)
@@ -294,10 +358,14 @@ static void generate_inputs(struct generated *generated)
     generated->request.resource_tag_count = generate_below(4);
 }
 
-/* Now and then an action that is not of keys, which stand first. */
+/* Now and then one of another kind of document. */
 static enum kms_action some_action(void)
 {
-    return (enum kms_action)generate_below(chance(95) ? KMS_ACT_CREATE_SECRET : KMS_ACT_COUNT);
+    enum kms_action action;
+    bool other = chance(5);
+    do action = (enum kms_action)generate_below(KMS_ACT_COUNT);
+    while (!other && (kms_action_kind_bits(kind()) & kms_action_bit(action)) == 0);
+    return action;
 }
 
 void generate_request(struct generated *ret_generated)
@@ -305,7 +373,7 @@ void generate_request(struct generated *ret_generated)
     struct kms_access_request *request = &ret_generated->request;
     *request = (struct kms_access_request){.principal = kms_bytes_text(generate_principal()),
                                            .action = some_action(),
-                                           .resource = kms_bytes_text(PICK(keys)),
+                                           .resource = kms_bytes_text(generate_resource()),
                                            .context = ret_generated->pairs,
                                            .request_alias = perhaps(PICK(aliases)),
                                            .via_service = perhaps(PICK(services)),

@@ -6,7 +6,11 @@
 
 #include "kmsd/policy/policy.h"
 
+/* Sets the kind to that of a key, too. */
 void generate_seed(uint64_t seed);
+/* Of what kind documents are from now on, but the service's: their Id says it ("key", "secret", "role"). And
+ * requests are for such a thing. */
+void generate_kind(enum kms_policy_kind of);
 unsigned generate_below(unsigned bound);
 /* calm: few conditions, and each principal leans to administration or to usage. The caller owns it. */
 json_t *generate_document(bool calm);
@@ -18,6 +22,7 @@ struct generated {
     struct kms_operation_inputs inputs;
 };
 void generate_request(struct generated *ret_generated);
+const char *generate_resource(void);
 const char *generate_principal(void); /* "stranger" is in no document */
 /* Another time, address, key: what may change without the caller. */
 void generate_surroundings(struct kms_access_request *request);

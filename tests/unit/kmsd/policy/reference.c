@@ -301,7 +301,8 @@ static void actual_values(const char *key, const struct kms_access_request *r, s
     principal_values(key, r->principal, values);
     if (strcasecmp(key, "aws:CurrentTime") == 0 || strcasecmp(key, "aws:EpochTime") == 0)
         add(values, kms_bytes_text(number));
-    flag(values, strcasecmp(key, "kms:MultiRegion") == 0, false);
+    bool of_keys = strncmp(kms_action_name(r->action), "kms:", 4) == 0;
+    flag(values, of_keys && strcasecmp(key, "kms:MultiRegion") == 0, false);
     if (strcasecmp(key, "aws:SecureTransport") == 0) flag(values, true, r->secure_transport);
     if (strcasecmp(key, "kms:ReEncryptOnSameKey") == 0)
         flag(values, r->reencrypt_on_same_key_known, r->reencrypt_on_same_key);
@@ -352,10 +353,20 @@ static bool conditions_hold(json_t *conditions, bool deny, const struct kms_acce
     return all;
 }
 
+/* Is an action one that a document with this Id is about? By its name: AWS's roles and leases are ours. */
+static bool of_kind(const char *id, const char *action)
+{
+    bool key = strncmp(action, "kms:", 4) == 0;
+    bool role = strstr(action, "DatabaseRole") != NULL || strstr(action, "Lease") != NULL ||
+                strstr(action, "Credentials") != NULL || strcmp(action, "secretsmanager:RevokePrefix") == 0;
+    return strcmp(id, "key") == 0 ? key : !key && role == (strcmp(id, "role") == 0);
+}
+
 enum kms_effect reference_decide(json_t *document, const struct kms_access_request *request)
 {
     char principal[TEXT_MOST], resource[TEXT_MOST];
     const char *action = kms_action_name(request->action);
+    const char *id = json_string_value(json_object_get(document, "Id"));
     json_t *list = json_object_get(document, "Statement"), *statement;
     size_t i;
     bool allowed = false, denied = false;
@@ -367,7 +378,7 @@ enum kms_effect reference_decide(json_t *document, const struct kms_access_reque
     {
         bool deny = strcmp(json_string_value(json_object_get(statement, "Effect")), "Deny") == 0;
         if (!principal_matches(statement, principal, deny)) continue;
-        if (strncmp(action, "kms:", 4) != 0 || !action_matches(statement, action)) continue;
+        if (!of_kind(id, action) || !action_matches(statement, action)) continue;
         if (!resource_matches(statement, resource, request)) continue;
         if (!conditions_hold(json_object_get(statement, "Condition"), deny, request)) continue;
         *(deny ? &denied : &allowed) = true;

@@ -1,6 +1,7 @@
 /*
  * A second evaluator, slow and plain, straight from the JSON and from AWS's text, sharing nothing with the
- * engine but the request. Only for documents that generate.c makes: key policies.
+ * engine but the request. Only for documents that generate.c makes: their Id says what they
+ * are attached to.
  */
 #ifndef KMS_TESTS_POLICY_REFERENCE_H
 #define KMS_TESTS_POLICY_REFERENCE_H

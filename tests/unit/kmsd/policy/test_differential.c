@@ -41,12 +41,28 @@ static void show(json_t *document, const struct kms_access_request *request)
     free(text);
 }
 
+/* Two documents in three are of keys. */
+static void seed_with_kind(unsigned seed)
+{
+    static const enum kms_policy_kind kinds[] = {KMS_POLICY_KEY, KMS_POLICY_SECRET,        KMS_POLICY_KEY,
+                                                 KMS_POLICY_KEY, KMS_POLICY_DATABASE_ROLE, KMS_POLICY_KEY};
+    generate_seed(seed);
+    generate_kind(kinds[seed % KMS_COUNT(kinds)]);
+}
+
+static enum kms_policy_kind kind_of(const json_t *document)
+{
+    enum kms_policy_kind kind = KMS_POLICY_KIND_COUNT;
+    if (!kms_policy_kind_find(json_string_value(json_object_get(document, "Id")), &kind)) abort();
+    return kind;
+}
+
 static kms_policy *compiled(json_t *document)
 {
     char *text = json_dumps(document, 0);
     kms_policy *policy = NULL;
     struct kms_why why = {""};
-    if (kms_failed(kms_policy_parse(KMS_POLICY_KEY, kms_bytes_text(text), &policy, &why))) {
+    if (kms_failed(kms_policy_parse(kind_of(document), kms_bytes_text(text), &policy, &why))) {
         fprintf(stderr, "\n%s\n%s\n", why.text, text);
         exit(2);
     }
@@ -73,7 +89,7 @@ static void same_decisions(void)
     const unsigned documents = pairs_wanted() / REQUESTS_EACH;
     bool same = true;
     for (unsigned seed = 0; seed < documents && same; seed++) {
-        generate_seed(seed);
+        seed_with_kind(seed);
         json_t *document = generate_document(false);
         kms_policy *policy = compiled(document);
         for (int i = 0; i < REQUESTS_EACH && same; i++) same = same_decision(document, policy, effects);
@@ -115,7 +131,7 @@ static void separated_documents(void)
                                             "stranger"};
     size_t separated = 0, refused = 0;
     for (unsigned seed = 0; seed < DOCUMENTS; seed++) {
-        generate_seed(seed);
+        seed_with_kind(seed);
         json_t *document = generate_document(true);
         kms_policy *policy = compiled(document);
         bool passes = !kms_failed(kms_policy_check_separation(policy, NULL));
@@ -184,14 +200,17 @@ static void users_within_users(void)
 
 static void writers_keep_writing(void)
 {
+    static const enum kms_action puts[] = {[KMS_POLICY_KEY] = KMS_ACT_PUT_KEY_POLICY,
+                                           [KMS_POLICY_SECRET] = KMS_ACT_PUT_RESOURCE_POLICY,
+                                           [KMS_POLICY_DATABASE_ROLE] = KMS_ACT_PUT_DATABASE_ROLE};
     size_t kept = 0, lost = 0;
     for (unsigned seed = 0; seed < DOCUMENTS; seed++) {
-        generate_seed(seed);
+        seed_with_kind(seed);
         json_t *document = generate_document(true);
         kms_policy *policy = compiled(document);
         struct kms_access_request request = {.principal = kms_bytes_text(generate_principal()),
-                                             .action = KMS_ACT_PUT_KEY_POLICY,
-                                             .resource = kms_bytes_text("arn:aws:kms:local:1:key/a"),
+                                             .action = puts[kind_of(document)],
+                                             .resource = kms_bytes_text(generate_resource()),
                                              .secure_transport = true,
                                              .bypass_lockout_known = true};
         bool passes =
