@@ -95,6 +95,22 @@ static void two_roles_take_turns(void)
     kms_secret_free(current);
 }
 
+/* The secret of an administrator has no more than a name and a password, and rotates like any other. */
+static void an_administrator(void)
+{
+    declare(KMSD_ROTATOR_POSTGRESQL);
+    as_admin("DROP ROLE IF EXISTS chief; CREATE ROLE chief LOGIN CREATEROLE PASSWORD 'first'");
+    struct kms_rotation r = rotation(kms_bytes_text("{\"password\": \"first\", \"username\": \"chief\"}"));
+    good(KMS_ROTATION_CREATE, &r);
+    kms_secret *created = r.created;
+    r.pending.bytes = made(&r);
+    good(KMS_ROTATION_SET, &r);
+    good(KMS_ROTATION_TEST, &r);
+    KMS_ASSERT_OK(log_in_with(r.pending.bytes));
+    KMS_ASSERT_CODE(log_in("chief", "first"), DATABASE_REFUSED);
+    kms_secret_free(created);
+}
+
 /* A name that means something in SQL is only a name; a clone that lost its membership gets it back. */
 static void names_are_quoted(void)
 {
@@ -159,6 +175,7 @@ int main(void)
                            {"the previous password helps", the_previous_password_helps},
                            {"given up", given_up},
                            {"two roles take turns", two_roles_take_turns},
+                           {"an administrator", an_administrator},
                            {"names are quoted", names_are_quoted},
                            {"the previous one revoked", the_previous_one_revoked},
                            {"nothing in the log of the server", nothing_in_the_log_of_the_server},

@@ -5,9 +5,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "tests/unit/kmsd/rotators/world.h"
+
+static char no_text[] = "";
 
 static void what_is_no_business_of_the_value(void)
 {
@@ -122,11 +125,60 @@ static void servers_that_are_none(void)
         close(deaf);
         bad(KMS_ROTATION_TEST, &r, KMS_E_DATABASE_UNAVAILABLE, "Connection refused");
     }
-    database.sslmode = KMSD_SSL_REQUIRE;
-    database.port = server.port;
-    database.connect_timeout_ms = 20000;
-    bad(KMS_ROTATION_TEST, &r, KMS_E_DATABASE_UNAVAILABLE,
-        "server does not support SSL, but SSL was required");
+}
+
+/* Of somebody else. */
+static void make_certificate(char *path)
+{
+    pid_t pid = fork();
+    if (pid == 0) {
+        execlp("openssl", "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
+               "-nodes", "-keyout", "/dev/null", "-out", path, "-days", "30", "-subj", "/CN=localhost",
+               (char *)NULL);
+        _exit(127);
+    }
+    int status = -1;
+    CU_ASSERT_EQUAL_FATAL(waitpid(pid, &status, 0), pid);
+    CU_ASSERT_EQUAL_FATAL(status, 0);
+}
+
+/* Who the server is, is known before a password goes there. */
+static void certificates(void)
+{
+    char localhost[] = "localhost", address[] = "127.0.0.1", elsewhere[] = "db.invalid", own[120], other[120];
+    struct kms_why why = {{0}};
+    snprintf(own, sizeof own, "%s/tls.crt", server.dir);
+    snprintf(other, sizeof other, "%s/other.crt", kms_temp_dir());
+    const struct {
+        char *host, *hostaddr, *root;
+        enum kmsd_sslmode mode;
+        const char *why; /* NULL: it connects */
+    } cases[] = {
+        {localhost, no_text, own, KMSD_SSL_VERIFY_FULL, NULL},
+        {localhost, address, own, KMSD_SSL_VERIFY_FULL, NULL},
+        {address, no_text, own, KMSD_SSL_VERIFY_FULL, "does not match host name \"127.0.0.1\""},
+        {elsewhere, address, own, KMSD_SSL_VERIFY_FULL, "does not match host name \"db.invalid\""},
+        {elsewhere, address, own, KMSD_SSL_VERIFY_CA, NULL}, /* and is not looked up */
+        {localhost, no_text, other, KMSD_SSL_VERIFY_FULL, "certificate verify failed"},
+        {localhost, no_text, other, KMSD_SSL_VERIFY_CA, "certificate verify failed"},
+        {address, no_text, no_text, KMSD_SSL_REQUIRE, NULL},
+    };
+    make_certificate(other);
+    for (size_t i = 0; i < KMS_COUNT(cases); i++) {
+        const struct kms_login login = {"admin", POSTGRES_PASSWORD};
+        KMS_OWN(kms_connection) c = NULL;
+        declare(KMSD_ROTATOR_POSTGRESQL);
+        database.host = cases[i].host;
+        database.hostaddr = cases[i].hostaddr;
+        database.sslrootcert = cases[i].root;
+        database.sslmode = cases[i].mode;
+        kms_err err = kms_connection_open(&database, &login, &c, &why);
+        bool as_said = cases[i].why == NULL ? !kms_failed(err)
+                                            : kms_is(err, KMS_E_DATABASE_UNAVAILABLE) &&
+                                                  strstr(why.text, cases[i].why) != NULL;
+        if (!as_said) fprintf(stderr, "\n%zu: %s: %s\n", i, kms_err_reason(err), why.text);
+        CU_ASSERT_TRUE(as_said);
+    }
 }
 
 static void note_pid(void *user, const char *value)
@@ -167,6 +219,7 @@ int main(void)
                            {"administrators", administrators},
                            {"a server that trusts", a_server_that_trusts},
                            {"servers that are none", servers_that_are_none},
+                           {"certificates", certificates},
                            {"statements that take too long", statements_that_take_too_long},
                            CU_TEST_INFO_NULL};
     return run_with_server("rotators/postgres trouble", tests);
