@@ -1,10 +1,8 @@
 """What the tests of approvals share: administrators, a policy that lets some of them approve, keys with a rule."""
 import json
 
-import pytest
-
 from callers import ADMIN, ADMIN_ACTIONS, APP, OTHER, USE_ACTIONS
-from rpc_client import Failure
+from rpc_client import failure
 
 ALICE, BOB, CAROL, DAVE = ADMIN, *(f"spiffe://example.org/{name}" for name in ("admin2", "carol", "dave"))
 APPROVING = ["kms:ApproveRequest", "kms:RejectRequest"]
@@ -28,12 +26,6 @@ def policy(approvers=(ALICE, BOB, CAROL), admins=(ALICE, BOB, CAROL, DAVE), user
             **more,
         }
     )
-
-
-def failure(call, *args, **fields):
-    with pytest.raises(Failure) as caught:
-        call(*args, **fields)
-    return caught.value
 
 
 def held(call, **fields):

@@ -4,6 +4,7 @@ import json
 ADMIN, APP, OTHER, OFFICER, KEEPER = (
     f"spiffe://example.org/{name}" for name in ("admin", "app", "other", "officer", "keeper")
 )
+LEVELS = {"hsm": 1, "software": 2}  # of protection, as proto/ has them
 
 SERVICE_POLICY = {
     "Statement": [

@@ -10,6 +10,7 @@ import pytest
 os.environ["GRPC_ENABLE_FORK_SUPPORT"] = "false"
 
 sys.path.insert(0, __file__.rsplit("/", 1)[0])
+import approval_world  # noqa: E402
 import harness  # noqa: E402
 
 
@@ -25,6 +26,32 @@ def service(tmp_path_factory):
     instance = harness.Service(tmp_path_factory.mktemp("kmsd") / "home").init().start()
     yield instance
     instance.stop()
+
+
+@pytest.fixture(scope="module")
+def app(service):
+    with service.client(harness.APP) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def admin(service):
+    with service.client(harness.ADMIN) as client:
+        yield client
+
+
+@pytest.fixture(scope="module", params=list(harness.LEVELS))
+def key(request, service):
+    """One key of each protection level."""
+    return service.new_key(protection_level=harness.LEVELS[request.param])
+
+
+@pytest.fixture(scope="module")
+def people(service):
+    """Those who administer and approve."""
+    found = approval_world.People(service)
+    yield found
+    found.close()
 
 
 @pytest.fixture

@@ -15,12 +15,6 @@ SOON = 4_000_000_000_000_000  # in 2096
 
 
 @pytest.fixture(scope="module")
-def admin(service):
-    with service.client(ADMIN) as client:
-        yield client
-
-
-@pytest.fixture(scope="module")
 def grantee(service):
     with service.client(GRANTEE) as client:
         yield client

@@ -15,8 +15,8 @@ import time
 
 from audit_records import RECORDS
 from audit_replay import Policies
-from callers import ADMIN, APP, KEEPER, OFFICER, OTHER, SERVICE_POLICY, USE_ACTIONS, key_policy  # noqa: F401
-from rpc_client import Client, Failure  # noqa: F401 (what tests import)
+from callers import ADMIN, APP, KEEPER, LEVELS, OFFICER, OTHER, SERVICE_POLICY, USE_ACTIONS, key_policy  # noqa: F401
+from rpc_client import Client, Failure, failure  # noqa: F401 (what tests import)
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get("KMS_BUILD", ROOT / "build" / "dev")).resolve()

@@ -24,6 +24,15 @@ class Failure(Exception):
         super().__init__(f"{self.code} {self.reason}: {self.message}")
 
 
+def failure(call, *args, **fields):
+    """How the call fails, which it must."""
+    try:
+        call(*args, **fields)
+    except Failure as caught:
+        return caught
+    raise AssertionError("the call succeeded")
+
+
 class Client:
     """Every RPC of proto/ as a method with keyword fields; an independent client: grpcio and generated code."""
 

@@ -15,7 +15,6 @@ from approval_world import (
     OUTDATED,
     PENDING,
     USED,
-    People,
     described,
     failure,
     guarded_key,
@@ -25,13 +24,6 @@ from approval_world import (
     state,
 )
 from harness import APP, OTHER
-
-
-@pytest.fixture(scope="module")
-def people(service):
-    found = People(service)
-    yield found
-    found.close()
 
 
 def test_two_of_three(service, people):

@@ -25,13 +25,6 @@ from approval_world import (
 from harness import APP, OTHER, wait_for
 
 
-@pytest.fixture(scope="module")
-def people(service):
-    found = People(service)
-    yield found
-    found.close()
-
-
 def test_a_changed_key_kills_it(people):
     key = guarded_key(people)
     found = held(people.alice.DisableKey, key_id=key)

@@ -8,11 +8,9 @@ import time
 
 import pytest
 
-from harness import ADMIN, APP, OTHER, Failure, key_policy
-from test_crypto import failure
+from harness import ADMIN, APP, LEVELS, OTHER, Failure, failure, key_policy
 from test_kmsctl import kmsctl  # noqa: F401 (a fixture)
 
-LEVELS = {"hsm": 1, "software": 2}
 ENCRYPT, SIGN, MAC = 1, 2, 3
 RAW, DIGEST = 1, 2
 OAEP = 2
@@ -34,12 +32,6 @@ SIGNERS = {
 
 def openssl(*argv, data=None, check=True):
     return subprocess.run(["openssl", *map(str, argv)], input=data, capture_output=True, timeout=60, check=check)
-
-
-@pytest.fixture(scope="module")
-def app(service):
-    with service.client(APP) as client:
-        yield client
 
 
 @pytest.fixture(scope="module")

@@ -7,28 +7,9 @@ import time
 
 import pytest
 
-from harness import ADMIN, APP, OTHER, Failure, key_policy, wait_for
+from harness import ADMIN, APP, OTHER, Failure, failure, key_policy, wait_for
 from test_crash import wait_healthy
 from test_crypto import crc32c
-
-LEVELS = {"hsm": 1, "software": 2}
-
-
-@pytest.fixture(scope="module", params=list(LEVELS))
-def key(request, service):
-    return service.new_key(protection_level=LEVELS[request.param])
-
-
-@pytest.fixture(scope="module")
-def app(service):
-    with service.client(APP) as client:
-        yield client
-
-
-def failure(call, *args, **fields):
-    with pytest.raises(Failure) as caught:
-        call(*args, **fields)
-    return caught.value
 
 
 def outcomes(results):

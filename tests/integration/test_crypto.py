@@ -1,27 +1,7 @@
 """What applications do: encrypt, decrypt, re-encrypt, take data keys; and every way in which that fails."""
 import pytest
 
-from harness import ADMIN, APP, OTHER, Failure, key_policy, wait_for
-
-LEVELS = {"hsm": 1, "software": 2}
-
-
-@pytest.fixture(scope="module", params=list(LEVELS))
-def key(request, service):
-    return service.new_key(protection_level=LEVELS[request.param])
-
-
-@pytest.fixture(scope="module")
-def app(service):
-    with service.client(APP) as client:
-        yield client
-
-
-def failure(call, *args, **fields):
-    with pytest.raises(Failure) as caught:
-        call(*args, **fields)
-    return caught.value
-
+from harness import ADMIN, APP, OTHER, failure
 
 CONTEXT = {"tenant": "t1", "purpose": "test"}
 

@@ -18,9 +18,9 @@ from granting import (
     give,
     policy_of,
 )
-from granting import admin, grantee, key, third  # noqa: F401 (fixtures)
-from harness import ADMIN, APP, OTHER, USE_ACTIONS
-from test_keys import ADMIN2, failure, unique
+from granting import grantee, key, third  # noqa: F401 (fixtures)
+from harness import ADMIN, APP, OTHER, USE_ACTIONS, failure
+from test_keys import ADMIN2, unique
 
 # -- grants under grants --
 

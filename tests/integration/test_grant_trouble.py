@@ -20,9 +20,8 @@ from granting import (
     allow,
     give,
 )
-from granting import admin, grantee, key  # noqa: F401 (fixtures)
-from harness import ADMIN, Failure, OTHER, Service, key_policy, wait_for
-from test_keys import failure
+from granting import grantee, key  # noqa: F401 (fixtures)
+from harness import ADMIN, OTHER, Failure, Service, failure, key_policy, wait_for
 from test_lifecycle import FAKETIME, later
 
 # -- idempotency --

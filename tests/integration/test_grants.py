@@ -23,9 +23,9 @@ from granting import (
     allow,
     give,
 )
-from granting import admin, grantee, key, third  # noqa: F401 (fixtures)
-from harness import ADMIN, APP, OTHER
-from test_keys import ADMIN2, failure
+from granting import grantee, key, third  # noqa: F401 (fixtures)
+from harness import ADMIN, APP, OTHER, failure
+from test_keys import ADMIN2
 
 # -- use --
 

@@ -4,7 +4,7 @@ import os
 import pytest
 
 import importing
-from harness import ADMIN, APP, Failure
+from harness import Failure
 from importing import ENABLED, EXTERNAL, HSM, OAEP, PENDING_IMPORT, RSA_AES, SOFTWARE, Pair, put, state
 
 SIGN, ENCRYPT = 2, 1
@@ -20,18 +20,6 @@ SPECS = {
     "ed25519": (8, ("-algorithm", "ED25519"), 10, ()),
 }
 LEVELS = {"hsm": HSM, "software": SOFTWARE}
-
-
-@pytest.fixture(scope="module")
-def admin(service):
-    with service.client(ADMIN) as client:
-        yield client
-
-
-@pytest.fixture(scope="module")
-def app(service):
-    with service.client(APP) as client:
-        yield client
 
 
 @pytest.fixture(scope="module")

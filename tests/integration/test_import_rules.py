@@ -8,7 +8,7 @@ import time
 import pytest
 
 import importing
-from approval_world import People, guarded_key, held, policy
+from approval_world import guarded_key, held, policy
 from harness import ADMIN, APP, BUILD, KEEPER, Failure, Service, key_policy, wait_for
 from importing import (
     DISABLED, ENABLED, EXTERNAL, FOREVER, HSM, NEW, PENDING_IMPORT, RSA_AES, SOFTWARE, put, state, wrapped_request,
@@ -92,13 +92,6 @@ def test_inputs_of_an_import_decide_and_are_recorded(service):
 
 
 # ---- approval ----
-
-
-@pytest.fixture
-def people(service):
-    everyone = People(service)
-    yield everyone
-    everyone.close()
 
 
 def importing_policy():

@@ -4,21 +4,9 @@ import uuid
 
 import pytest
 
-from harness import ADMIN, APP, OFFICER, OTHER, Failure, key_policy
+from harness import ADMIN, APP, OFFICER, OTHER, failure, key_policy
 
 ADMIN2 = "spiffe://example.org/admin2"
-
-
-def failure(call, *args, **fields):
-    with pytest.raises(Failure) as caught:
-        call(*args, **fields)
-    return caught.value
-
-
-@pytest.fixture(scope="module")
-def admin(service):
-    with service.client(ADMIN) as client:
-        yield client
 
 
 def unique(name):

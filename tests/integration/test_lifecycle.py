@@ -6,18 +6,12 @@ import uuid
 
 import pytest
 
-from harness import ADMIN, APP, Failure, Service, key_policy, wait_for
+from harness import ADMIN, APP, Service, failure, key_policy, wait_for
 
 DAY = 24 * 3600 * 10**6
 ENABLED, DISABLED, PENDING_DELETION = 1, 2, 3
 FAKETIME = next(iter(glob.glob("/usr/lib/*/faketime/libfaketimeMT.so.1")), None)
 pytestmark = pytest.mark.skipif(FAKETIME is None, reason="the package faketime is not installed")
-
-
-def failure(call, *args, **fields):
-    with pytest.raises(Failure) as caught:
-        call(*args, **fields)
-    return caught.value
 
 
 @pytest.fixture(scope="module")

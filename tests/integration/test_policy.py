@@ -3,16 +3,10 @@ import json
 
 import pytest
 
-from harness import ADMIN, APP, OFFICER, OTHER, Failure, key_policy
+from harness import ADMIN, APP, OFFICER, OTHER, Failure, failure, key_policy
 from policies import ENVIRONMENT, document, kmsctl, statement
 
 ALLOW, EXPLICIT_DENY, IMPLICIT_DENY = 1, 2, 3
-
-
-def failure(call, **fields):
-    with pytest.raises(Failure) as caught:
-        call(**fields)
-    return caught.value
 
 
 SHOP = statement(
@@ -24,12 +18,6 @@ SHOP = statement(
 FREEZE = statement(
     "Freeze", "*", "kms:Encrypt", "Deny", Condition={"DateGreaterThan": {"aws:CurrentTime": "2030-01-01T00:00:00Z"}}
 )
-
-
-@pytest.fixture(scope="module")
-def admin(service):
-    with service.client(ADMIN) as client:
-        yield client
 
 
 @pytest.fixture(scope="module")

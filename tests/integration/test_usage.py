@@ -6,13 +6,7 @@ import threading
 
 import pytest
 
-from harness import ADMIN, APP, OTHER, Failure, Service, key_policy, wait_for
-
-
-def failure(call, *args, **fields):
-    with pytest.raises(Failure) as caught:
-        call(*args, **fields)
-    return caught.value
+from harness import ADMIN, APP, OTHER, Failure, Service, failure, key_policy, wait_for
 
 
 def usage(client, key):
