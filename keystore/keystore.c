@@ -213,6 +213,10 @@ const char *kms_table_name(uint32_t table)
         return "import";
     case KMS_TABLE_TOMBSTONE:
         return "tombstone";
+    case KMS_TABLE_SECRET:
+        return "secret";
+    case KMS_TABLE_SECRET_VALUE:
+        return "secret value";
     case KMS_TABLE_REQUEST:
         return "request";
     case KMS_TABLE_BUDGET:

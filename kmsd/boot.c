@@ -48,6 +48,21 @@ static void warn(struct kms_boot *boot, const char *warning)
         boot->core.warnings[boot->core.warning_count++] = warning;
 }
 
+static kms_err secrets_start(struct kms_boot *boot, struct kms_why *why)
+{
+    const struct kmsd_conf *conf = boot->conf;
+    struct kms_core *core = &boot->core;
+    core->default_secret_key = conf->secrets_default_key;
+    core->secrets_most = conf->limits_secrets;
+    core->secret_versions = conf->limits_secret_versions;
+    core->secret_bytes = conf->limits_secret_memory_bytes;
+    snprintf(core->via_secrets, sizeof core->via_secrets, "secretsmanager.%s.amazonaws.com",
+             conf->arn_region);
+    KMS_TRY(kms_secret_book_new(&core->secrets));
+    return kms_arn_prefix_make(conf->arn_partition, "secretsmanager", conf->arn_region, conf->arn_account,
+                               &core->secret_arn, why);
+}
+
 static kms_err core_start(struct kms_boot *boot, struct kms_why *why)
 {
     const struct kmsd_conf *conf = boot->conf;
@@ -84,11 +99,14 @@ static kms_err core_start(struct kms_boot *boot, struct kms_why *why)
     KMS_TRY(kms_keyring_new(&core->keys));
     KMS_TRY(kms_ledger_new(&core->ledger));
     KMS_TRY(kms_rotators_new(conf, boot->runner, &core->rotators, why));
-    return kms_arn_prefix_make(conf->arn_partition, conf->arn_region, conf->arn_account, &core->arn, why);
+    KMS_TRY(kms_arn_prefix_make(conf->arn_partition, "kms", conf->arn_region, conf->arn_account, &core->arn,
+                                why));
+    return secrets_start(boot, why);
 }
 
 static void core_stop(struct kms_boot *boot)
 {
+    kms_secret_book_free(boot->core.secrets);
     kms_keyring_free(boot->core.keys);
     kms_ledger_free(boot->core.ledger);
     kms_rotators_free(boot->core.rotators);

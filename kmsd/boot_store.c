@@ -108,12 +108,21 @@ static kms_err compare_with_log(struct kms_boot *boot, const struct kms_store_ma
     return KMS_FAIL(ROLLBACK_DETECTED);
 }
 
+static kms_err load(struct kms_boot *boot, struct kms_store_mark *ret_mark, struct kms_why *why)
+{
+    struct kms_secret_loading secrets = {
+        .book = boot->core.secrets, .prefix = &boot->core.secret_arn, .why = why};
+    kms_err err =
+        kms_keyring_load(boot->core.keys, boot->core.store, kms_secret_load_row, &secrets, ret_mark, why);
+    return kms_secret_load_end(&secrets, err);
+}
+
 static kms_err check(struct kms_boot *boot, struct kms_why *why)
 {
     struct kms_store_mark mark;
     uint64_t open_committed;
     KMS_TRY(unlock_store(boot, why));
-    KMS_TRY(kms_keyring_load(boot->core.keys, boot->core.store, &mark, why));
+    KMS_TRY(load(boot, &mark, why));
     KMS_TRY(count_committed(boot, &open_committed, why));
     KMS_TRY(compare_with_log(boot, &mark, open_committed, why));
     KMS_TRY(close_attempts(boot, &mark, why));

@@ -16,6 +16,7 @@
 #include "kms/v1/import.pb-c.h"
 #include "kms/v1/keys.pb-c.h"
 #include "kms/v1/policy.pb-c.h"
+#include "kms/v1/secrets.pb-c.h"
 #include "kms/v1/system.pb-c.h"
 
 static const ProtobufCServiceDescriptor *const services[] = {
@@ -23,6 +24,7 @@ static const ProtobufCServiceDescriptor *const services[] = {
     &kms__v1__import_service__descriptor,   &kms__v1__grant_service__descriptor,
     &kms__v1__key_service__descriptor,      &kms__v1__policy_service__descriptor,
     &kms__v1__system_service__descriptor,   &kms__v1__audit_service__descriptor,
+    &kms__v1__secret_service__descriptor,
 };
 
 enum { REQUEST_BYTES = 1024 * 1024, PATH_BYTES = 128 };

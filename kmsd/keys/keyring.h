@@ -23,9 +23,10 @@ typedef struct kms_keyring kms_keyring;
 KMS_MUST_USE kms_err kms_keyring_new(kms_keyring **ret_ring);
 void kms_keyring_free(kms_keyring *ring);
 void kms_keyring_drop(kms_keyring **ring);
-/* Everything that the keystore holds, verified in the same pass; once, into an empty ring. CORRUPT names
- * the row. */
-KMS_MUST_USE kms_err kms_keyring_load(kms_keyring *ring, kms_keystore *store, struct kms_store_mark *ret_mark,
+/* Everything that the keystore holds, verified in the same pass; once, into an empty ring. Rows that are
+ * not about keys go to `others` (NULL: nowhere). CORRUPT names the row. */
+KMS_MUST_USE kms_err kms_keyring_load(kms_keyring *ring, kms_keystore *store, kms_row_visit *others,
+                                      void *others_user, struct kms_store_mark *ret_mark,
                                       struct kms_why *why);
 
 /* A reference, or NULL. */

@@ -23,6 +23,8 @@ struct loading {
     struct kms_why *why;
     struct known_policy *policies;
     struct kms_key *key; /* whose versions are being read; reference held */
+    kms_row_visit *others;
+    void *others_user;
     uint64_t versions_promised, versions_seen;
 };
 
@@ -157,15 +159,17 @@ static kms_err load_row(void *user, const struct kms_row *row)
         return load_grant(user, row);
     case KMS_TABLE_TOMBSTONE:
         return load_tombstone(user, row);
-    default:
-        return KMS_OK; /* tokens stay in the keystore until one is asked for */
+    default: { /* tokens and the like stay in the keystore until one is asked for */
+        const struct loading *l = user;
+        return l->others != NULL ? l->others(l->others_user, row) : KMS_OK;
+    }
     }
 }
 
-kms_err kms_keyring_load(kms_keyring *ring, kms_keystore *store, struct kms_store_mark *ret_mark,
-                         struct kms_why *why)
+kms_err kms_keyring_load(kms_keyring *ring, kms_keystore *store, kms_row_visit *others, void *others_user,
+                         struct kms_store_mark *ret_mark, struct kms_why *why)
 {
-    struct loading l = {.ring = ring, .why = why};
+    struct loading l = {.ring = ring, .why = why, .others = others, .others_user = others_user};
     kms_err err = kms_keystore_load(store, load_row, &l, ret_mark, why);
     kms_key_unref(l.key);
     struct known_policy *known, *next;

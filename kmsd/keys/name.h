@@ -11,15 +11,16 @@
 
 enum { KMS_ARN_BYTES = 384 };
 
-/* The fixed part of every ARN: "arn:aws:kms:us-east-1:000000000000:" */
+/* The fixed part of every ARN of a service: "arn:aws:kms:us-east-1:000000000000:" */
 struct kms_arn_prefix {
-    char text[96];
+    char text[128];
     size_t len;
 };
 
 /* CONFIG_INVALID: a part is empty, too long or has a colon. */
-KMS_MUST_USE kms_err kms_arn_prefix_make(const char *partition, const char *region, const char *account,
-                                         struct kms_arn_prefix *ret_prefix, struct kms_why *why);
+KMS_MUST_USE kms_err kms_arn_prefix_make(const char *partition, const char *service, const char *region,
+                                         const char *account, struct kms_arn_prefix *ret_prefix,
+                                         struct kms_why *why);
 void kms_key_arn(const struct kms_arn_prefix *prefix, const char *id_text, char arn[KMS_ARN_BYTES]);
 void kms_alias_arn(const struct kms_arn_prefix *prefix, const char *alias, char arn[KMS_ARN_BYTES]);
 
@@ -31,7 +32,10 @@ struct kms_key_name {
  * account). */
 KMS_MUST_USE kms_err kms_key_name_parse(const struct kms_arn_prefix *prefix, struct kms_bytes named,
                                         struct kms_key_name *ret_name, struct kms_why *why);
-/* "alias/" and 1 to 250 of a-z A-Z 0-9 / _ -, not "alias/aws/...". INVALID_ALIAS_NAME. */
+/* "alias/" and 1 to 250 of a-z A-Z 0-9 / _ -. INVALID_ALIAS_NAME. */
+KMS_MUST_USE kms_err kms_alias_name_syntax(struct kms_bytes name, struct kms_why *why);
+/* The same of one that a caller wants to make, move or delete: not "alias/aws/...", which is the service's
+ * own. */
 KMS_MUST_USE kms_err kms_alias_name_check(struct kms_bytes name, struct kms_why *why);
 
 #endif

@@ -47,6 +47,21 @@ kms_err kms_access_id(struct kms_call *call, enum kms_action action, const struc
     return KMS_OK;
 }
 
+kms_err kms_access_secret(struct kms_call *call, enum kms_action action, const char *named,
+                          struct kms_access **ret_access)
+{
+    struct kms_access *access;
+    struct kms_secret_name names[2];
+    size_t count;
+    KMS_TRY(add(call, action, &access));
+    access->named = kms_bytes_text(named);
+    access->of_secret = true;
+    KMS_TRY(kms_secret_name_parse(&call->core->secret_arn, access->named, names, &count, &call->why));
+    access->secret = kms_secret_book_resolve(call->core->secrets, names, count);
+    *ret_access = access;
+    return KMS_OK;
+}
+
 kms_err kms_access_service(struct kms_call *call, enum kms_action action)
 {
     struct kms_access *access;
@@ -85,6 +100,12 @@ kms_err kms_access_context(struct kms_call *call, struct kms_access *access, siz
     struct kms_context_pair pairs[KMS_CONTEXT_PAIRS_MAX];
     for (size_t i = 0; i < count; i++)
         pairs[i] = (struct kms_context_pair){kms_bytes_text(entry[i]->key), kms_bytes_text(entry[i]->value)};
+    return kms_access_pairs(call, access, pairs, count);
+}
+
+kms_err kms_access_pairs(struct kms_call *call, struct kms_access *access, struct kms_context_pair *pairs,
+                         size_t count)
+{
     KMS_OWN_BUF canonical = {0};
     KMS_TRY(kms_context_canonical(pairs, count, &canonical, &call->why));
     access->canonical = kms_arena_copy(&call->arena, kms_buf_view(&canonical));

@@ -15,6 +15,9 @@ bool kms_name_resolve(const struct kms_call *call, struct kms_key_name *name);
 /* Adds an access to the key of an id that a ciphertext or a row names. */
 KMS_MUST_USE kms_err kms_access_id(struct kms_call *call, enum kms_action action, const struct kms_id *id,
                                    struct kms_access **ret_access);
+/* Adds an access to a stored secret named in the request, which may not exist, as above. */
+KMS_MUST_USE kms_err kms_access_secret(struct kms_call *call, enum kms_action action, const char *named,
+                                       struct kms_access **ret_access);
 /* Adds an access that the service policy answers. */
 KMS_MUST_USE kms_err kms_access_service(struct kms_call *call, enum kms_action action);
 /* Adds an access that nobody needs a permission for: what it looks at is the caller's own. */
@@ -27,5 +30,9 @@ struct kms_operation_inputs *kms_access_inputs(struct kms_call *call, struct kms
  */
 KMS_MUST_USE kms_err kms_access_context(struct kms_call *call, struct kms_access *access, size_t count,
                                         void *entries);
+/* The same from pairs; sorts them. */
+struct kms_context_pair;
+KMS_MUST_USE kms_err kms_access_pairs(struct kms_call *call, struct kms_access *access,
+                                      struct kms_context_pair *pairs, size_t count);
 
 #endif

@@ -28,6 +28,7 @@ void kms_accesses_end(struct kms_access *access, size_t count)
     for (size_t i = 0; i < count; i++) {
         kms_key_unref(access[i].key);
         kms_policy_unref(access[i].policy);
+        kms_secret_entry_unref(access[i].secret);
     }
 }
 
@@ -37,6 +38,8 @@ void kms_call_end(struct kms_call *call)
     call->access_count = 0;
     kms_granted_unref(call->grant);
     call->grant = NULL;
+    kms_secret_entry_unref(call->new_secret);
+    call->new_secret = NULL;
     if (call->batch != NULL) kms_batch_end(call);
     kms_policy_unref(call->service_policy);
     call->service_policy = NULL;

@@ -29,7 +29,8 @@ struct kms_core; /* core.h: what every call may ask: keyring, keystore, hsm, pol
 struct kms_method;
 struct kms_key;
 struct kms_granted;
-struct kms_batch;  /* batch.h */
+struct kms_batch; /* batch.h */
+struct kms_secret_entry;
 struct kms_stream; /* stream.h */
 
 enum { KMS_CALL_ACCESSES = 4, KMS_CALL_EXTRAS = 8, KMS_CALL_TEXT_BYTES = 128 };
@@ -38,10 +39,13 @@ enum { KMS_CALL_ACCESSES = 4, KMS_CALL_EXTRAS = 8, KMS_CALL_TEXT_BYTES = 128 };
  * lists. */
 struct kms_access {
     enum kms_action action;
-    bool service;             /* answered by the service policy, not by a key's */
-    struct kms_bytes named;   /* the key as the caller named it; empty when the ciphertext named it */
-    struct kms_bytes alias;   /* "alias/NAME" when the caller used one */
-    struct kms_key *key;      /* reference held; NULL: no such key */
+    bool service;                    /* answered by the service policy, not by a key's */
+    struct kms_bytes named;          /* the key as the caller named it; empty when the ciphertext named it */
+    struct kms_bytes alias;          /* "alias/NAME" when the caller used one */
+    struct kms_key *key;             /* reference held; NULL: no such key */
+    bool of_secret;                  /* about a stored secret, not a key */
+    struct kms_secret_entry *secret; /* reference held; NULL: no such secret */
+    bool via_secrets;                /* SecretService uses the key for the caller: kms:ViaService */
     kms_policy *policy;       /* NULL: that of key; else reference held: a document that is about to be */
     uint32_t version;         /* version in use, 0: not known yet */
     struct kms_pair *context; /* encryption context, sorted */
@@ -140,8 +144,10 @@ struct kms_call {
                                   shall go, NULL: no such grant; reference held */
     struct kms_call_extra extra[KMS_CALL_EXTRAS]; /* what else its record says */
     size_t extra_count;
-    struct kms_audit_drop *audit_drop; /* DropAuditFiles: which; in the arena */
-    bool alias_leaves; /* an alias stops naming alias_left, whose rule holds whatever the method */
+    struct kms_audit_drop *audit_drop;   /* DropAuditFiles: which; in the arena */
+    struct kms_secret_entry *new_secret; /* CreateSecret: the one that it will make; reference held */
+    const char *secret_version; /* of a secret: the version that the call is about; "" or NULL: none */
+    bool alias_leaves;          /* an alias stops naming alias_left, whose rule holds whatever the method */
     struct kms_id alias_left;
     const char
         *alias_gains; /* who would gain what by that, for approvers to judge; in the arena; NULL: nobody */

@@ -16,6 +16,7 @@
 #include "kmsd/keys/state.h"
 #include "kmsd/policy/policy.h"
 #include "kmsd/rotators/rotator.h"
+#include "kmsd/secrets/book.h"
 #include "kmsd/service/call.h"
 
 enum { KMS_CORE_WARNINGS = 8 };
@@ -36,7 +37,14 @@ struct kms_core {
     struct kms_heads *_Atomic heads;          /* NULL: heads are not signed (yet); service/heads.h */
     uint64_t audit_keep_us, audit_keep_bytes; /* audit.keep_age, audit.keep_bytes; 0: no bound */
     kms_authn *authn;
-    struct kms_arn_prefix arn;
+    struct kms_arn_prefix arn, secret_arn;
+    /* kms:ViaService of what SecretService does: "secretsmanager.REGION.amazonaws.com" */
+    char via_secrets[48];
+    kms_secret_book *secrets;
+    const char *default_secret_key; /* secrets.default_key: an alias */
+    uint32_t secrets_most;          /* limits.secrets */
+    uint32_t secret_versions;  /* limits.secret_versions: kept of one secret, those with stages included */
+    uint64_t secret_bytes;     /* limits.secret_memory: of sealed values in memory */
     bool separation_warn;      /* policy.separation = warn: what is not separated is let in and said */
     size_t grants_per_key;     /* limits.grants_per_key */
     uint64_t key_budget;       /* encryptions of a key version at HSM level: KMS_KEY_BUDGET, or fewer */

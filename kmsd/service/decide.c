@@ -31,7 +31,7 @@ static bool on_same_key(const struct kms_call *call)
 /* CreateKey asks about a key that it has named, but that is not there yet. */
 static const char *key_id_of(const struct kms_call *call, const struct kms_access *access)
 {
-    if (access->service) return NULL;
+    if (access->service || access->of_secret) return NULL;
     if (access->key != NULL) return access->key->id_text;
     return access->policy != NULL ? call->new_key_id : NULL;
 }
@@ -69,6 +69,17 @@ static void add_key(const struct kms_call *call, const struct kms_access *access
     request->resource_tags = question->tags;
 }
 
+/* What the secret itself adds. */
+static void add_secret(const struct kms_access *access, struct kms_question *question)
+{
+    const kms_stored_secret *stored = access->secret->stored;
+    question->request.resource = TEXT(access->secret->arn);
+    for (size_t i = 0; i < stored->n_tags && i < KMS_TAGS_MAX; i++)
+        question->tags[question->request.resource_tag_count++] =
+            (struct kms_pair){TEXT(stored->tags[i]->key), TEXT(stored->tags[i]->value)};
+    question->request.resource_tags = question->tags;
+}
+
 void kms_question_of(const struct kms_call *call, const struct kms_access *access,
                      struct kms_question *ret_question)
 {
@@ -77,8 +88,14 @@ void kms_question_of(const struct kms_call *call, const struct kms_access *acces
     q->arn[0] = '\0';
     if (q->key_id != NULL) kms_key_arn(&call->core->arn, q->key_id, q->arn);
     const struct kms_key *key = access->key;
-    const unsigned spec = key != NULL ? key->spec : call->new_spec,
-                   use = key != NULL ? key->usage : call->new_usage;
+    const bool new =
+        call->new_secret == NULL || access->via_secrets; /* of CreateSecret only its key has them */
+    const unsigned spec = key != NULL ? key->spec
+                          : new       ? call->new_spec
+                                      : 0,
+                   use = key != NULL ? key->usage
+                         : new       ? call->new_usage
+                                     : 0;
     q->request = (struct kms_access_request){
         .principal = TEXT(call->identity->principal),
         .action = access->action,
@@ -86,6 +103,7 @@ void kms_question_of(const struct kms_call *call, const struct kms_access *acces
         .context = access->context,
         .context_count = access->context_count,
         .request_alias = access->alias,
+        .via_service = access->via_secrets ? TEXT(call->core->via_secrets) : (struct kms_bytes){0},
         .key_spec = spec != 0 ? TEXT(kms_spec_of(spec)->name) : (struct kms_bytes){0},
         .key_usage = use != 0 ? TEXT(kms_usage_name(use)) : (struct kms_bytes){0},
         .source_ip = present(call->source_ip),
@@ -98,6 +116,7 @@ void kms_question_of(const struct kms_call *call, const struct kms_access *acces
         .inputs = access->inputs,
     };
     if (q->key_id != NULL) add_key(call, access, q);
+    if (access->secret != NULL) add_secret(access, q);
 }
 
 /* What policy says nothing of, a grant may permit. A key that has none costs nothing. */
@@ -125,6 +144,7 @@ static void answer(const struct kms_call *call, struct kms_access *access, const
     struct kms_question question;
     const kms_policy *policy = access->service          ? service_policy
                                : access->policy != NULL ? access->policy
+                               : access->secret != NULL ? access->secret->policy
                                : access->key != NULL    ? access->key->policy
                                                         : NULL;
     kms_question_of(call, access, &question);
@@ -182,10 +202,10 @@ static kms_err answer_once(const struct kms_call *item, struct kms_access *acces
     return KMS_OK;
 }
 
-static bool may_list_keys(struct kms_call *call)
+static bool may_list(struct kms_call *call, enum kms_action action)
 {
     KMS_OWN(kms_policy) service_policy = kms_core_service_policy(call->core);
-    struct kms_access list = {.action = KMS_ACT_LIST_KEYS, .service = true};
+    struct kms_access list = {.action = action, .service = true};
     answer(call, &list, service_policy);
     return list.decision.effect == KMS_ALLOW;
 }
@@ -197,12 +217,16 @@ static kms_err refuse(struct kms_call *call, const struct kms_access *access)
         return kms_call_fail(call, KMS_FAIL(ACCESS_DENIED), "%s is not granted to %s by the service policy",
                              action, call->identity->principal);
     int len = (int)(access->named.len < 128 ? access->named.len : 128);
-    const char *named = len > 0 ? (const char *)access->named.ptr : "the key of this ciphertext";
+    const char *named = len > 0               ? (const char *)access->named.ptr
+                        : access->via_secrets ? "the key of this secret"
+                                              : "the key of this ciphertext";
     if (len == 0) len = (int)strlen(named);
-    if (access->key == NULL && access->policy == NULL && may_list_keys(call))
-        return kms_call_fail(call, KMS_FAIL(NOT_FOUND), "there is no key %.*s", len, named);
-    return kms_call_fail(call, KMS_FAIL(ACCESS_DENIED), "%s lacks %s on %.*s (or there is no such key)",
-                         call->identity->principal, action, len, named);
+    const char *what = access->of_secret ? "secret" : "key";
+    bool absent = access->key == NULL && access->policy == NULL && access->secret == NULL;
+    if (absent && may_list(call, access->of_secret ? KMS_ACT_LIST_SECRETS : KMS_ACT_LIST_KEYS))
+        return kms_call_fail(call, KMS_FAIL(NOT_FOUND), "there is no %s %.*s", what, len, named);
+    return kms_call_fail(call, KMS_FAIL(ACCESS_DENIED), "%s lacks %s on %.*s (or there is no such %s)",
+                         call->identity->principal, action, len, named, what);
 }
 
 /* Most calls ask about keys alone and need not touch the service policy, which all threads share. */

@@ -79,6 +79,8 @@ static kms_err check_states(struct kms_call *call)
 {
     for (size_t i = 0; i < call->access_count; i++) {
         const struct kms_access *access = &call->access[i];
+        if (access->secret != NULL)
+            KMS_TRY(kms_secret_entry_check(access->secret, access->action, &call->why));
         if (access->key == NULL) continue;
         bool ask = call->method->lane == KMS_LANE_ADMIN; /* on the crypto lane the worker finds out */
         enum kms_key_state state = ask ? kms_core_key_state(call->core, access->key, call->started_us)

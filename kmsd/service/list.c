@@ -112,7 +112,7 @@ kms_err kms_list_aliases_gather(struct kms_call *call)
     const Kms__V1__ListAliasesRequest *request = (const void *)call->request;
     KMS_TRY(kms_access_service(call, KMS_ACT_LIST_ALIASES));
     if (request->marker[0] == '\0') return KMS_OK;
-    return kms_failed(kms_alias_name_check(kms_bytes_text(request->marker), &call->why))
+    return kms_failed(kms_alias_name_syntax(kms_bytes_text(request->marker), &call->why))
                ? KMS_FAIL(INVALID_MARKER)
                : KMS_OK;
 }

@@ -12,6 +12,7 @@
 #include "kms/v1/import.pb-c.h"
 #include "kms/v1/keys.pb-c.h"
 #include "kms/v1/policy.pb-c.h"
+#include "kms/v1/secrets.pb-c.h"
 #include "kms/v1/system.pb-c.h"
 #include "kmsd/service/batch.h"
 

@@ -4,6 +4,7 @@
 
 #include "kmsd/policy/replay.h"
 #include "kmsd/service/batch.h"
+#include "kmsd/service/core.h"
 
 static const char *const class_names[] = {
     [KMS_CLASS_ADMIN] = "admin", [KMS_CLASS_USAGE] = "usage", [KMS_CLASS_READ] = "read"};
@@ -59,6 +60,8 @@ static struct kms_audit_access access_of(const struct kms_call *call, const stru
     if (at == 0)
         space->event.inputs = inputs_of(&question->request, KMS_INPUT_CALL, space, &space->event.input_count);
     size_t input_count;
+    if (access->secret != NULL)
+        question->request.resource = (struct kms_bytes){0}; /* the record has it as `secret` */
     const struct kms_audit_pair *inputs =
         inputs_of(&question->request, KMS_INPUT_ACCESS, space, &input_count);
     return (struct kms_audit_access){
@@ -66,6 +69,7 @@ static struct kms_audit_access access_of(const struct kms_call *call, const stru
         .key_id = question->key_id != NULL ? question->key_id
                   : access->key != NULL    ? access->key->id_text /* that CreateKey has made */
                                            : NULL,
+        .secret = access->secret != NULL ? kms_bytes_text(access->secret->arn) : (struct kms_bytes){0},
         .key_named = access->named.len > 0 ? access->named : access->alias,
         .key_version = access->version,
         .context = pairs,

@@ -11,16 +11,22 @@
 
 enum { TAG_KEY_BYTES = 128, TAG_VALUE_BYTES = 256 };
 
+kms_err kms_tag_check(struct kms_call *call, const Kms__V1__Tag *tag)
+{
+    size_t len = strlen(tag->tag_key);
+    if (len == 0 || len > TAG_KEY_BYTES || strncmp(tag->tag_key, "aws:", 4) == 0)
+        return kms_call_fail(call, KMS_FAIL(INVALID_ARGUMENT), "tag_key: 1 to %d bytes, not \"aws:...\"",
+                             TAG_KEY_BYTES);
+    if (strlen(tag->tag_value) > TAG_VALUE_BYTES)
+        return kms_call_fail(call, KMS_FAIL(INVALID_ARGUMENT), "tag_value of %s: at most %d bytes",
+                             tag->tag_key, TAG_VALUE_BYTES);
+    return KMS_OK;
+}
+
 kms_err kms_tags_set(struct kms_call *call, struct kms_key *key, Kms__V1__Tag *const *tags, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
-        size_t len = strlen(tags[i]->tag_key);
-        if (len == 0 || len > TAG_KEY_BYTES || strncmp(tags[i]->tag_key, "aws:", 4) == 0)
-            return kms_call_fail(call, KMS_FAIL(INVALID_ARGUMENT), "tag_key: 1 to %d bytes, not \"aws:...\"",
-                                 TAG_KEY_BYTES);
-        if (strlen(tags[i]->tag_value) > TAG_VALUE_BYTES)
-            return kms_call_fail(call, KMS_FAIL(INVALID_ARGUMENT), "tag_value of %s: at most %d bytes",
-                                 tags[i]->tag_key, TAG_VALUE_BYTES);
+        KMS_TRY(kms_tag_check(call, tags[i]));
         kms_err err = kms_key_set_tag(key, tags[i]->tag_key, tags[i]->tag_value);
         if (kms_is(err, KMS_E_LIMIT_EXCEEDED))
             return kms_call_fail(call, err, "a key has at most %d tags", KMS_TAGS_MAX);
@@ -33,7 +39,7 @@ kms_err kms_tags_gather(struct kms_call *call, struct kms_access *access, Kms__V
                         size_t count)
 {
     if (count > KMS_TAGS_MAX)
-        return kms_call_fail(call, KMS_FAIL(LIMIT_EXCEEDED), "a key has at most %d tags", KMS_TAGS_MAX);
+        return kms_call_fail(call, KMS_FAIL(LIMIT_EXCEEDED), "at most %d tags", KMS_TAGS_MAX);
     struct kms_operation_inputs *inputs = kms_access_inputs(call, access);
     struct kms_pair *pairs = kms_call_alloc(call, (count + 1) * sizeof *pairs);
     if (inputs == NULL || pairs == NULL) return KMS_FAIL(NO_MEMORY);
@@ -41,6 +47,20 @@ kms_err kms_tags_gather(struct kms_call *call, struct kms_access *access, Kms__V
         pairs[i] = (struct kms_pair){kms_bytes_text(tags[i]->tag_key), kms_bytes_text(tags[i]->tag_value)};
     inputs->request_tags = pairs;
     inputs->request_tag_count = count;
+    return KMS_OK;
+}
+
+kms_err kms_untag_gather(struct kms_call *call, struct kms_access *access, char *const *tag_keys,
+                         size_t count)
+{
+    if (count > KMS_TAGS_MAX)
+        return kms_call_fail(call, KMS_FAIL(LIMIT_EXCEEDED), "at most %d tags", KMS_TAGS_MAX);
+    struct kms_operation_inputs *inputs = kms_access_inputs(call, access);
+    struct kms_bytes *names = kms_call_alloc(call, (count + 1) * sizeof *names);
+    if (inputs == NULL || names == NULL) return KMS_FAIL(NO_MEMORY);
+    for (size_t i = 0; i < count; i++) names[i] = kms_bytes_text(tag_keys[i]);
+    inputs->removed_tag_keys = names;
+    inputs->removed_tag_key_count = count;
     return KMS_OK;
 }
 
@@ -102,16 +122,7 @@ kms_err kms_untag_resource_gather(struct kms_call *call)
     const Kms__V1__UntagResourceRequest *request = (const void *)call->request;
     struct kms_access *access;
     KMS_TRY(kms_access_named(call, KMS_ACT_UNTAG_RESOURCE, request->key_id, &access));
-    const size_t count = request->n_tag_keys;
-    if (count > KMS_TAGS_MAX)
-        return kms_call_fail(call, KMS_FAIL(LIMIT_EXCEEDED), "a key has at most %d tags", KMS_TAGS_MAX);
-    struct kms_operation_inputs *inputs = kms_access_inputs(call, access);
-    struct kms_bytes *names = kms_call_alloc(call, (count + 1) * sizeof *names);
-    if (inputs == NULL || names == NULL) return KMS_FAIL(NO_MEMORY);
-    for (size_t i = 0; i < count; i++) names[i] = kms_bytes_text(request->tag_keys[i]);
-    inputs->removed_tag_keys = names;
-    inputs->removed_tag_key_count = count;
-    return KMS_OK;
+    return kms_untag_gather(call, access, request->tag_keys, request->n_tag_keys);
 }
 
 kms_err kms_untag_resource_act(struct kms_call *call)

@@ -23,6 +23,7 @@
 enum {
     HASH_TEXT = 65,
     ID_TEXT = 37,
+    OWNER_TEXT = 700,     /* a key's id, or the ARN of a secret */
     RECENT = 8,           /* documents of a key that may have answered */
     RELOAD_US = 1000000u, /* from the record of a service policy until it is in force, at most */
 };
@@ -35,9 +36,9 @@ struct document {
     UT_hash_handle hh;
 };
 
-/* Whose documents: a key, or "" for the service. Newest first. */
+/* Whose documents: a key, a secret, or "" for the service. Newest first. */
 struct owner {
-    char id[ID_TEXT];
+    char id[OWNER_TEXT];
     struct {
         struct document *document;
         char request_id[ID_TEXT]; /* of the change that brings it, while that has no outcome */
@@ -70,7 +71,7 @@ static const char *text_of(const json_t *object, const char *name)
     return text != NULL ? text : "";
 }
 
-static struct document *find_document(const char *hash, bool service)
+static struct document *find_document(const char *hash, enum kms_policy_kind kind)
 {
     struct document *found;
     HASH_FIND_STR(state.documents, hash, found);
@@ -84,8 +85,7 @@ static struct document *find_document(const char *hash, bool service)
     KMS_OWN_BUF text = {0};
     snprintf(path, sizeof path, "%s/%s", state.folder, hash);
     if (kms_failed(kms_read_file(path, KMS_POLICY_BYTES, &text, &why))) return found;
-    found->refused = kms_failed(kms_policy_parse(service ? KMS_POLICY_SERVICE : KMS_POLICY_KEY,
-                                                 kms_buf_view(&text), &found->policy, &why));
+    found->refused = kms_failed(kms_policy_parse(kind, kms_buf_view(&text), &found->policy, &why));
     return found;
 }
 
@@ -131,24 +131,34 @@ static void end_change(const char *request_id, bool made, uint64_t now_us)
         }
 }
 
+/* An attempt brings a document: for a key or secret that it makes, or for that of its first access. */
+static void follow_attempt(const json_t *record, const char *hash, enum kms_policy_kind kind)
+{
+    bool of_key = kind == KMS_POLICY_KEY;
+    const char *made = text_of(json_object_get(record, "extra"), of_key ? "new_key_id" : "new_secret"),
+               *old = text_of(json_array_get(json_object_get(record, "access"), 0),
+                              of_key ? "key_id" : "secret");
+    if (hash[0] == '\0') return;
+    add(find_owner(made[0] != '\0' ? made : old), find_document(hash, kind), text_of(record, "request_id"));
+}
+
 /* What the record says of documents: brought by an attempt, in force or dropped by its end. */
 static void follow(const json_t *record, uint64_t now_us)
 {
     const json_t *extra = json_object_get(record, "extra");
     const char *kind = text_of(record, "kind"), *operation = text_of(record, "operation"),
-               *request_id = text_of(record, "request_id"), *hash = text_of(extra, "key_policy_sha256");
+               *request_id = text_of(record, "request_id");
     if (strcmp(operation, "service-policy") == 0) {
-        add(find_owner(""), find_document(text_of(extra, "service_policy_sha256"), true), "");
+        add(find_owner(""), find_document(text_of(extra, "service_policy_sha256"), KMS_POLICY_SERVICE), "");
         settle(find_owner(""), 0, now_us + RELOAD_US);
     }
     if (strcmp(kind, "recovery") == 0)
         end_change(request_id, strcmp(text_of(record, "detail"), "committed before the crash") == 0, now_us);
     if (strcmp(kind, "outcome") == 0)
         end_change(request_id, strcmp(text_of(record, "outcome"), "OK") == 0, now_us);
-    if (strcmp(kind, "attempt") != 0 || hash[0] == '\0') return;
-    const char *made = text_of(extra, "new_key_id"),
-               *key = text_of(json_array_get(json_object_get(record, "access"), 0), "key_id");
-    add(find_owner(made[0] != '\0' ? made : key), find_document(hash, false), request_id);
+    if (strcmp(kind, "attempt") != 0) return;
+    follow_attempt(record, text_of(extra, "key_policy_sha256"), KMS_POLICY_KEY);
+    follow_attempt(record, text_of(extra, "resource_policy_sha256"), KMS_POLICY_SECRET);
 }
 
 static bool same(const struct kms_replayed *past, struct kms_decision now)
@@ -162,8 +172,9 @@ static bool same(const struct kms_replayed *past, struct kms_decision now)
 /* True: one of the documents that may have answered decides as recorded. */
 static bool again(const struct kms_replay *replay, const struct kms_replayed *past)
 {
-    if (!past->service && past->key_id == NULL) return same(past, kms_policy_decide(NULL, &past->request));
-    const struct owner *owner = find_owner(past->service ? "" : past->key_id);
+    const char *id = past->service ? "" : past->secret != NULL ? past->secret : past->key_id;
+    if (id == NULL) return same(past, kms_policy_decide(NULL, &past->request));
+    const struct owner *owner = find_owner(id);
     size_t asked = 0;
     bool agreed = false, known = true;
     for (size_t i = 0; i < RECENT; i++) {
@@ -178,10 +189,14 @@ static bool again(const struct kms_replay *replay, const struct kms_replayed *pa
     return agreed || asked == 0 || !known;
 }
 
-/* The key that CreateKey is about to make, and an alias for it: the document is that of the request. */
-static bool of_new_key(const json_t *record)
+/* The key that CreateKey is about to make, and an alias for it, or the default key that CreateSecret
+ * makes: the document is that of the request. */
+static bool of_new_key(const json_t *record, const struct kms_replayed *past)
 {
-    return strcmp(text_of(record, "operation"), "CreateKey") == 0;
+    const char *made = text_of(json_object_get(record, "extra"), "new_key_id");
+    if (past->service || past->secret != NULL) return false;
+    return strcmp(text_of(record, "operation"), "CreateKey") == 0 ||
+           (past->key_id != NULL && made[0] != '\0' && strcmp(made, past->key_id) == 0);
 }
 
 static void check(const struct kms_replay *replay, const struct kms_audit_line *line)
@@ -191,8 +206,8 @@ static void check(const struct kms_replay *replay, const struct kms_audit_line *
     for (size_t i = 0; i < replay->count; i++) {
         const struct kms_replayed *past = &replay->accesses[i];
         bool good;
-        if (of_new_key(record) && !past->service) {
-            const kms_policy *policy = find_document(hash, false)->policy;
+        if (of_new_key(record, past)) {
+            const kms_policy *policy = find_document(hash, KMS_POLICY_KEY)->policy;
             good = policy == NULL || same(past, kms_policy_decide(policy, &past->request));
             state.unknown += policy == NULL;
         } else {

@@ -26,14 +26,15 @@ class Policies:
 
     def keep_stored(self, home):
         """Those of the keystore, from a copy: who opens a database changes files beside it."""
-        from record_pb2 import StoredKey  # keystore/record.proto
+        from record_pb2 import StoredKey, StoredSecret  # keystore/record.proto
 
         with tempfile.TemporaryDirectory() as copy:
             for path in (home / "state").glob("keystore.db*"):
                 shutil.copy(path, copy)
             with sqlite3.connect(pathlib.Path(copy) / "keystore.db") as db:
-                for (body,) in db.execute("SELECT body FROM sealed_row WHERE kind = 1"):
-                    self.keep(StoredKey.FromString(body).policy)
+                for kind, message in ((1, StoredKey), (10, StoredSecret)):
+                    for (body,) in db.execute("SELECT body FROM sealed_row WHERE kind = ?", (kind,)):
+                        self.keep(message.FromString(body).policy)
 
     def replay(self, home, program):
         """What was counted; None: there is no log."""

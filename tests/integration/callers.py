@@ -12,7 +12,8 @@ SERVICE_POLICY = {
             "Sid": "Administrators",
             "Effect": "Allow",
             "Principal": {"AWS": [ADMIN, "spiffe://example.org/admin2"]},
-            "Action": ["kms:CreateKey", "kms:ListKeys", "kms:ListAliases", "kms:GetStatus", "kms:GetAudit*", "kms:ListAuditRecords"],
+            "Action": ["kms:CreateKey", "kms:ListKeys", "kms:ListAliases", "kms:GetStatus", "kms:GetAudit*", "kms:ListAuditRecords",
+                       "secretsmanager:CreateSecret", "secretsmanager:ListSecrets"],
             "Resource": "*",
         },
         {
@@ -61,6 +62,25 @@ ADMIN_ACTIONS = [
 ]
 USE_ACTIONS = """kms:Encrypt kms:Decrypt kms:ReEncrypt* kms:GenerateDataKey* kms:Sign kms:Verify kms:*Mac kms:GetPublicKey
 kms:DescribeKey""".split()
+
+
+SECRET_ADMIN_ACTIONS = """PutSecretValue UpdateSecret* DeleteSecret RestoreSecret RotateSecret CancelRotateSecret RewrapSecret
+TagResource UntagResource PutResourcePolicy DeleteResourcePolicy GetResourcePolicy DescribeSecret ListSecretVersionIds""".split()
+
+
+def secret_policy(admins=(ADMIN,), users=(APP,)):
+    """The policy of a secret: some administer it, others read it."""
+    return json.dumps(
+        {
+            "Version": "2012-10-17",
+            "Statement": [
+                {"Sid": "Admin", "Effect": "Allow", "Principal": {"AWS": list(admins)}, "Resource": "*",
+                 "Action": [f"secretsmanager:{action}" for action in SECRET_ADMIN_ACTIONS]},
+                {"Sid": "Use", "Effect": "Allow", "Principal": {"AWS": list(users)}, "Resource": "*",
+                 "Action": ["secretsmanager:GetSecretValue", "secretsmanager:DescribeSecret"]},
+            ],
+        }
+    )
 
 
 def key_policy(admins=(ADMIN,), users=(APP,)):

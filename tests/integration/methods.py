@@ -3,6 +3,7 @@ import uuid
 
 import approval_world
 import importing
+from callers import secret_policy
 from harness import ADMIN, APP, key_policy
 
 ECDSA_SHA_256, DECRYPT = 7, 1
@@ -13,7 +14,18 @@ ELSEWHERE = {"RotateRoot", "GetRootStatus", "DestroyRoot", "ListRetirableGrants"
     f"{one}Batch" for one in ("Encrypt", "Decrypt", "ReEncrypt", "GenerateDataKey")
 }
 PLAINTEXT = b"plaintext-" + uuid.uuid4().hex.encode()
+ADMIN2 = "spiffe://example.org/admin2"
 CONTEXT = {"tenant": 'Müller & Co "x"\n', "purpose": "test"}
+
+
+def full(action):
+    """An action as records name it."""
+    return action if ":" in action else "kms:" + action
+
+
+def of_users(client, method):
+    """Who administers does not call it."""
+    return client.method(method)[0].split("/")[1] == "kms.v1.CryptoService" or method == "GetSecretValue"
 
 
 class Methods:
@@ -39,6 +51,14 @@ class Methods:
             self.blob = app.Encrypt(
                 key_id=self.key, plaintext=PLAINTEXT, encryption_context=CONTEXT
             ).ciphertext_blob
+
+        self.secret = "secret/" + uuid.uuid4().hex[:8]
+        self.secret_key = service.new_key(admin=ADMIN2, policy=key_policy(admins=(ADMIN2,), users=(ADMIN, APP)))
+        value = {"secret_binary": PLAINTEXT}
+        self.new_secret = {"value": value, "kms_key_id": self.secret_key, "resource_policy": secret_policy()}
+        with service.client(ADMIN) as admin, service.client(ADMIN2) as keeper:
+            self.version = admin.CreateSecret(name=self.secret, **self.new_secret).version_id
+            keeper.RotateKeyOnDemand(key_id=self.secret_key)
 
     def rows(self):
         """(method, fields, actions that the record names, class)"""
@@ -116,6 +136,7 @@ class Methods:
                 "read",
             ),
             *self.imports(),
+            *self.secrets(),
             ("PutApprovalRule", {"key_id": self.ruled, "approval_rule": self.rule}, ["PutApprovalRule"], "admin"),
             ("GetApprovalRule", {"key_id": self.shared}, ["GetApprovalRule"], "read"),
             ("ListApprovals", {"key_id": self.shared}, ["ListApprovals"], "read"),
@@ -126,6 +147,29 @@ class Methods:
             ("GetAuditHead", {}, ["GetAuditHead"], "read"),
             ("GetAuditKey", {}, ["GetAuditKey"], "read"),
             ("ListAuditRecords", {"limit": 1}, ["ListAuditRecords"], "read"),
+        ]
+
+    def secrets(self):
+        secret, prefix = {"secret_id": self.secret}, "secretsmanager:"
+        sealing, label = "kms:GenerateDataKey", dict(secret, version_stage="label")
+        return [
+            ("CreateSecret", dict(self.new_secret, name=self.secret + uuid.uuid4().hex), [prefix + "CreateSecret", sealing], "admin"),
+            ("RewrapSecret", secret, [prefix + "RewrapSecret"], "admin"),
+            ("GetSecretValue", secret, [prefix + "GetSecretValue", "kms:Decrypt"], "usage"),
+            ("PutSecretValue", dict(secret, value={"secret_binary": PLAINTEXT + b"2"}), [prefix + "PutSecretValue", sealing], "admin"),
+            ("UpdateSecret", dict(secret, description="new"), [prefix + "UpdateSecret"], "admin"),
+            ("UpdateSecretVersionStage", dict(label, move_to_version_id=self.version),
+             [prefix + "UpdateSecretVersionStage"], "admin"),
+            ("DescribeSecret", secret, [prefix + "DescribeSecret"], "read"),
+            ("ListSecrets", {}, [prefix + "ListSecrets"], "read"),
+            ("ListSecretVersionIds", secret, [prefix + "ListSecretVersionIds"], "read"),
+            ("TagSecret", dict(secret, tags=[{"tag_key": "team", "tag_value": "web"}]), [prefix + "TagResource"], "admin"),
+            ("UntagSecret", dict(secret, tag_keys=["team"]), [prefix + "UntagResource"], "admin"),
+            ("DeleteSecret", secret, [prefix + "DeleteSecret"], "admin"),
+            ("RestoreSecret", secret, [prefix + "RestoreSecret"], "admin"),
+            ("PutResourcePolicy", dict(secret, resource_policy=secret_policy()), [prefix + "PutResourcePolicy"], "admin"),
+            ("GetResourcePolicy", secret, [prefix + "GetResourcePolicy"], "read"),
+            ("DeleteResourcePolicy", secret, [prefix + "DeleteResourcePolicy"], "admin"),
         ]
 
     def imports(self):

@@ -39,7 +39,7 @@ class Client:
     def __init__(self, service, uri, certificate=None, ca="ca", unix=None, target=None, options=()):
         import grpc
         from kms.v1 import approvals_pb2, audit_pb2, batch_pb2, crypto_pb2, grants_pb2, import_pb2, keys_pb2, policy_pb2
-        from kms.v1 import system_pb2
+        from kms.v1 import secrets_pb2, system_pb2
 
         self.grpc, self.service = grpc, service
         self.modules = {
@@ -51,6 +51,7 @@ class Client:
             "ImportService": import_pb2,
             "KeyService": keys_pb2,
             "PolicyService": policy_pb2,
+            "SecretService": secrets_pb2,
             "SystemService": system_pb2,
         }
         if unix:
@@ -105,8 +106,9 @@ class Client:
             function = self.channel.unary_unary(
                 path, request_serializer=request.SerializeToString, response_deserializer=reply.FromString
             )
-            if fields.get("policy"):
-                self.service.policies.keep(fields["policy"])
+            for document in ("policy", "resource_policy"):
+                if fields.get(document):
+                    self.service.policies.keep(fields[document])
             try:
                 return function(
                     request(**fields), timeout=timeout, metadata=metadata, compression=compression

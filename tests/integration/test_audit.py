@@ -11,7 +11,7 @@ import pytest
 
 from harness import ADMIN, APP, BIN, OTHER, ROOT, Failure, Service, key_policy
 from load import correlated
-from methods import CONTEXT, ELSEWHERE, PLAINTEXT, Methods
+from methods import CONTEXT, ELSEWHERE, PLAINTEXT, Methods, full, of_users
 
 
 def fields():
@@ -78,7 +78,7 @@ def test_success_of_every_method(service, methods):
     secrets, made = [PLAINTEXT], set()
     with service.client(APP) as app, service.client(ADMIN) as admin:
         for method, request, actions, class_ in methods.rows():
-            client = app if service_of(app, method) == "CryptoService" else admin
+            client = app if of_users(app, method) else admin
             answer, records = call(client, service, method, request, f"good-{method}-{methods.key}")
             assert not isinstance(answer, Failure), (method, answer)
             assert [r["kind"] for r in records] == (
@@ -88,7 +88,7 @@ def test_success_of_every_method(service, methods):
                 check_common(
                     record, service_of(client, method), client is app and APP or ADMIN, method, class_
                 )
-                assert [a["action"] for a in record["access"]] == ["kms:" + a for a in actions]
+                assert [a["action"] for a in record["access"]] == [full(a) for a in actions]
                 assert all(
                     a["decision"] == "allow" and (a.get("statement") or a["grant"]) for a in record["access"]
                 )
@@ -140,7 +140,7 @@ def test_denial_of_every_method(service, methods):
             )
             assert record["request_id"] == answer.request_id
             assert (
-                record["access"][0]["action"] == "kms:" + actions[0]
+                record["access"][0]["action"] == full(actions[0])
                 and record["access"][0]["decision"] == "no-match"
             )
             assert "store_revision" not in record

@@ -25,7 +25,7 @@ def expected():
 
 
 def as_in_the_table(action):
-    return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", action.replace("ReEncrypt", "Reencrypt")).upper()
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", action.removeprefix("kms:").replace("ReEncrypt", "Reencrypt")).upper()
 
 
 def destroy_generation_behind_its_back(service, number):
@@ -39,7 +39,7 @@ def destroy_generation_behind_its_back(service, number):
 
 def keys_of(world):
     return [world.key, world.other, world.doomed, world.signer, world.imported, world.authenticated["key_id"], world.ruled,
-            world.shared]
+            world.shared, world.secret_key]
 
 
 def roots_of(admin, world):

@@ -20,7 +20,7 @@ ROOMS = {
     "kmsd/conf": ["base"],
     "kmsd/authn": ["base", "kmsd/conf"],
     "kmsd/keys": ["base", "hsm", "keystore", "kmsd/policy", "generated"],
-    "kmsd/secrets": ["base", "keystore"],
+    "kmsd/secrets": ["base", "keystore", "kmsd/keys", "kmsd/policy", "generated"],
     "kmsd/rotators": ["base", "kmsd/conf"],
     "kmsd/service": ["base", "hsm", "keystore", "kmsd/policy", "kmsd/audit", "kmsd/conf", "kmsd/authn", "kmsd/keys",
                      "kmsd/secrets", "kmsd/rotators", "generated"],

@@ -16,7 +16,9 @@ FIELD = re.compile(r"(?P<repeated>repeated |optional )?(?P<type>map<[\w., ]+>|[\
 RESERVED_NUMBERS = range(19000, 20000)  # protobuf's own
 # Explained once for all: the head of crypto.proto, and AWS's names for pages.
 KNOWN_FIELDS = {"key_id", "key_arn", "alias_name", "alias_arn", "marker", "next_marker", "truncated", "key_metadata", "keys",
-                "aliases", "available"}
+                "aliases", "available",
+                # The head of secrets.proto.
+                "secret_id", "arn", "name", "version_id", "version_stage", "version_stages", "created_us"}
 # Operations of AWS KMS (API reference, "Actions"); what is not among them is ours and stands in OURS.
 AWS = set("""CancelKeyDeletion CreateAlias CreateGrant CreateKey Decrypt DeleteAlias DeleteImportedKeyMaterial DeriveSharedSecret
 DescribeKey DisableKey DisableKeyRotation EnableKey EnableKeyRotation Encrypt GenerateDataKey GenerateDataKeyPair
@@ -34,9 +36,10 @@ OUR_SECRETS = {"RewrapSecret", "PutDatabaseRole", "DescribeDatabaseRole", "ListD
 PERMISSIONS_ONLY = {"ReEncryptFrom", "ReEncryptTo"}  # AWS's two actions of ReEncrypt
 OURS = {"GetStatus", "SimulatePolicy", "GetKeyUsage", "RetireKeyVersion", "RotateRoot", "GetRootStatus", "DestroyRoot",
         "PutApprovalRule", "GetApprovalRule", "ListApprovals", "DescribeApproval", "ApproveRequest", "RejectRequest", "GetAuditHead",
-        "GetAuditKey", "ListAuditRecords", "StreamAuditRecords"}
+        "GetAuditKey", "ListAuditRecords", "StreamAuditRecords", "TagSecret", "UntagSecret"}
 # Methods that need what another is named after: AWS's two of ReEncrypt; a stream gives what the list gives.
-OTHER_WORDS = {("ReEncrypt", "ReEncryptFrom"), ("StreamAuditRecords", "ListAuditRecords")}
+OTHER_WORDS = {("ReEncrypt", "ReEncryptFrom"), ("StreamAuditRecords", "ListAuditRecords"), ("TagSecret", "TagResource"),
+               ("UntagSecret", "UntagResource")}
 # AWS's request and response fields, camel case there; a field of ours with another name must not mean the same.
 FOREIGN_SPELLINGS = {"plain_text": "plaintext", "cipher_text_blob": "ciphertext_blob", "keyid": "key_id", "context":
                      "encryption_context", "alias": "alias_name", "next_token": "next_marker", "page_token": "marker"}

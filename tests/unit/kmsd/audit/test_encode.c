@@ -153,6 +153,7 @@ static struct kms_audit_event full_event(struct kms_audit_pair *pair)
         .class = "admin",
         .access = {{.action = "a",
                     .key_id = "k",
+                    .secret = text("s"),
                     .key_named = text("n"),
                     .key_version = 3,
                     .context = pair,
@@ -237,6 +238,7 @@ static void always_fits(void)
         for (size_t i = 0; i < KMS_AUDIT_ACCESSES; i++)
             event.access[i] = (struct kms_audit_access){.action = fill,
                                                         .key_id = fill,
+                                                        .secret = kms_bytes_of(fill, LONG),
                                                         .key_named = kms_bytes_of(fill, LONG),
                                                         .key_version = UINT32_MAX,
                                                         .context = pairs,

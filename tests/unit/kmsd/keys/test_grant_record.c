@@ -157,7 +157,7 @@ static void come_back_with_their_keys(void)
     struct kms_store_mark mark;
     struct kms_why why = {""};
     KMS_ASSERT_OK_FATAL(kms_keyring_new(&ring));
-    KMS_ASSERT_OK_FATAL(kms_keyring_load(ring, store, &mark, &why));
+    KMS_ASSERT_OK_FATAL(kms_keyring_load(ring, store, NULL, NULL, &mark, &why));
     KMS_OWN_KEY found = kms_keyring_find(ring, &one->id);
     KMS_OWN_KEY none = kms_keyring_find(ring, &two->id);
     CU_ASSERT_EQUAL(kms_grants_count(found->grants), 4);
@@ -177,7 +177,7 @@ static void grant_of_no_key(void)
     struct kms_grant grant = full();
     put_grant(store, &key, &grant);
     KMS_ASSERT_OK_FATAL(kms_keyring_new(&ring));
-    KMS_ASSERT_CODE(kms_keyring_load(ring, store, &mark, &why), CORRUPT);
+    KMS_ASSERT_CODE(kms_keyring_load(ring, store, NULL, NULL, &mark, &why), CORRUPT);
     CU_ASSERT_PTR_NOT_NULL(strstr(why.text, "a grant of a key that does not exist"));
 }
 

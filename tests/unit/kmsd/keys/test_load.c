@@ -8,7 +8,7 @@ static kms_err load(kms_keystore *store, kms_keyring **ret_ring, struct kms_why 
 {
     struct kms_store_mark mark;
     KMS_ASSERT_OK_FATAL(kms_keyring_new(ret_ring));
-    return kms_keyring_load(*ret_ring, store, &mark, why);
+    return kms_keyring_load(*ret_ring, store, NULL, NULL, &mark, why);
 }
 
 static void everything_comes_back(void)

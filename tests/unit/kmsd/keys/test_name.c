@@ -11,7 +11,7 @@
 static struct kms_arn_prefix prefix(void)
 {
     struct kms_arn_prefix made = {.len = 0};
-    KMS_ASSERT_OK_FATAL(kms_arn_prefix_make("aws", "us-east-1", "000000000000", &made, NULL));
+    KMS_ASSERT_OK_FATAL(kms_arn_prefix_make("aws", "kms", "us-east-1", "000000000000", &made, NULL));
     return made;
 }
 
@@ -76,8 +76,6 @@ static void no_names(void)
         {TEXT("alias/a.b"), KMS_E_INVALID_ALIAS_NAME, "250"},
         {TEXT("alias/\xc3\xa4"), KMS_E_INVALID_ALIAS_NAME, "250"},
         {TEXT("alias/a\0b"), KMS_E_INVALID_ALIAS_NAME, "250"},
-        {TEXT("alias/aws/x"), KMS_E_INVALID_ALIAS_NAME, "reserved"},
-        {TEXT(PREFIX "alias/aws/"), KMS_E_INVALID_ALIAS_NAME, "reserved"},
     };
     struct kms_arn_prefix here = prefix();
     for (size_t i = 0; i < KMS_COUNT(bad); i++) {
@@ -109,7 +107,7 @@ static void arns(void)
     kms_key_arn(&here, ID, arn);
     CU_ASSERT_STRING_EQUAL(arn, PREFIX "key/" ID);
     const char *most = "123456789012345678901234";
-    KMS_ASSERT_OK(kms_arn_prefix_make(most, most, most, &here, NULL));
+    KMS_ASSERT_OK(kms_arn_prefix_make(most, "kms", most, most, &here, NULL));
     kms_alias_arn(&here, name, arn);
     CU_ASSERT_EQUAL(strlen(arn), here.len + 256); /* the longest of all is not cut */
     CU_ASSERT_STRING_EQUAL(arn + here.len, name);
@@ -129,7 +127,8 @@ static void prefixes(void)
     for (size_t i = 0; i < KMS_COUNT(bad); i++) {
         struct kms_arn_prefix made;
         struct kms_why why = {{0}};
-        KMS_ASSERT_CODE(kms_arn_prefix_make(bad[i][0], bad[i][1], bad[i][2], &made, &why), CONFIG_INVALID);
+        KMS_ASSERT_CODE(kms_arn_prefix_make(bad[i][0], "kms", bad[i][1], bad[i][2], &made, &why),
+                        CONFIG_INVALID);
         CU_ASSERT_PTR_NOT_NULL(strstr(why.text, "arn.partition"));
     }
 }

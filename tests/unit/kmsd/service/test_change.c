@@ -162,7 +162,7 @@ static void a_key_with_all_its_rows(void)
     CU_ASSERT_EQUAL(key->revision, 1);
     KMS_OWN(kms_keyring) fresh = NULL;
     KMS_ASSERT_OK_FATAL(kms_keyring_new(&fresh));
-    KMS_ASSERT_OK(kms_keyring_load(fresh, world.core.store, &mark, NULL));
+    KMS_ASSERT_OK(kms_keyring_load(fresh, world.core.store, NULL, NULL, &mark, NULL));
     KMS_OWN_KEY back = kms_keyring_find(fresh, &key->id);
     CU_ASSERT(back != NULL && back->revision == 1);
     CU_ASSERT(kms_keyring_alias(fresh, kms_bytes_text("alias/a"), &alias));

@@ -11,6 +11,7 @@
 #include "kms/v1/import.pb-c.h"
 #include "kms/v1/keys.pb-c.h"
 #include "kms/v1/policy.pb-c.h"
+#include "kms/v1/secrets.pb-c.h"
 #include "kms/v1/system.pb-c.h"
 #include "tests/harness/suite.h"
 
@@ -19,7 +20,7 @@ static const ProtobufCServiceDescriptor *const services[] = {
     &kms__v1__approval_service__descriptor, &kms__v1__crypto_service__descriptor,
     &kms__v1__grant_service__descriptor,    &kms__v1__key_service__descriptor,
     &kms__v1__policy_service__descriptor,   &kms__v1__system_service__descriptor,
-    &kms__v1__audit_service__descriptor};
+    &kms__v1__audit_service__descriptor,    &kms__v1__secret_service__descriptor};
 
 static size_t rows_of(const ProtobufCServiceDescriptor *service, const char *rpc)
 {
@@ -62,6 +63,7 @@ static bool begins(const char *text, const char *with)
 static enum kms_action_class class_by_name(const struct kms_method *m)
 {
     if (begins(m->rpc, "GetParameters")) return KMS_CLASS_ADMIN; /* it makes and stores a wrapping key */
+    if (strcmp(m->rpc, "GetSecretValue") == 0) return KMS_CLASS_USAGE; /* it hands out a value */
     if (begins(m->rpc, "Describe") || begins(m->rpc, "Get") || begins(m->rpc, "List")) return KMS_CLASS_READ;
     if (m->stream != NULL || begins(m->rpc, "Simulate") || strcmp(m->rpc, "GenerateRandom") == 0)
         return KMS_CLASS_READ;
@@ -102,15 +104,22 @@ static void batches(void)
     CU_ASSERT_EQUAL(batch_count, kms__v1__batch_service__descriptor.n_methods);
 }
 
-/* The action bears the rpc's name; ReEncrypt alone needs two. A batch has that of its items, a stream that of
- * the list. */
+/* ReEncrypt needs two; what tags a secret has AWS's name of the action, which KMS has as an rpc, too. */
+static const char *action_named(const char *rpc)
+{
+    if (strcmp(rpc, "ReEncrypt") == 0) return "ReEncryptFrom";
+    if (strcmp(rpc, "TagSecret") == 0) return "TagResource";
+    return strcmp(rpc, "UntagSecret") == 0 ? "UntagResource" : rpc;
+}
+
+/* The action bears the rpc's name. A batch has that of its items, a stream that of the list. */
 static void actions(void)
 {
     for (size_t i = 0; i < kms_method_count; i++) {
         if (kms_methods[i].item != NULL || kms_methods[i].stream != NULL) continue;
         const char *name = kms_action_name(kms_methods[i].action), *rpc = kms_methods[i].rpc;
         CU_ASSERT(begins(name, "kms:") || begins(name, "secretsmanager:"));
-        CU_ASSERT_STRING_EQUAL(strchr(name, ':') + 1, strcmp(rpc, "ReEncrypt") == 0 ? "ReEncryptFrom" : rpc);
+        CU_ASSERT_STRING_EQUAL(strchr(name, ':') + 1, action_named(rpc));
         for (size_t k = 0; k < i; k++)
             if (kms_methods[k].item == NULL && kms_methods[k].stream == NULL)
                 CU_ASSERT_NOT_EQUAL(kms_methods[k].action, kms_methods[i].action);

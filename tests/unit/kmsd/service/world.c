@@ -18,7 +18,7 @@ static void open_store(struct world *world)
     KMS_ASSERT_OK_FATAL(kms_keystore_unlock(world->core.store, kms_bytes_of(store_key, sizeof store_key)));
     KMS_ASSERT_OK_FATAL(kms_keyring_new(&world->core.keys));
     KMS_ASSERT_OK_FATAL(kms_ledger_new(&world->core.ledger));
-    KMS_ASSERT_OK_FATAL(kms_keyring_load(world->core.keys, world->core.store, &mark, NULL));
+    KMS_ASSERT_OK_FATAL(kms_keyring_load(world->core.keys, world->core.store, NULL, NULL, &mark, NULL));
 }
 
 void world_open(struct world *world, const struct kms_authn_options *options)
@@ -30,7 +30,8 @@ void world_open(struct world *world, const struct kms_authn_options *options)
     if (world->authn.in_flight_per_principal == 0) world->authn.in_flight_per_principal = 8;
     if (world->authn.refused_per_second == 0) world->authn.refused_per_second = 2;
     KMS_ASSERT_OK_FATAL(kms_authn_new(&world->authn, &world->core.authn, NULL));
-    KMS_ASSERT_OK_FATAL(kms_arn_prefix_make("aws", "us-east-1", "000000000000", &world->core.arn, NULL));
+    KMS_ASSERT_OK_FATAL(
+        kms_arn_prefix_make("aws", "kms", "us-east-1", "000000000000", &world->core.arn, NULL));
     pthread_mutex_init(&world->core.service_policy_lock, NULL);
     world->core.instance = "test";
     world->core.key_budget = KMS_KEY_BUDGET;

@@ -1,0 +1,185 @@
+/* The book of secrets: found by name, listed by name, loaded from a real keystore or refused with the row. */
+#include "kmsd/secrets/book.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "kmsd/secrets/record.h"
+#include "tests/unit/kmsd/keys/world.h"
+
+#define POLICY                                                                                               \
+    "{\"Statement\":[{\"Sid\":\"S\",\"Effect\":\"Allow\",\"Principal\":{\"AWS\":\"app\"},\"Action\":"        \
+    "\"secretsmanager:GetSecretValue\",\"Resource\":\"*\"}]}"
+
+static struct kms_arn_prefix prefix;
+
+static struct kms_secret_entry *entry_of(const char *name, size_t versions)
+{
+    struct kms_secret_entry *entry;
+    kms_stored_secret *stored = malloc(sizeof *stored);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(stored);
+    kms__store__v1__stored_secret__init(stored);
+    KMS_ASSERT_OK_FATAL(
+        kms_arn_prefix_make("aws", "secretsmanager", "us-east-1", "000000000000", &prefix, NULL));
+    KMS_ASSERT_OK_FATAL(kms_secret_set_text(&stored->name, name));
+    KMS_ASSERT_OK_FATAL(kms_secret_set_text(&stored->suffix, "AbC123"));
+    KMS_ASSERT_OK_FATAL(kms_secret_set_text(&stored->policy, POLICY));
+    KMS_ASSERT_OK_FATAL(kms_secret_entry_new(&prefix, stored, &entry));
+    for (size_t i = 0; i < versions; i++) {
+        char id[33];
+        struct kms_sealed_value *value;
+        kms_stored_secret_value *body = malloc(sizeof *body);
+        CU_ASSERT_PTR_NOT_NULL_FATAL(body);
+        kms__store__v1__stored_secret_value__init(body);
+        body->sealed = (ProtobufCBinaryData){.data = malloc(40), .len = 40};
+        CU_ASSERT_PTR_NOT_NULL_FATAL(body->sealed.data);
+        memset(body->sealed.data, 7, 40);
+        KMS_ASSERT_OK_FATAL(kms_sealed_value_new(body, &value));
+        snprintf(id, sizeof id, "%032zu", i);
+        KMS_ASSERT_OK_FATAL(kms_secret_entry_add(entry, id, "writer", 1, value));
+    }
+    entry->revision = 1;
+    return entry;
+}
+
+static void put(kms_secret_book *book, const char *name, size_t versions)
+{
+    KMS_OWN_ENTRY entry = entry_of(name, versions);
+    KMS_ASSERT_OK_FATAL(kms_secret_book_put(book, entry));
+}
+
+static void found_by_name(void)
+{
+    KMS_OWN(kms_secret_book) book = NULL;
+    KMS_ASSERT_OK_FATAL(kms_secret_book_new(&book));
+    put(book, "a", 2);
+    put(book, "a-AbC123x", 1);
+    CU_ASSERT_EQUAL(kms_secret_book_count(book), 2);
+    CU_ASSERT_EQUAL(kms_secret_book_bytes(book), 120);
+    KMS_OWN_ENTRY entry = kms_secret_book_find(book, kms_bytes_text("a"));
+    CU_ASSERT_PTR_NOT_NULL_FATAL(entry);
+    CU_ASSERT_PTR_NULL(kms_secret_book_find(book, kms_bytes_text("b")));
+    struct kms_secret_name names[] = {{kms_bytes_text("a"), kms_bytes_text("other6")}};
+    CU_ASSERT_PTR_NULL(kms_secret_book_resolve(book, names, 1));
+    names[0].suffix = kms_bytes_text("AbC123");
+    KMS_OWN_ENTRY same = kms_secret_book_resolve(book, names, 1);
+    CU_ASSERT_PTR_EQUAL(same, entry);
+    kms_secret_book_remove(book, kms_bytes_text("a"));
+    kms_secret_book_remove(book, kms_bytes_text("a"));
+    CU_ASSERT_EQUAL(kms_secret_book_bytes(book), 40);
+}
+
+static void an_older_generation_does_not_replace_a_newer(void)
+{
+    KMS_OWN(kms_secret_book) book = NULL;
+    KMS_ASSERT_OK_FATAL(kms_secret_book_new(&book));
+    KMS_OWN_ENTRY newer = entry_of("a", 1);
+    KMS_OWN_ENTRY older = entry_of("a", 3);
+    newer->revision = 5;
+    KMS_ASSERT_OK(kms_secret_book_put(book, newer));
+    KMS_ASSERT_OK(kms_secret_book_put(book, older));
+    KMS_OWN_ENTRY found = kms_secret_book_find(book, kms_bytes_text("a"));
+    CU_ASSERT_PTR_EQUAL(found, newer);
+    CU_ASSERT_EQUAL(kms_secret_book_bytes(book), 40);
+}
+
+static bool ends_in_b(const void *user, const struct kms_secret_entry *entry)
+{
+    (void)user;
+    return entry->stored->name[strlen(entry->stored->name) - 1] == 'b';
+}
+
+static void listed_by_name(void)
+{
+    KMS_OWN(kms_secret_book) book = NULL;
+    KMS_ASSERT_OK_FATAL(kms_secret_book_new(&book));
+    static const char *const names[] = {"cb", "a", "b", "bb", "ab"};
+    for (size_t i = 0; i < KMS_COUNT(names); i++) put(book, names[i], 0);
+    KMS_OWN_SECRET_LIST page = {.count = 0};
+    KMS_ASSERT_OK_FATAL(kms_secret_book_list(book, "a", 2, NULL, NULL, &page));
+    CU_ASSERT_TRUE_FATAL(page.count == 2 && page.more);
+    CU_ASSERT_STRING_EQUAL(page.entries[0]->stored->name, "ab");
+    CU_ASSERT_STRING_EQUAL(page.entries[1]->stored->name, "b");
+    KMS_OWN_SECRET_LIST some = {.count = 0};
+    KMS_ASSERT_OK_FATAL(kms_secret_book_list(book, "ab", 9, ends_in_b, NULL, &some));
+    CU_ASSERT_TRUE(some.count == 3 && !some.more);
+}
+
+static void store_entry(kms_keystore *store, const struct kms_secret_entry *entry, size_t values)
+{
+    KMS_OWN_BUF body = {0};
+    KMS_ASSERT_OK_FATAL(kms_secret_body(entry->stored, &body));
+    store_put(store, KMS_TABLE_SECRET, entry->row, kms_buf_view(&body));
+    for (size_t i = 0; i < values; i++) {
+        KMS_OWN_BUF value = {0};
+        char row[KMS_SECRET_VALUE_ROW_BYTES];
+        kms_secret_value_row(entry, entry->stored->versions[i]->id, row);
+        KMS_ASSERT_OK_FATAL(kms_secret_value_body(entry->values[i]->stored, &value));
+        store_put(store, KMS_TABLE_SECRET_VALUE, row, kms_buf_view(&value));
+    }
+}
+
+static kms_err load(kms_keystore *store, kms_secret_book **ret_book, struct kms_why *why)
+{
+    struct kms_store_mark mark;
+    KMS_ASSERT_OK_FATAL(kms_secret_book_new(ret_book));
+    struct kms_secret_loading loading = {.book = *ret_book, .prefix = &prefix, .why = why};
+    return kms_secret_load_end(&loading, kms_keystore_load(store, kms_secret_load_row, &loading, &mark, why));
+}
+
+static void everything_comes_back(void)
+{
+    KMS_OWN(kms_keystore) store = store_new();
+    KMS_OWN(kms_secret_book) book = NULL;
+    for (unsigned i = 0; i < 50; i++) {
+        char name[16];
+        snprintf(name, sizeof name, "name/%u", i);
+        KMS_OWN_ENTRY entry = entry_of(name, i % 4);
+        store_entry(store, entry, i % 4);
+    }
+    struct kms_why why;
+    KMS_ASSERT_OK_FATAL(load(store, &book, &why));
+    CU_ASSERT_EQUAL(kms_secret_book_count(book), 50);
+    KMS_OWN_ENTRY entry = kms_secret_book_find(book, kms_bytes_text("name/7"));
+    CU_ASSERT_PTR_NOT_NULL_FATAL(entry);
+    CU_ASSERT_TRUE_FATAL(entry->stored->n_versions == 3 && entry->revision == 1);
+    CU_ASSERT_TRUE(entry->values[2]->revision == 1 && entry->values[2]->stored->sealed.len == 40);
+}
+
+static void what_does_not_fit_is_named(void)
+{
+    struct kms_why why;
+    {
+        KMS_OWN(kms_keystore) store = store_new();
+        KMS_OWN(kms_secret_book) book = NULL;
+        KMS_OWN_ENTRY entry = entry_of("a", 2);
+        store_entry(store, entry, 1);
+        KMS_ASSERT_CODE(load(store, &book, &why), CORRUPT);
+        CU_ASSERT_PTR_NOT_NULL(strstr(why.text, "1 values of secrets, its secrets have 2 versions"));
+    }
+    {
+        KMS_OWN(kms_keystore) store = store_new();
+        KMS_OWN(kms_secret_book) book = NULL;
+        KMS_OWN_ENTRY entry = entry_of("a", 1);
+        store_entry(store, entry, 1);
+        store_put(store, KMS_TABLE_SECRET_VALUE, "0000/1", kms_bytes_text("x"));
+        KMS_ASSERT_CODE(load(store, &book, &why), CORRUPT);
+        CU_ASSERT_PTR_NOT_NULL(strstr(why.text, "0000/1: a value that no version"));
+    }
+    {
+        KMS_OWN(kms_keystore) store = store_new();
+        KMS_OWN(kms_secret_book) book = NULL;
+        KMS_OWN_ENTRY entry = entry_of("a", 0);
+        KMS_OWN_BUF body = {0};
+        KMS_ASSERT_OK_FATAL(kms_secret_body(entry->stored, &body));
+        store_put(store, KMS_TABLE_SECRET, "another row", kms_buf_view(&body));
+        KMS_ASSERT_CODE(load(store, &book, &why), CORRUPT);
+        CU_ASSERT_PTR_NOT_NULL(strstr(why.text, "another secret's name"));
+    }
+}
+
+KMS_TEST_MAIN("secrets/book", {"found by name", found_by_name},
+              {"an older generation does not replace a newer", an_older_generation_does_not_replace_a_newer},
+              {"listed by name", listed_by_name}, {"everything comes back", everything_comes_back},
+              {"what does not fit is named", what_does_not_fit_is_named})
