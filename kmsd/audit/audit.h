@@ -116,7 +116,7 @@ struct kms_audit_options {
                                  * KMS_AUDIT_LINE_BYTES for batches */
     uint64_t warn_free_bytes;   /* with less than so much free it is said (troubles); 0: never */
     uint64_t refuse_free_bytes; /* and with less than so much, calls are refused; 0: when the disk is full */
-    bool compress;              /* files that are closed (kmsd/audit/pack.h) */
+    bool compress;              /* files that are closed (kmsd/audit/write/pack.h) */
     uint64_t segment_age_us;    /* so long after its first record a file is closed; 0: only when it is full */
     bool cached; /* a commit is durable when the kernel has it: survives the death of the process, not that of
                   * the machine (audit.durability = os) */

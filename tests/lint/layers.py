@@ -17,6 +17,9 @@ ROOMS = {
     "keystore/sqlite": ["base", "keystore"],
     "kmsd/policy": ["base"],
     "kmsd/audit": ["base"],
+    "kmsd/audit/read": ["base", "kmsd/audit"],
+    "kmsd/audit/send": ["base", "kmsd/audit"],
+    "kmsd/audit/write": ["base", "kmsd/audit"],
     "kmsd/conf": ["base"],
     "kmsd/authn": ["base", "kmsd/conf"],
     "kmsd/keys": ["base", "hsm", "keystore", "kmsd/policy", "generated"],
@@ -47,7 +50,7 @@ ONLY_HERE = {
     "<p11-kit/": ["hsm/pkcs11/"],
     "<seccomp.h>": ["hsm/worker/"],
     "<yaml.h>": ["base/conf", "client/kmsctl/tree/"],
-    "<syslog.h>": ["kmsd/audit/anchor", "kmsd/audit/ship_socket", "tests/unit/kmsd/audit/test_anchor"],
+    "<syslog.h>": ["kmsd/audit/send/anchor", "kmsd/audit/send/ship_socket", "tests/unit/kmsd/audit/send/test_anchor"],
 }
 
 

@@ -7,8 +7,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "kmsd/audit/pack.h"
 #include "kmsd/audit/segment.h"
+#include "kmsd/audit/write/pack.h"
 #include "tests/unit/kmsd/audit/log.h"
 
 enum { CALLS = 300 };

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "kmsd/audit/verify.h"
+#include "kmsd/audit/read/verify.h"
 
 enum { ANCHOR_LINE_BYTES = 4096, PEM_BYTES = 64 * 1024 };
 

@@ -1,5 +1,5 @@
 /* The newest file tells all: its first record repeats the mark and the open attempts of everything before. */
-#include "kmsd/audit/resume.h"
+#include "kmsd/audit/write/resume.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,5 +1,5 @@
 /* Segments are whole, zeroed and given once, whoever makes them. */
-#include "kmsd/audit/prepare.h"
+#include "kmsd/audit/write/prepare.h"
 
 #include <sys/stat.h>
 #include <unistd.h>

@@ -1,6 +1,6 @@
 /* A stream takes JSON lines; syslog takes datagrams as glibc's syslog(3) makes them, which journald and
  * rsyslog read alike. */
-#include "kmsd/audit/ship_socket.h"
+#include "kmsd/audit/send/ship_socket.h"
 
 #include <errno.h>
 #include <linux/sockios.h>

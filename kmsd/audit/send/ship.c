@@ -16,7 +16,7 @@
 #include "kmsd/audit/chain.h"
 #include "kmsd/audit/reader.h"
 #include "kmsd/audit/segment.h"
-#include "kmsd/audit/ship_socket.h"
+#include "kmsd/audit/send/ship_socket.h"
 
 enum { PAUSE_FIRST_MS = 100, PAUSE_MOST_MS = 5000, MARK_MS = 1000, MARK_BYTES = 21, LOOK_RECORDS = 32 };
 

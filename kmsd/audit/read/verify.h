@@ -4,8 +4,8 @@
 
 #include <stdio.h>
 
-#include "kmsd/audit/front.h"
 #include "kmsd/audit/head.h"
+#include "kmsd/audit/read/front.h"
 #include "kmsd/audit/reader.h"
 #include "kmsd/audit/segment.h"
 

@@ -3,7 +3,7 @@
 #include <string.h>
 #include <sys/statvfs.h>
 
-#include "kmsd/audit/writer.h"
+#include "kmsd/audit/write/writer.h"
 
 #define MIB (UINT64_C(1) << 20)
 

@@ -6,8 +6,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "kmsd/audit/pack.h"
 #include "kmsd/audit/segment.h"
+#include "kmsd/audit/write/pack.h"
 #include "tests/unit/kmsd/audit/log.h"
 
 enum { AT_ONCE = 500, GROWTH_MIB = 12 };

@@ -1,6 +1,6 @@
 /* Opening after a crash: whatever the last commit left, what was acknowledged is there and the log goes
  * on. */
-#include "kmsd/audit/resume.h"
+#include "kmsd/audit/write/resume.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -2,7 +2,7 @@
 #include <stdio.h>
 
 #include "base/clock.h"
-#include "kmsd/audit/writer.h"
+#include "kmsd/audit/write/writer.h"
 
 /* An empty batch goes on in a new file. */
 static void change_file(kms_audit *audit, enum kms_audit_because because)

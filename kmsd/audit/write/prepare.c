@@ -1,5 +1,5 @@
 /* Zeroing goes past the page cache like the records will; where a file system refuses that, through it. */
-#include "kmsd/audit/prepare.h"
+#include "kmsd/audit/write/prepare.h"
 
 #include <errno.h>
 #include <fcntl.h>

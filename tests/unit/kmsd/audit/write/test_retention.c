@@ -5,9 +5,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "kmsd/audit/front.h"
-#include "kmsd/audit/pack.h"
+#include "kmsd/audit/read/front.h"
 #include "kmsd/audit/segment.h"
+#include "kmsd/audit/write/pack.h"
 #include "tests/unit/kmsd/audit/log.h"
 
 enum { CALLS = 500, BY_SIZE = 1 };

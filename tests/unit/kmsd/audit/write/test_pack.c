@@ -1,5 +1,5 @@
 /* Closed files are compressed; whatever happens meanwhile, the log can be read. */
-#include "kmsd/audit/pack.h"
+#include "kmsd/audit/write/pack.h"
 
 #include <fcntl.h>
 #include <signal.h>

@@ -4,10 +4,10 @@
 
 #include <stdatomic.h>
 
-#include "kmsd/audit/pack.h"
 #include "kmsd/audit/segment.h"
-#include "kmsd/audit/sink.h"
-#include "kmsd/audit/told.h"
+#include "kmsd/audit/write/pack.h"
+#include "kmsd/audit/write/sink.h"
+#include "kmsd/audit/write/told.h"
 
 struct kms_audit_space {
     uint64_t warn_bytes, refuse_bytes; /* marks; 0: none */

@@ -1,5 +1,5 @@
 /* Few records are attempts: only those are searched, and only the service's own are parsed. */
-#include "kmsd/audit/front.h"
+#include "kmsd/audit/read/front.h"
 
 #include <jansson.h>
 #include <stdlib.h>

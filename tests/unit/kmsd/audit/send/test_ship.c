@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #include "kmsd/audit/chain.h"
-#include "kmsd/audit/ship_socket.h"
+#include "kmsd/audit/send/ship_socket.h"
 #include "tests/harness/faults.h"
 #include "tests/unit/kmsd/audit/log.h"
 

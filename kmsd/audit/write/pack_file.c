@@ -8,10 +8,10 @@
 #include <unistd.h>
 #include <zstd.h>
 
-#include "kmsd/audit/pack.h"
 #include "kmsd/audit/segment.h"
 #include "kmsd/audit/twin.h"
 #include "kmsd/audit/unpack.h"
+#include "kmsd/audit/write/pack.h"
 
 enum { PIECE_BYTES = 256 * 1024, LEVEL = 3 };
 

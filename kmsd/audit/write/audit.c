@@ -14,8 +14,8 @@
 #include <unistd.h>
 
 #include "kmsd/audit/encode.h"
-#include "kmsd/audit/resume.h"
-#include "kmsd/audit/writer.h"
+#include "kmsd/audit/write/resume.h"
+#include "kmsd/audit/write/writer.h"
 
 enum { SEGMENT_MIN_BYTES = 64 * 1024 };
 #define SEGMENT_MAX_BYTES (UINT64_C(1) << 40)

@@ -1,5 +1,5 @@
 /* The packer's thread. */
-#include "kmsd/audit/pack.h"
+#include "kmsd/audit/write/pack.h"
 
 #include <pthread.h>
 #include <signal.h>

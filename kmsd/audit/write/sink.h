@@ -5,7 +5,7 @@
 #ifndef KMS_AUDIT_SINK_H
 #define KMS_AUDIT_SINK_H
 
-#include "kmsd/audit/prepare.h"
+#include "kmsd/audit/write/prepare.h"
 
 typedef struct kms_audit_sink kms_audit_sink;
 

@@ -1,5 +1,5 @@
 /* Bytes go out durably, at any length, over any number of segments. */
-#include "kmsd/audit/sink.h"
+#include "kmsd/audit/write/sink.h"
 
 #include <stdlib.h>
 #include <sys/stat.h>

@@ -1,5 +1,5 @@
 /* Direct writes take whole blocks, so the last, partly filled block is kept in front and written again. */
-#include "kmsd/audit/sink.h"
+#include "kmsd/audit/write/sink.h"
 
 #include <errno.h>
 #include <fcntl.h>

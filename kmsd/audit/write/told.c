@@ -1,5 +1,5 @@
 /* A copy behind a lock. */
-#include "kmsd/audit/told.h"
+#include "kmsd/audit/write/told.h"
 
 #include <pthread.h>
 #include <stdlib.h>

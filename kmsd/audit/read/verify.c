@@ -1,5 +1,5 @@
 /* Goes through the log once, in order, and names the first thing that no writer can have left. */
-#include "kmsd/audit/verify.h"
+#include "kmsd/audit/read/verify.h"
 
 #include <stdlib.h>
 #include <string.h>
