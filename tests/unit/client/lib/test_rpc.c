@@ -7,13 +7,13 @@
 #include "kms/v1/batch.pb-c.h"
 #include "kms/v1/crypto.pb-c.h"
 #include "kms/v1/keys.pb-c.h"
+#include "kms/v1/secrets.pb-c.h"
 #include "kms/v1/system.pb-c.h"
 #include "tests/harness/suite.h"
 
 static const ProtobufCServiceDescriptor *const services[] = {
-    &kms__v1__batch_service__descriptor,
-    &kms__v1__crypto_service__descriptor,
-    &kms__v1__key_service__descriptor,
+    &kms__v1__batch_service__descriptor,  &kms__v1__crypto_service__descriptor,
+    &kms__v1__key_service__descriptor,    &kms__v1__secret_service__descriptor,
     &kms__v1__system_service__descriptor,
 };
 
