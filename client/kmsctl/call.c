@@ -7,7 +7,8 @@
 #include "client/kmsctl/commands.h"
 #include "client/kmsctl/output.h"
 
-/* "deletion_time_us": 1700000000000000 becomes "deletion_time": "2023-11-14T22:13:20Z", null when it is 0. */
+/* "deletion_time_us": 1700000000000000 becomes "deletion_time": "2023-11-14T22:13:20Z", null when it is 0;
+ * every "..._us" of the protocol is a point in time. */
 static void people_read_times(json_t *value)
 {
     const char *name;
@@ -21,7 +22,7 @@ static void people_read_times(json_t *value)
     {
         people_read_times(member);
         size_t len = strlen(name);
-        if (!json_is_integer(member) || len < 8 || strcmp(name + len - 8, "_time_us") != 0) continue;
+        if (!json_is_integer(member) || len < 4 || strcmp(name + len - 3, "_us") != 0) continue;
         char *shorter = strndup(name, len - 3);
         json_int_t us = json_integer_value(member);
         if (shorter != NULL)

@@ -84,8 +84,7 @@ bool ctl_key_usage(struct ctl *ctl)
     return ctl_print(ctl, rows);
 }
 
-/* "team=web" -> {"tag_key": "team", "tag_value": "web"} */
-static json_t *tag_of(const char *text)
+json_t *ctl_tag_of(const char *text)
 {
     const char *equals = strchr(text, '=');
     size_t len = equals != NULL ? (size_t)(equals - text) : strlen(text);
@@ -95,7 +94,7 @@ static json_t *tag_of(const char *text)
 bool ctl_key_tag(struct ctl *ctl)
 {
     json_t *tags = json_array();
-    for (size_t i = 0; i < ctl->tags.count; i++) json_array_append_new(tags, tag_of(ctl->tags.items[i]));
+    for (size_t i = 0; i < ctl->tags.count; i++) json_array_append_new(tags, ctl_tag_of(ctl->tags.items[i]));
     return ctl_call_print(ctl, "KeyService/TagResource", with(of_key(ctl), "tags", tags));
 }
 

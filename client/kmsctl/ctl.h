@@ -87,6 +87,9 @@ struct ctl {
     struct ctl_texts words;                   /* of `completion words` */
     struct ctl_rest rest;                     /* of `reencrypt` */
     const char *app, *dialect;
+    const char *stage, *version_id, *from, *token, *prefix; /* secret */
+    struct ctl_texts stages;
+    bool binary, no_value, now;
     uint32_t max_bytes; /* 0: not given */
     bool all, dry_run, no_context;
     const char *offset, *length; /* file */

@@ -46,7 +46,7 @@ static void candidates(void)
     KMS_OWN_BUF all = {0};
     KMS_ASSERT_OK(ctl_complete(&(struct ctl_texts){0}, &all));
     CU_ASSERT_PTR_NOT_NULL(
-        strstr((const char *)all.data, "key\nrotation\nalias\ngrant\npolicy\napprove\nreject\n"));
+        strstr((const char *)all.data, "key\nrotation\nalias\ngrant\nsecret\npolicy\napprove\nreject\n"));
 }
 
 KMS_TEST_MAIN("client/kmsctl/completion", {"candidates", candidates})
