@@ -10,7 +10,7 @@ _kms_env()
     local i command="" first=0
     for ((i = 1; i < cword; i++)); do
         case ${words[i]} in
-        encrypt | run | check)
+        encrypt | run | check | render | import)
             command=${words[i]}
             first=$((i + 1))
             break
@@ -18,7 +18,7 @@ _kms_env()
         esac
     done
     if [[ -z $command ]]; then
-        COMPREPLY=($(compgen -W "encrypt run check --help --version" -- "$cur"))
+        COMPREPLY=($(compgen -W "encrypt run check render import --help --version" -- "$cur"))
         return
     fi
 
@@ -32,8 +32,12 @@ _kms_env()
         done
     fi
 
+    if [[ $command == render && $prev == -o ]]; then
+        _filedir
+        return
+    fi
     case $prev in
-    --env-file | -e | --in | --out | --ca | --cert | --key-file)
+    --env-file | -e | --in | --out | --template | --policy | --ca | --cert | --key-file)
         _filedir
         return
         ;;
@@ -45,7 +49,19 @@ _kms_env()
         COMPREPLY=($(compgen -W "text json" -- "$cur"))
         return
         ;;
-    --app | --key | -k | --only | --endpoint | --server-name | --context)
+    --format)
+        COMPREPLY=($(compgen -W "env dotenv compose shell json yaml systemd" -- "$cur"))
+        return
+        ;;
+    --watch-signal)
+        COMPREPLY=($(compgen -W "HUP INT QUIT TERM USR1 USR2" -- "$cur"))
+        return
+        ;;
+    --owner)
+        _usergroup
+        return
+        ;;
+    --mode | --prefix | --json-secret | --watch-interval | --watch-grace | --app | --key | -k | --only | --endpoint | --server-name | --context)
         return
         ;;
     esac
@@ -54,9 +70,17 @@ _kms_env()
     encrypt) COMPREPLY=($(compgen -W "$values $connection --in --out --in-place --help" -- "$cur")) ;;
     run)
         COMPREPLY=($(compgen -W "$values $connection --env-file --output --pristine --no-overwrite --allow-missing
-            --unsafe-names --keep-settings --dry-run --help --" -- "$cur"))
+            --unsafe-names --keep-settings --dry-run --watch --watch-interval --watch-signal --watch-grace --help --" -- "$cur"))
         ;;
     check) COMPREPLY=($(compgen -W "$values $connection --env-file --output --strict --online --help" -- "$cur")) ;;
+    render)
+        COMPREPLY=($(compgen -W "$values $connection --env-file --format --template --allow-missing --unsafe-names --out
+            --mode --owner --allow-disk --show --help" -- "$cur"))
+        ;;
+    import)
+        COMPREPLY=($(compgen -W "$values $connection --in --out --in-place --prefix --json-secret --replace --policy
+            --dry-run --output --help" -- "$cur"))
+        ;;
     esac
 }
 

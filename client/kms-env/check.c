@@ -39,8 +39,8 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 }
 
 static const struct argp_option options[] = {
-    {"online", OPT_ONLINE, NULL, 0, "Decrypt every ciphertext too, and say how it went; values are not shown",
-     3},
+    {"online", OPT_ONLINE, NULL, 0,
+     "Decrypt every ciphertext and fetch every secret too, and say how it went; values are not shown", 3},
     {"strict", OPT_STRICT, NULL, 0, "Every plain value is wrong, not only those that look like secrets", 3},
     {0},
 };
@@ -56,7 +56,8 @@ static void print_text(const struct kms_env_finding *f)
         printf(", key %s version %u, %s", key_id, f->header.key_version,
                kms_env_algorithm_name(f->header.algorithm));
     }
-    if (f->tried && f->wrong == NULL) printf(", decrypts");
+    if (f->tried && f->wrong == NULL)
+        fputs(f->state == KMS_ENV_REFERENCE ? ", can be had" : ", decrypts", stdout);
     if (f->wrong != NULL) printf(": WRONG: %s", f->wrong);
     if (f->reason[0] != '\0') printf(": %s", f->reason);
     if (f->wrong != NULL && f->detail.text[0] != '\0') printf(": %s", f->detail.text);
@@ -83,7 +84,9 @@ static json_t *to_json(const struct kms_env_finding *f)
         add(row, "algorithm", json_string(kms_env_algorithm_name(f->header.algorithm)));
         add(row, "app", json_stringn((const char *)f->app.ptr, f->app.len));
     }
-    if (f->tried) add(row, "decrypts", json_boolean(!kms_failed(f->outcome)));
+    if (f->tried)
+        add(row, f->state == KMS_ENV_REFERENCE ? "available" : "decrypts",
+            json_boolean(!kms_failed(f->outcome)));
     if (f->reason[0] != '\0') add(row, "reason", json_string(f->reason));
     if (f->wrong != NULL) add(row, "wrong", json_string(f->wrong));
     if (f->wrong != NULL && f->detail.text[0] != '\0') add(row, "detail", json_string(f->detail.text));
@@ -122,10 +125,12 @@ static kms_err run(const struct check *check, size_t *ret_wrong, struct kms_why 
                                                 .strict = check->strict};
     KMS_OWN_INPUTS inputs = {0};
     KMS_OWN_REPORT report = {0};
+    KMS_OWN(kms_env_service) service = NULL;
     KMS_TRY(kms_env_inputs_read(arguments, false, &inputs, why));
     KMS_TRY(kms_env_inspect(inputs.count == 0 ? environ : NULL, inputs.inputs, inputs.count, &how, &report));
+    KMS_TRY(kms_env_service_new(&arguments->settings, &service));
     if (check->online)
-        KMS_TRY(kms_env_inspect_online(&report, &how, kms_env_service_decrypter(&arguments->settings), why));
+        KMS_TRY(kms_env_inspect_online(&report, &how, kms_env_service_providers(service), why));
     KMS_TRY(print(check, &report));
     *ret_wrong = kms_env_report_wrong(&report);
     return KMS_OK;

@@ -6,5 +6,7 @@
 int kms_env_command_encrypt(int argc, char **argv);
 int kms_env_command_run(int argc, char **argv);
 int kms_env_command_check(int argc, char **argv);
+int kms_env_command_render(int argc, char **argv);
+int kms_env_command_import(int argc, char **argv);
 
 #endif

@@ -97,8 +97,8 @@ static kms_err encrypt(const struct encryption *e, struct kms_why *why)
         kms_why_set(why, "%s: nothing was written", cause.text[0] != '\0' ? cause.text : kms_err_text(err));
     KMS_TRY(err);
     KMS_TRY(write_result(e, document, &file, &sealed, why));
-    kms_env_say("%zu encrypted, %zu ciphertext already, %zu empty", sealed.encrypted, sealed.already,
-                sealed.empty);
+    kms_env_say("%zu encrypted, %zu ciphertext already, %zu references, %zu empty", sealed.encrypted,
+                sealed.already, sealed.references, sealed.empty);
     return KMS_OK;
 }
 

@@ -3,7 +3,9 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <spawn.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <unistd.h>
@@ -52,38 +54,79 @@ static int failed(const char *program, int error, struct kms_why *why)
     return missing ? KMS_ENV_EXIT_NOT_FOUND : KMS_ENV_EXIT_NOT_EXECUTABLE;
 }
 
-/* One candidate; true: go on looking, as execvpe does. *denied remembers that one was there. */
-static bool try_directory(const char *directory, size_t len, char *const *argv, char *const *environment,
-                          bool *denied)
+/* What is to be started, and how. */
+struct launch {
+    char *const *argv, *const *environment;
+    const posix_spawnattr_t *attributes; /* NULL: this process becomes it */
+    pid_t *child;
+};
+
+/* True: started, as a child. Otherwise errno says why not. */
+static bool launch(const struct launch *l, const char *path)
 {
-    char path[PATH_MAX];
-    int printed = snprintf(path, sizeof path, "%.*s%s%s", (int)len, directory, len > 0 ? "/" : "./", argv[0]);
-    if (len > PATH_MAX || printed < 0 || (size_t)printed >= sizeof path) return true;
-    execve(path, argv, environment);
-    if (errno == EACCES) *denied = true;
-    return errno == EACCES || errno == ENOENT || errno == ENOTDIR || errno == ESTALE || errno == ENODEV ||
-           errno == ETIMEDOUT;
+    if (l->attributes == NULL) {
+        execve(path, l->argv, l->environment);
+        return false;
+    }
+    errno = posix_spawn(l->child, path, NULL, l->attributes, l->argv, l->environment);
+    return errno == 0;
 }
 
-int kms_env_exec(char *const *argv, char *const *environment, const char *search_path, struct kms_why *why)
+enum outcome { STARTED, GO_ON, GIVE_UP };
+
+/* One candidate. *denied remembers that one was there. */
+static enum outcome try_directory(const struct launch *l, const char *directory, size_t len, bool *denied)
+{
+    char path[PATH_MAX];
+    int printed =
+        snprintf(path, sizeof path, "%.*s%s%s", (int)len, directory, len > 0 ? "/" : "./", l->argv[0]);
+    if (len > PATH_MAX || printed < 0 || (size_t)printed >= sizeof path) return GO_ON;
+    if (launch(l, path)) return STARTED;
+    if (errno == EACCES) *denied = true;
+    /* as execvpe */
+    const bool absent = errno == EACCES || errno == ENOENT || errno == ENOTDIR || errno == ESTALE ||
+                        errno == ENODEV || errno == ETIMEDOUT;
+    return absent ? GO_ON : GIVE_UP;
+}
+
+static int look_up(const struct launch *l, const char *search_path, struct kms_why *why)
 {
     char standard[256] = "/bin:/usr/bin";
     bool denied = false;
-    if (argv[0][0] == '\0') return failed("(empty name)", ENOENT, why);
-    if (strchr(argv[0], '/') != NULL) {
-        execve(argv[0], argv, environment);
-        return failed(argv[0], errno, why);
-    }
+    if (l->argv[0][0] == '\0') return failed("(empty name)", ENOENT, why);
+    if (strchr(l->argv[0], '/') != NULL) return launch(l, l->argv[0]) ? 0 : failed(l->argv[0], errno, why);
     if (search_path == NULL) {
         confstr(_CS_PATH, standard, sizeof standard);
         search_path = standard;
     }
     for (const char *at = search_path;; at++) {
         size_t len = strcspn(at, ":");
-        if (!try_directory(at, len, argv, environment, &denied)) return failed(argv[0], errno, why);
+        enum outcome outcome = try_directory(l, at, len, &denied);
+        if (outcome == STARTED) return 0;
+        if (outcome == GIVE_UP) return failed(l->argv[0], errno, why);
         at += len;
-        if (*at == '\0') return failed(argv[0], denied ? EACCES : ENOENT, why);
+        if (*at == '\0') return failed(l->argv[0], denied ? EACCES : ENOENT, why);
     }
+}
+
+int kms_env_exec(char *const *argv, char *const *environment, const char *search_path, struct kms_why *why)
+{
+    const struct launch l = {.argv = argv, .environment = environment};
+    return look_up(&l, search_path, why);
+}
+
+int kms_env_spawn(char *const *argv, char *const *environment, const sigset_t *mask, pid_t *ret_child,
+                  struct kms_why *why)
+{
+    posix_spawnattr_t attributes;
+    const struct launch l = {
+        .argv = argv, .environment = environment, .attributes = &attributes, .child = ret_child};
+    if (posix_spawnattr_init(&attributes) != 0) return failed(argv[0], ENOMEM, why);
+    posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK);
+    posix_spawnattr_setsigmask(&attributes, mask);
+    int status = look_up(&l, getenv("PATH"), why);
+    posix_spawnattr_destroy(&attributes);
+    return status;
 }
 
 kms_err kms_env_shield_up(struct kms_env_shield *ret_shield, struct kms_why *why)
@@ -103,6 +146,12 @@ kms_err kms_env_shield_up(struct kms_env_shield *ret_shield, struct kms_why *why
 void kms_env_shield_core_limit_back(const struct kms_env_shield *shield)
 {
     setrlimit(RLIMIT_CORE, &shield->core);
+}
+
+void kms_env_shield_core_limit_off(const struct kms_env_shield *shield)
+{
+    const struct rlimit none = {.rlim_cur = 0, .rlim_max = shield->core.rlim_max};
+    setrlimit(RLIMIT_CORE, &none);
 }
 
 void kms_env_shield_down(const struct kms_env_shield *shield)

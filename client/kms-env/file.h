@@ -37,6 +37,7 @@ KMS_MUST_USE kms_err kms_env_output_open(const char *path, const kms_env_file *r
                                          kms_env_output **ret_output, struct kms_why *why);
 KMS_MUST_USE kms_err kms_env_output_put(void *output,
                                         struct kms_bytes piece); /* IO; fits struct kms_dotenv_sink */
+int kms_env_output_fd(const kms_env_output *output); /* borrowed: for its mode, owner and file system */
 /* Makes it durable and gives it its name. Errors: IO, CONFLICT. */
 KMS_MUST_USE kms_err kms_env_output_commit(kms_env_output *output, struct kms_why *why);
 void kms_env_output_free(kms_env_output *output);

@@ -152,6 +152,11 @@ kms_err kms_env_output_put(void *self, struct kms_bytes piece)
     return KMS_OK;
 }
 
+int kms_env_output_fd(const kms_env_output *output)
+{
+    return output->fd;
+}
+
 /* Someone who edited the file meanwhile keeps the edit. What is left is the moment between this and the
  * rename. */
 static kms_err check_unchanged(const kms_env_output *output, struct kms_why *why)

@@ -37,6 +37,13 @@ static kms_err judge_ciphertext(struct kms_env_finding *finding, struct kms_byte
     return KMS_OK;
 }
 
+static void judge_reference(struct kms_env_finding *finding, struct kms_bytes value)
+{
+    kms_err err = kms_env_reference_parse(value, &finding->reference, &finding->detail);
+    finding->state = kms_failed(err) ? KMS_ENV_DAMAGED : KMS_ENV_REFERENCE;
+    if (kms_failed(err)) finding->wrong = "not a valid reference";
+}
+
 static void judge_plain(struct kms_env_finding *finding, struct kms_bytes value, bool strict)
 {
     finding->state = value.len == 0 ? KMS_ENV_EMPTY : KMS_ENV_PLAIN;
@@ -55,6 +62,8 @@ static kms_err judge(kms_env_report *report, const struct kms_env_inspect_option
     if (!kms_env_names_have(options->only, finding.name)) return KMS_OK;
     if (kms_ciphertext_is_text(value))
         KMS_TRY(judge_ciphertext(&finding, value));
+    else if (kms_env_reference_is(value))
+        judge_reference(&finding, value);
     else
         judge_plain(&finding, value, options->strict);
     return add(report, finding, value);
@@ -89,19 +98,33 @@ kms_err kms_env_inspect(char *const *environment, const struct kms_env_input *in
     return KMS_OK;
 }
 
-static void note_outcome(struct kms_env_finding *finding, const struct kms_env_job *job)
+static void note_failure(struct kms_env_finding *finding, const char *wrong, const char *reason,
+                         const struct kms_why *why)
 {
-    finding->tried = true;
-    finding->outcome = job->err;
-    if (!kms_failed(job->err)) return;
-    finding->wrong = "cannot be decrypted";
-    finding->detail = job->why;
-    const char *reason = job->reason[0] != '\0' ? job->reason : kms_err_reason(job->err);
+    finding->wrong = wrong;
+    finding->detail = *why;
+    if (reason[0] == '\0') reason = kms_err_reason(finding->outcome);
     kms_copy(finding->reason, reason, strnlen(reason, sizeof finding->reason - 1));
 }
 
-kms_err kms_env_inspect_online(kms_env_report *report, const struct kms_env_inspect_options *options,
-                               struct kms_env_decrypter decrypter, struct kms_why *why)
+static void note_job(struct kms_env_finding *finding, const struct kms_env_job *job)
+{
+    finding->tried = true;
+    finding->outcome = job->err;
+    if (kms_failed(job->err)) note_failure(finding, "cannot be decrypted", job->reason, &job->why);
+}
+
+static void note_fetch(struct kms_env_finding *finding, const struct kms_env_fetch *fetch)
+{
+    KMS_OWN(kms_secret) value = NULL;
+    struct kms_why why = {0};
+    finding->tried = true;
+    finding->outcome = kms_env_fetch_value(fetch, &finding->reference, &value, &why);
+    if (kms_failed(finding->outcome)) note_failure(finding, "cannot be had", fetch->reason, &why);
+}
+
+static kms_err decrypt_all(kms_env_report *report, const struct kms_env_inspect_options *options,
+                           struct kms_env_decrypter decrypter, struct kms_why *why)
 {
     KMS_OWN(kms_env_jobs) jobs = NULL;
     KMS_TRY(kms_env_jobs_new(report->count, &jobs));
@@ -113,8 +136,38 @@ kms_err kms_env_inspect_online(kms_env_report *report, const struct kms_env_insp
     KMS_TRY(kms_env_jobs_run(jobs, decrypter, why));
     for (size_t i = 0, at = 0; i < report->count; i++)
         if (report->findings[i].state == KMS_ENV_CIPHERTEXT)
-            note_outcome(&report->findings[i], kms_env_jobs_at(jobs, at++));
+            note_job(&report->findings[i], kms_env_jobs_at(jobs, at++));
     return KMS_OK;
+}
+
+/* Credentials made on demand would be made: of a database role, only that it is well-formed is said. */
+static bool fetchable(const struct kms_env_finding *f)
+{
+    return f->state == KMS_ENV_REFERENCE && f->reference.kind == KMS_ENV_REFERENCE_SECRET;
+}
+
+static kms_err fetch_all(kms_env_report *report, struct kms_env_fetcher fetcher, struct kms_why *why)
+{
+    KMS_OWN(kms_env_fetches) fetches = NULL;
+    size_t at = 0;
+    KMS_TRY(kms_env_fetches_new(&fetches));
+    for (size_t i = 0; i < report->count; i++)
+        if (fetchable(&report->findings[i]))
+            KMS_TRY(kms_env_fetches_add(fetches, &report->findings[i].reference, &at));
+    KMS_TRY(kms_env_fetches_run(fetches, fetcher, why));
+    for (size_t i = 0; i < report->count; i++) {
+        if (!fetchable(&report->findings[i])) continue;
+        KMS_TRY(kms_env_fetches_add(fetches, &report->findings[i].reference, &at)); /* finds it */
+        note_fetch(&report->findings[i], kms_env_fetches_at(fetches, at));
+    }
+    return KMS_OK;
+}
+
+kms_err kms_env_inspect_online(kms_env_report *report, const struct kms_env_inspect_options *options,
+                               struct kms_env_providers providers, struct kms_why *why)
+{
+    KMS_TRY(decrypt_all(report, options, providers.decrypter, why));
+    return fetch_all(report, providers.fetcher, why);
 }
 
 size_t kms_env_report_wrong(const kms_env_report *report)
@@ -137,6 +190,7 @@ const char *kms_env_state_name(enum kms_env_state state)
     static const char *const names[] = {[KMS_ENV_PLAIN] = "plain",
                                         [KMS_ENV_EMPTY] = "empty",
                                         [KMS_ENV_CIPHERTEXT] = "ciphertext",
+                                        [KMS_ENV_REFERENCE] = "reference",
                                         [KMS_ENV_DAMAGED] = "damaged"};
     return names[state];
 }

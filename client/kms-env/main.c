@@ -12,16 +12,18 @@ static struct command {
     char name[16]; /* what stands in messages, as argv[0] */
     int (*run)(int argc, char **argv);
 } commands[] = {
-    {"kms-env encrypt", kms_env_command_encrypt},
-    {"kms-env run", kms_env_command_run},
-    {"kms-env check", kms_env_command_check},
+    {"kms-env encrypt", kms_env_command_encrypt}, {"kms-env run", kms_env_command_run},
+    {"kms-env check", kms_env_command_check},     {"kms-env render", kms_env_command_render},
+    {"kms-env import", kms_env_command_import},
 };
 
 static const char doc[] = "Environment variables whose values are ciphertext until the program starts.\v"
                           "Subcommands:\n"
                           "  encrypt    make the values of an env file ciphertext\n"
                           "  run        decrypt what is ciphertext and start a program with it\n"
-                          "  check      say what is ciphertext, and what should be\n\n"
+                          "  check      say what is ciphertext, and what should be\n"
+                          "  render     write values into a file in memory, or into a template\n"
+                          "  import     move the plain values of an env file into secrets\n\n"
                           "`kms-env SUBCOMMAND --help' lists the options of each; kms-env(1) has it all.";
 
 static error_t parse(int key, char *arg, struct argp_state *state)
@@ -52,6 +54,7 @@ int main(int argc, char **argv)
         argv[first] = commands[i].name;
         return commands[i].run(argc - first, argv + first);
     }
-    fprintf(stderr, "kms-env: %s: no such subcommand; there are encrypt, run and check\n", argv[first]);
+    fprintf(stderr, "kms-env: %s: no such subcommand; there are encrypt, run, check, render and import\n",
+            argv[first]);
     return KMS_ENV_EXIT_FAILED;
 }

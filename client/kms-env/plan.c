@@ -17,6 +17,20 @@ bool kms_env_names_have(struct kms_env_names names, struct kms_bytes name)
     return names.count == 0;
 }
 
+enum kms_env_kind kms_env_kind_of(struct kms_bytes value)
+{
+    if (kms_ciphertext_is_text(value)) return KMS_ENV_KIND_CIPHERTEXT;
+    return kms_env_reference_is(value) ? KMS_ENV_KIND_REFERENCE : KMS_ENV_KIND_PLAIN;
+}
+
+const char *kms_env_kind_name(enum kms_env_kind kind)
+{
+    static const char *const names[] = {[KMS_ENV_KIND_PLAIN] = "plain",
+                                        [KMS_ENV_KIND_CIPHERTEXT] = "ciphertext",
+                                        [KMS_ENV_KIND_REFERENCE] = "reference"};
+    return names[kind];
+}
+
 static kms_err add(kms_env_plan *plan, struct kms_env_variable variable)
 {
     if (plan->count == plan->cap) {
@@ -64,9 +78,8 @@ static kms_err inherit(kms_env_plan *plan)
         struct kms_env_variable variable = split(*at);
         bool setting = kms_env_name_is_setting(variable.name) && !options->keep_settings;
         if (setting || kms_bytes_equal(variable.name, kms_bytes_text("KMS_ENV"))) continue;
-        variable.ciphertext =
-            kms_ciphertext_is_text(variable.value) && kms_env_names_have(options->only, variable.name);
-        if (options->pristine && !variable.ciphertext) continue;
+        if (kms_env_names_have(options->only, variable.name)) variable.kind = kms_env_kind_of(variable.value);
+        if (options->pristine && variable.kind == KMS_ENV_KIND_PLAIN) continue;
         variable.app = kms_env_app(options->app, kms_bytes_of(NULL, 0), options->fallback_app);
         KMS_TRY(add(plan, variable));
     }
@@ -105,7 +118,7 @@ static kms_err take_entry(kms_env_plan *plan, const struct kms_env_input *input,
                                                            plan->options->fallback_app),
                                         .file = input->path,
                                         .line = entry->line,
-                                        .ciphertext = kms_ciphertext_is_text(entry->value)};
+                                        .kind = kms_env_kind_of(entry->value)};
     const struct kms_env_variable *old = find(plan, entry->name);
     if (old != NULL && old->file == NULL && plan->options->no_overwrite) return KMS_OK;
     if (old != NULL) {
@@ -124,13 +137,13 @@ static kms_err take_inputs(kms_env_plan *plan, const struct kms_env_input *input
     return KMS_OK;
 }
 
-/* Guards what is set from a file or decrypted; what the caller had in his environment anyway is his. */
+/* Guards what is set from a file or had from the service; what the caller had anyway is his. */
 static kms_err check_names(const kms_env_plan *plan, kms_buf *notes, struct kms_why *why)
 {
     size_t refused = 0;
     for (size_t i = 0; i < plan->count; i++) {
         const struct kms_env_variable *v = &plan->variables[i];
-        if (v->file == NULL && !v->ciphertext) continue;
+        if (v->file == NULL && v->kind == KMS_ENV_KIND_PLAIN) continue;
         const bool valid = kms_dotenv_name_valid(v->name);
         if (valid && (plan->options->unsafe_names || !kms_env_name_guarded(v->name))) continue;
         KMS_TRY(kms_buf_print(notes, "%.*s: %s\n", (int)v->name.len, (const char *)v->name.ptr,
@@ -176,6 +189,7 @@ void kms_env_plan_free(kms_env_plan *plan)
     for (size_t i = 0; i < plan->count; i++)
         kms_locked_free(plan->variables[i].string, plan->variables[i].string_bytes);
     free(plan->variables);
+    kms_env_fetches_free(plan->fetches);
     free(plan->environment);
     free(plan);
 }

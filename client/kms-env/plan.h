@@ -10,7 +10,8 @@ struct kms_env_plan {
     char *const *inherited;
     struct kms_env_variable *variables;
     size_t count, cap;
-    char **environment; /* built last */
+    kms_env_fetches *fetches; /* made by resolve */
+    char **environment;       /* built last */
 };
 
 #endif

@@ -1,12 +1,13 @@
 /*
  * Decides the environment of the program that `kms-env run` starts: what is inherited, what env files set,
- * what is ciphertext and has to be decrypted. Knows neither files nor the service: both are handed in. Not
- * thread-safe.
+ * what is ciphertext and has to be decrypted, what refers to a secret and has to be fetched. Knows neither
+ * files nor the service: both are handed in. Not thread-safe.
  */
 #ifndef KMS_CLIENT_KMS_ENV_RESOLVE_H
 #define KMS_CLIENT_KMS_ENV_RESOLVE_H
 
 #include "client/kms-env/dotenv.h"
+#include "client/kms-env/fetch.h"
 #include "client/kms-env/jobs.h"
 
 enum {
@@ -35,15 +36,21 @@ struct kms_env_input {
     const kms_dotenv *document;
 };
 
+enum kms_env_kind { KMS_ENV_KIND_PLAIN, KMS_ENV_KIND_CIPHERTEXT, KMS_ENV_KIND_REFERENCE };
+enum kms_env_kind kms_env_kind_of(struct kms_bytes value); /* what it claims to be */
+const char *kms_env_kind_name(enum kms_env_kind kind);     /* "plain", "ciphertext", "reference" */
+
 struct kms_env_variable {
-    struct kms_bytes name, value; /* value as it was found: plain, or the text form of a ciphertext */
+    struct kms_bytes name, value; /* value as it was found */
     struct kms_bytes app;         /* that the ciphertext is bound to */
     const char *file;             /* NULL: inherited */
     unsigned line;
-    bool ciphertext; /* to be decrypted */
-    bool asked;      /* the service was, for its value */
-    char *inherited; /* passed on as it is; NULL: string */
-    char *string;    /* NAME=value, in locked memory */
+    enum kms_env_kind kind;             /* what is not plain, the service has the value of */
+    bool asked;                         /* the service was, for its value: */
+    size_t at;                          /* which of the jobs, or of the fetches */
+    struct kms_env_reference reference; /* in value */
+    char *inherited;                    /* passed on as it is; NULL: string */
+    char *string;                       /* NAME=value, in locked memory */
     size_t string_bytes;
 };
 
@@ -69,15 +76,24 @@ void kms_env_plan_drop(kms_env_plan **plan);
 size_t kms_env_plan_count(const kms_env_plan *plan);
 const struct kms_env_variable *kms_env_plan_variable(const kms_env_plan *plan, size_t index);
 
+/* The service, or what tests put in its place. */
+struct kms_env_providers {
+    struct kms_env_decrypter decrypter;
+    struct kms_env_fetcher fetcher;
+};
+
 /*
- * Decrypts what is ciphertext (nothing is called when there is none) and builds the strings of the child. key
- * is the pin or NULL. Either all values are there or the first error is returned, and notes has a line for
- * each that failed, with its name and the reason, never its value. With allow_missing failed values are left
- * out and noted. INVALID_ARGUMENT: NUL in a value; LIMIT_EXCEEDED: KMS_ENV_STRING_BYTES.
+ * Decrypts what is ciphertext, fetches what is referred to (nothing is called when there is none) and builds
+ * the strings of the child. key is the pin of ciphertext, or NULL. Either all values are there or the first
+ * error is returned, and notes has a line for each that failed, with its name and the reason, never its
+ * value. With allow_missing failed values are left out and noted. INVALID_ARGUMENT: NUL in a value, a
+ * reference that is none; LIMIT_EXCEEDED: KMS_ENV_STRING_BYTES.
  */
 KMS_MUST_USE kms_err kms_env_plan_resolve(kms_env_plan *plan, const char *key,
-                                          struct kms_env_decrypter decrypter, kms_buf *notes,
+                                          struct kms_env_providers providers, kms_buf *notes,
                                           struct kms_why *why);
+/* What the last resolve fetched, without the values; borrowed from the plan; NULL: it was not resolved. */
+kms_env_fetches *kms_env_plan_fetches(const kms_env_plan *plan);
 
 /* For execve, NULL-terminated: borrowed from the plan; KMS_ENV=1 is its last string. NO_MEMORY. */
 KMS_MUST_USE kms_err kms_env_plan_environment(kms_env_plan *plan, char *const **ret_environment);

@@ -114,6 +114,10 @@ static kms_err seal_entry(const struct sealing *s, const struct kms_dotenv_entry
         sealed->already++;
         return check_ciphertext(entry, why);
     }
+    if (kms_env_reference_is(entry->value)) {
+        sealed->references++;
+        return KMS_OK;
+    }
     if (entry->value.len == 0) {
         sealed->empty++;
         return KMS_OK;

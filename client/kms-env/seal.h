@@ -30,11 +30,12 @@ typedef struct kms_env_sealed {
     kms_buf *texts;           /* which own what values point to */
     size_t count;
     kms_buf header;
-    size_t encrypted, already, empty; /* how many; the rest was not among only */
+    size_t encrypted, already, references, empty; /* how many; the rest was not among only */
 } kms_env_sealed;
 
 /*
- * Values that are ciphertext already, empty ones (there is nothing to hide) and names without a value stay.
+ * Values that are ciphertext already, references, empty ones (there is nothing to hide) and names without a
+ * value stay.
  * Errors: INVALID_ARGUMENT (no key; a value longer than 64 KiB; another app than the values that are there
  * have; a name of only that is not there), INVALID_CIPHERTEXT (a value says kms:v1: and is damaged),
  * LIMIT_EXCEEDED (the result could not be read again), the encrypter's. *sealed must be zero-initialised and

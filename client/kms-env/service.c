@@ -1,24 +1,17 @@
 /* Encryption and decryption of values by libkms. Each value is bound to its application and its name. */
 #include "client/kms-env/service.h"
 
-#include <kms/client.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "client/kms-env/bind.h"
 #include "client/kms-env/connection.h"
+#include "client/kms-env/service_inside.h"
 
-/* One connection carries all of them; beyond this many at a time the service gains nothing. */
-enum { IN_FLIGHT = 64, BATCH_ITEMS = 256, BATCH_BYTES = 1024 * 1024 };
+enum { BATCH_ITEMS = 256, BATCH_BYTES = 1024 * 1024 };
 
-struct kms_env_service {
-    kms_client *client;
-};
-
-/* Reasons are names of the error table, but for those that a newer server invents and those that no server
- * gave. */
-static kms_err of_error(const struct kms_error *error, struct kms_why *why)
+kms_err kms_env_service_error(const struct kms_error *error, struct kms_why *why)
 {
     kms_why_set(why, "%s", error->message);
     for (int code = KMS_E_OK + 1; code < KMS_E_COUNT; code++)
@@ -27,15 +20,31 @@ static kms_err of_error(const struct kms_error *error, struct kms_why *why)
     return KMS_FAIL(INTERNAL);
 }
 
-kms_err kms_env_service_open(const struct kms_env_settings *settings, kms_env_service **ret_service,
-                             struct kms_why *why)
+kms_err kms_env_service_need(kms_env_service *service, struct kms_why *why)
 {
     KMS_OWN_CONNECTION connection = {0};
     struct kms_error error;
-    KMS_TRY(kms_env_connection_find(settings, &connection, why));
-    KMS_OWN(kms_env_service) service = calloc(1, sizeof *service);
+    if (service->client != NULL) return KMS_OK;
+    KMS_TRY(kms_env_connection_find(service->settings, &connection, why));
+    if (kms_client_open(&connection.options, &service->client, &error)) return KMS_OK;
+    return kms_env_service_error(&error, why);
+}
+
+kms_err kms_env_service_new(const struct kms_env_settings *settings, kms_env_service **ret_service)
+{
+    kms_env_service *service = calloc(1, sizeof *service);
     if (service == NULL) return KMS_FAIL(NO_MEMORY);
-    if (!kms_client_open(&connection.options, &service->client, &error)) return of_error(&error, why);
+    service->settings = settings;
+    *ret_service = service;
+    return KMS_OK;
+}
+
+kms_err kms_env_service_open(const struct kms_env_settings *settings, kms_env_service **ret_service,
+                             struct kms_why *why)
+{
+    KMS_OWN(kms_env_service) service = NULL;
+    KMS_TRY(kms_env_service_new(settings, &service));
+    KMS_TRY(kms_env_service_need(service, why));
     *ret_service = KMS_GIVE(service);
     return KMS_OK;
 }
@@ -62,7 +71,8 @@ static kms_err encrypt(void *self, const struct kms_env_binding *to, struct kms_
                                           .context = kms_env_bind(&pairs, to->app, to->name)};
     struct kms_encrypt_result *result;
     struct kms_error error;
-    if (!kms_client_encrypt(service->client, &request, NULL, &result, &error)) return of_error(&error, why);
+    if (!kms_client_encrypt(service->client, &request, NULL, &result, &error))
+        return kms_env_service_error(&error, why);
     kms_err err = kms_buf_append(blob, result->ciphertext.data, result->ciphertext.len);
     kms_encrypt_result_free(result);
     return err;
@@ -95,7 +105,7 @@ static void finish(struct kms_decrypt_item *item, struct kms_env_job *job)
     if (item->result != NULL) {
         job->err = take_plaintext(item->result, job);
     } else {
-        job->err = of_error(&item->error, &job->why);
+        job->err = kms_env_service_error(&item->error, &job->why);
         snprintf(job->reason, sizeof job->reason, "%s", item->error.reason);
     }
     kms_decrypt_result_free(item->result);
@@ -132,7 +142,7 @@ static void decrypt_some(kms_client *client, struct kms_decrypt_item *items, siz
     if (count > 1 && (kms_client_decrypt_batch(client, items, count, NULL, &error) ||
                       !batch_is_refused(items, count, &error)))
         return;
-    bool all = kms_client_decrypt_many(client, items, count, IN_FLIGHT, NULL, NULL);
+    bool all = kms_client_decrypt_many(client, items, count, KMS_ENV_IN_FLIGHT, NULL, NULL);
     (void)all;
 }
 
@@ -160,13 +170,12 @@ static kms_err decrypt_all(kms_env_service *service, struct kms_env_job *jobs, s
 
 static kms_err decrypt(void *self, struct kms_env_job *jobs, size_t count, struct kms_why *why)
 {
-    KMS_OWN(kms_env_service) service = NULL;
-    KMS_TRY(kms_env_service_open(self, &service, why));
-    return decrypt_all(service, jobs, count);
+    KMS_TRY(kms_env_service_need(self, why));
+    return decrypt_all(self, jobs, count);
 }
 
-struct kms_env_decrypter kms_env_service_decrypter(const struct kms_env_settings *settings)
+struct kms_env_providers kms_env_service_providers(kms_env_service *service)
 {
-    /* the function only reads them; self has no const because other decrypters write through it */
-    return (struct kms_env_decrypter){.decrypt = decrypt, .self = (void *)(uintptr_t)settings};
+    return (struct kms_env_providers){.decrypter = {.decrypt = decrypt, .self = service},
+                                      .fetcher = {.fetch = kms_env_service_fetch, .self = service}};
 }

@@ -149,13 +149,19 @@ static const struct argp_option values_options[] = {
 
 static const struct argp values_argp = {.options = values_options, .parser = parse_values};
 
+void kms_env_arguments_add_file(struct kms_env_arguments *arguments, const char *path,
+                                const struct argp_state *state)
+{
+    if (arguments->env_file_count == KMS_ENV_FILES) argp_error(state, "at most %d files", KMS_ENV_FILES);
+    arguments->env_files[arguments->env_file_count++] = path;
+}
+
 static error_t parse_files(int key, char *arg, struct argp_state *state)
 {
     struct kms_env_arguments *arguments = state->input;
     switch (key) {
     case 'e':
-        if (arguments->env_file_count == KMS_ENV_FILES) argp_error(state, "at most %d files", KMS_ENV_FILES);
-        arguments->env_files[arguments->env_file_count++] = arg;
+        kms_env_arguments_add_file(arguments, arg, state);
         return 0;
     case 'o':
         if (strcmp(arg, "json") != 0 && strcmp(arg, "text") != 0)

@@ -40,4 +40,8 @@ extern const struct argp_child kms_env_many_files_children[];
 void kms_env_give_children(struct argp_state *state, struct kms_env_arguments *arguments,
                            const struct argp_child *children);
 
+/* One more --env-file; too many end the program. */
+void kms_env_arguments_add_file(struct kms_env_arguments *arguments, const char *path,
+                                const struct argp_state *state);
+
 #endif

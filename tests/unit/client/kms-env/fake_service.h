@@ -1,6 +1,7 @@
 /*
  * A service that hides nothing: what it "encrypts" carries application, name and value in clear, and it
- * "decrypts" for the same application and name only. The key that it knows is "alias/right".
+ * "decrypts" for the same application and name only. The key that it knows is "alias/right". Its secrets are
+ * in fake_secrets, and it may not tell "denied".
  */
 #ifndef KMS_TESTS_KMS_ENV_FAKE_SERVICE_H
 #define KMS_TESTS_KMS_ENV_FAKE_SERVICE_H
@@ -12,7 +13,8 @@
 #include "tests/harness/suite.h"
 
 struct fake_service {
-    size_t calls, values;
+    size_t calls, values; /* of ciphertext */
+    size_t fetched;       /* secrets and roles, each time one is asked for */
     bool down;
 };
 
@@ -83,6 +85,67 @@ static inline struct kms_env_decrypter fake_decrypter(struct fake_service *servi
 static inline struct kms_env_encrypter fake_encrypter(struct fake_service *service)
 {
     return (struct kms_env_encrypter){fake_encrypt, service};
+}
+
+static const struct {
+    const char *name, *stage, *version, *value;
+} fake_secrets[] = {
+    {"raw", "AWSCURRENT", NULL, "s3cr3t"},
+    {"raw", "AWSPREVIOUS", NULL, "old"},
+    {"raw", NULL, "v1", "older"},
+    {"db", "AWSCURRENT", NULL, "{\"user\":\"u\",\"port\":5432,\"none\":null,\"pass\":\"p w\"}"},
+    {"empty", "AWSCURRENT", NULL, ""},
+};
+
+static inline bool fake_same(const char *a, const char *b)
+{
+    return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0;
+}
+
+static inline kms_secret *fake_secret(const char *text)
+{
+    kms_secret *secret = NULL;
+    if (text[0] == '\0') return NULL;
+    KMS_ASSERT_OK_FATAL(kms_secret_new(strlen(text), &secret));
+    kms_copy(kms_secret_data(secret), text, strlen(text));
+    return secret;
+}
+
+static inline void fake_fetch_one(struct kms_env_fetch *fetch)
+{
+    const bool denied = strcmp(fetch->name, "denied") == 0;
+    fetch->err = denied ? KMS_FAIL(ACCESS_DENIED) : KMS_FAIL(NOT_FOUND);
+    snprintf(fetch->reason, sizeof fetch->reason, "%s", denied ? "ACCESS_DENIED" : "");
+    if (fetch->kind == KMS_ENV_REFERENCE_DB) {
+        fetch->err = KMS_OK;
+        fetch->username = fake_secret(fetch->name);
+        fetch->value = fake_secret("made");
+    }
+    for (size_t i = 0; i < sizeof fake_secrets / sizeof fake_secrets[0]; i++) {
+        if (!fake_same(fetch->name, fake_secrets[i].name) ||
+            !fake_same(fetch->stage, fake_secrets[i].stage) ||
+            !fake_same(fetch->version, fake_secrets[i].version))
+            continue;
+        fetch->err = KMS_OK;
+        fetch->value = fake_secret(fake_secrets[i].value);
+    }
+}
+
+static inline kms_err fake_fetch(void *self, struct kms_env_fetch *fetches, size_t count, struct kms_why *why)
+{
+    struct fake_service *service = self;
+    service->fetched += count;
+    if (service->down) {
+        kms_why_set(why, "no connection");
+        return KMS_FAIL(CONFIG_INVALID);
+    }
+    for (size_t i = 0; i < count; i++) fake_fetch_one(&fetches[i]);
+    return KMS_OK;
+}
+
+static inline struct kms_env_providers fake_providers(struct fake_service *service)
+{
+    return (struct kms_env_providers){{fake_decrypt, service}, {fake_fetch, service}};
 }
 
 /* Appends format, in which each {NAME=VALUE} becomes the text form of VALUE for app and NAME. */

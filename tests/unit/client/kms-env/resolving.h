@@ -40,7 +40,7 @@ static inline void resolve_inputs(struct resolving *r, char *const *environment,
     r->err = kms_env_plan_new((struct kms_env_sources){environment, inputs, count}, &r->options, &plan,
                               &r->notes, &r->why);
     if (!kms_failed(r->err))
-        r->err = kms_env_plan_resolve(plan, r->key, fake_decrypter(&r->service), &r->notes, &r->why);
+        r->err = kms_env_plan_resolve(plan, r->key, fake_providers(&r->service), &r->notes, &r->why);
     if (!kms_failed(r->err)) print_environment(r, plan);
 }
 

@@ -65,17 +65,24 @@ static void online_says_what_decrypts(void)
                                        {"B", KMS_ENV_CIPHERTEXT, "cannot be decrypted"},
                                        {"C", KMS_ENV_DAMAGED, "damaged"},
                                        {"D", KMS_ENV_PLAIN, NULL},
-                                       {"E", KMS_ENV_CIPHERTEXT, NULL}};
+                                       {"E", KMS_ENV_CIPHERTEXT, NULL},
+                                       {"F", KMS_ENV_REFERENCE, NULL},
+                                       {"G", KMS_ENV_REFERENCE, "cannot be had"},
+                                       {"H", KMS_ENV_DAMAGED, "not a valid reference"},
+                                       {"I", KMS_ENV_REFERENCE, NULL},
+                                       {"J", KMS_ENV_REFERENCE, NULL}};
     struct kms_env_inspect_options options = {.fallback_app = "default"};
     struct fake_service service = {0};
     KMS_OWN_BUF text = {0};
     KMS_OWN(kms_dotenv) document = NULL;
     KMS_OWN_REPORT report = {0};
-    fake_text(&text, "default", "A={A=1}\nB={A=1}\nC=kms:v1:\nD=d\nE={E=5}\n");
+    fake_text(&text, "default",
+              "A={A=1}\nB={A=1}\nC=kms:v1:\nD=d\nE={E=5}\nF=kms-secret://db#user\n"
+              "G=kms-secret://db#x\nH=kms-secret://..\nI=kms-db://ro#password\nJ=kms-secret://db\n");
     KMS_ASSERT_OK_FATAL(kms_dotenv_parse(kms_buf_view(&text), KMS_DOTENV_COMPOSE, &document, NULL));
     struct kms_env_input input = {"a.env", document};
     KMS_ASSERT_OK_FATAL(kms_env_inspect(NULL, &input, 1, &options, &report));
-    KMS_ASSERT_OK_FATAL(kms_env_inspect_online(&report, &options, fake_decrypter(&service), NULL));
+    KMS_ASSERT_OK_FATAL(kms_env_inspect_online(&report, &options, fake_providers(&service), NULL));
     check_findings(&report, want, KMS_COUNT(want));
     CU_ASSERT_TRUE(report.findings[0].tried);
     CU_ASSERT_FALSE(report.findings[2].tried);
@@ -83,8 +90,14 @@ static void online_says_what_decrypts(void)
     CU_ASSERT_STRING_EQUAL(report.findings[1].detail.text, "another context than default B");
     CU_ASSERT_EQUAL(service.calls, 1);
     CU_ASSERT_EQUAL(service.values, 3);
+    CU_ASSERT_TRUE(report.findings[5].tried);
+    CU_ASSERT_STRING_EQUAL(report.findings[6].reason, "NOT_FOUND");
+    CU_ASSERT_STRING_EQUAL(report.findings[6].detail.text,
+                           "secret db, field x: the secret has no such field");
+    CU_ASSERT_FALSE(report.findings[8].tried); /* it would make credentials */
+    CU_ASSERT_EQUAL(service.fetched, 1);
     service.down = true;
-    KMS_ASSERT_CODE(kms_env_inspect_online(&report, &options, fake_decrypter(&service), NULL),
+    KMS_ASSERT_CODE(kms_env_inspect_online(&report, &options, fake_providers(&service), NULL),
                     CONFIG_INVALID);
 }
 

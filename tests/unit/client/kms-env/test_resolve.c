@@ -93,6 +93,53 @@ static void a_service_that_is_down_says_so(void)
     resolving_done(&r);
 }
 
+static void references_are_fetched_once_each(void)
+{
+    struct resolving r = {
+        .inherited = {"A=kms-secret://raw", "B={B=one}", "C=see kms-secret://raw"},
+        .files = {"U=kms-secret://db#user\nP='kms-secret://db#port?stage=AWSCURRENT'\n"
+                  "W=\"kms-secret://db?stage=AWSCURRENT#pass\"",
+                  "O=kms-secret://raw?stage=AWSPREVIOUS\nV=kms-secret://raw?version=v1\n"
+                  "E=kms-secret://empty\nDU=kms-db://ro#username\nDP=kms-db://ro#password"},
+    };
+    resolve(&r);
+    KMS_ASSERT_OK(r.err);
+    CU_ASSERT_STRING_EQUAL(
+        text_of(&r.got),
+        "A=s3cr3t|B=one|C=see kms-secret://raw|U=u|P=5432|W=p w|O=old|V=older|E=|DU=ro|DP=made|");
+    CU_ASSERT_EQUAL(r.service.fetched, 6); /* raw three times, db, empty, the role */
+    CU_ASSERT_EQUAL(r.service.calls, 1);
+    resolving_done(&r);
+}
+
+static void failed_references_are_all_told(void)
+{
+    static const char notes[] =
+        "X (a.env:4): INVALID_ARGUMENT: column 17 of the reference: a second field\n"
+        "A: NOT_FOUND: secret gone: no such key or alias\n"
+        "B (a.env:1): ACCESS_DENIED: secret denied: not allowed by policy\n"
+        "C (a.env:2): NOT_FOUND: secret db, field nope: the secret has no such field\n"
+        "D (a.env:3): INVALID_ARGUMENT: secret db, field none: the field is null\n";
+    static const char file[] = "B=kms-secret://denied#x\nC=kms-secret://db#nope\nD=kms-secret://db#none\n"
+                               "X=kms-secret://a#b#c\nG=kms-secret://raw";
+    struct resolving r = {.inherited = {"A=kms-secret://gone"}, .files = {file}};
+    resolve(&r);
+    KMS_ASSERT_CODE(r.err, INVALID_ARGUMENT);
+    CU_ASSERT_STRING_EQUAL(text_of(&r.notes), notes);
+    CU_ASSERT_STRING_EQUAL(r.why.text, "5 values could not be had: nothing was started");
+    resolving_done(&r);
+    struct resolving again = {
+        .inherited = {"A=kms-secret://gone"}, .files = {file}, .options = {.allow_missing = true}};
+    resolve(&again);
+    KMS_ASSERT_OK(again.err);
+    CU_ASSERT_STRING_EQUAL(text_of(&again.got), "G=s3cr3t|");
+    resolving_done(&again);
+    struct resolving down = {.files = {"A=kms-secret://raw"}, .down = true};
+    resolve(&down);
+    KMS_ASSERT_CODE(down.err, CONFIG_INVALID);
+    resolving_done(&down);
+}
+
 /* The plaintext of job 0 becomes NUL, that of job 1 too long. */
 static kms_err odd_values(void *self, struct kms_env_job *jobs, size_t count, struct kms_why *why)
 {
@@ -119,8 +166,8 @@ static void what_no_environment_can_hold_is_refused(void)
     struct kms_env_input input = {"a.env", document};
     KMS_ASSERT_OK_FATAL(
         kms_env_plan_new((struct kms_env_sources){nothing, &input, 1}, &options, &plan, &notes, &why));
-    kms_err err =
-        kms_env_plan_resolve(plan, NULL, (struct kms_env_decrypter){odd_values, &seen}, &notes, &why);
+    kms_err err = kms_env_plan_resolve(
+        plan, NULL, (struct kms_env_providers){.decrypter = {odd_values, &seen}}, &notes, &why);
     KMS_ASSERT_CODE(err, INVALID_ARGUMENT);
     CU_ASSERT_EQUAL(seen, 3);
     CU_ASSERT_STRING_EQUAL(
@@ -157,7 +204,7 @@ static void failures_leak_nothing(void)
         faults_pause();
         CU_ASSERT_EQUAL(kms_failed(err), faults_hit());
         if (!kms_failed(err))
-            KMS_ASSERT_OK(kms_env_plan_resolve(plan, NULL, fake_decrypter(&service), &notes, &why));
+            KMS_ASSERT_OK(kms_env_plan_resolve(plan, NULL, fake_providers(&service), &notes, &why));
     }
 }
 
@@ -167,5 +214,7 @@ KMS_TEST_MAIN("client/kms-env/resolve", {"all go to the service at once", all_go
               {"failures are collected", failures_are_collected},
               {"another application or key does not fit", another_application_or_key_does_not_fit},
               {"a service that is down says so", a_service_that_is_down_says_so},
+              {"references are fetched once each", references_are_fetched_once_each},
+              {"failed references are all told", failed_references_are_all_told},
               {"what no environment can hold is refused", what_no_environment_can_hold_is_refused},
               {"failures leak nothing", failures_leak_nothing})

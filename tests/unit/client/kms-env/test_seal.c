@@ -74,6 +74,12 @@ static void values_become_ciphertext(void)
          0,
          1,
          0},
+        {{.key = "alias/right"},
+         "A=kms-secret://a#b\nB=kms-db://ro#password\nC=1\n",
+         "#kms-env app=default key=alias/right\nA=kms-secret://a#b\nB=kms-db://ro#password\nC={C=1}\n",
+         1,
+         0,
+         0},
         {{.key = "alias/right"}, "", "#kms-env app=default key=alias/right\n", 0, 0, 0},
     };
     for (size_t i = 0; i < KMS_COUNT(rows); i++) {
