@@ -9,6 +9,7 @@ import pytest
 from audit_records import SCHEMA, Records, shape, validator
 from harness import ADMIN, APP, OTHER, Failure, key_policy, wait_for
 from load import correlated
+from methods import ADMIN2
 from test_audit import FIELDS
 from test_lifecycle import FAKETIME
 
@@ -62,6 +63,7 @@ def test_every_field_of_the_dictionary(fresh):
     fresh.init()
     clock = start(fresh)
     key, other = fresh.new_key(), fresh.new_key(policy=key_policy(users=()))
+    sealing = fresh.new_key(admin=ADMIN2, policy=key_policy(admins=(ADMIN2,), users=(ADMIN,)))
     with fresh.client(ADMIN) as admin, fresh.client(APP) as app, fresh.client(OTHER) as stranger:
         admin.CreateAlias(alias_name="alias/dictionary", target_key_id=key)
         admin.CreateGrant(key_id=other, grantee_principal=APP, operations=["GRANT_OPERATION_ENCRYPT", 4])
@@ -69,6 +71,8 @@ def test_every_field_of_the_dictionary(fresh):
         blob = app.Encrypt(**one, metadata=correlated("mine")).ciphertext_blob
         app.Encrypt(key_id=other, plaintext=b"x")
         app.EncryptBatch(items=[one, one])
+        admin.CreateSecret(name="dictionary", kms_key_id=sealing)
+        admin.DescribeSecret(secret_id="dictionary")
         from_ = {"ciphertext_blob": blob, "source_encryption_context": {"app": "shop"}, "destination_key_id": key}
         app.ReEncryptBatch(items=[from_])
         app.Encrypt(**dict(one, encryption_context={f"{n}": "\x01" * 4060 for n in range(2)}))
