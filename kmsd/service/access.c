@@ -81,7 +81,7 @@ struct kms_operation_inputs *kms_access_inputs(struct kms_call *call, struct kms
 {
     struct kms_operation_inputs *inputs = kms_call_alloc(call, sizeof *inputs);
     if (inputs == NULL) return NULL;
-    *inputs = (struct kms_operation_inputs){.valid_to_us = 0};
+    *inputs = access->inputs != NULL ? *access->inputs : (struct kms_operation_inputs){.valid_to_us = 0};
     access->inputs = inputs;
     return inputs;
 }

@@ -23,7 +23,14 @@ KMS_MUST_USE kms_err kms_access_service(struct kms_call *call, enum kms_action a
 /* Adds an access that nobody needs a permission for: what it looks at is the caller's own. */
 KMS_MUST_USE kms_err kms_access_own(struct kms_call *call, enum kms_action action);
 
-/* Inputs of conditions that only this operation has, for the caller to fill. NULL: no memory. */
+/* What is not there must not look like an empty text. */
+static inline struct kms_bytes kms_present(const char *text)
+{
+    return text[0] != '\0' ? kms_bytes_text(text) : (struct kms_bytes){0};
+}
+
+/* Inputs of conditions that only this operation has, for the caller to fill; those that are there stay.
+ * NULL: no memory. */
 struct kms_operation_inputs *kms_access_inputs(struct kms_call *call, struct kms_access *access);
 
 /* The encryption context of an access from a map<string, string> field: entries as protobuf-c decoded them.

@@ -6,16 +6,11 @@
 #include "base/clock.h"
 #include "base/text.h"
 #include "hsm/spec.h"
+#include "kmsd/service/access.h"
 #include "kmsd/service/batch.h"
 #include "kmsd/service/core.h"
 
 #define TEXT(s) kms_bytes_text(s)
-
-/* What is not there must not look like an empty text. */
-static struct kms_bytes present(const char *text)
-{
-    return text[0] != '\0' ? TEXT(text) : (struct kms_bytes){0};
-}
 
 /* Not by pointer: a change between the two look-ups makes two generations of one key. */
 static bool same_key(const struct kms_key *a, const struct kms_key *b)
@@ -106,7 +101,7 @@ void kms_question_of(const struct kms_call *call, const struct kms_access *acces
         .via_service = access->via_secrets ? TEXT(call->core->via_secrets) : (struct kms_bytes){0},
         .key_spec = spec != 0 ? TEXT(kms_spec_of(spec)->name) : (struct kms_bytes){0},
         .key_usage = use != 0 ? TEXT(kms_usage_name(use)) : (struct kms_bytes){0},
-        .source_ip = present(call->source_ip),
+        .source_ip = kms_present(call->source_ip),
         .now_us = call->started_us,
         .secure_transport = call->source_ip[0] != '\0', /* TCP is TLS always; a Unix socket is not */
         .reencrypt_on_same_key_known = call->reencrypt || access->of_reencrypt,

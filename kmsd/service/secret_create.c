@@ -62,6 +62,9 @@ kms_err kms_create_secret_gather(struct kms_call *call)
     KMS_TRY(kms_access_service(call, KMS_ACT_CREATE_SECRET));
     KMS_TRY(check_request(call, request));
     KMS_TRY(kms_tags_gather(call, &call->access[0], request->tags, request->n_tags));
+    struct kms_operation_inputs *inputs = kms_access_inputs(call, &call->access[0]);
+    if (inputs == NULL) return KMS_FAIL(NO_MEMORY);
+    inputs->secret_name = kms_present(request->name);
     KMS_TRY(gather_entry(call, request));
     if (request->value == NULL && request->kms_key_id[0] == '\0') return KMS_OK;
     return kms_secret_key_gather(call, request->kms_key_id, NULL, call->new_secret->arn,

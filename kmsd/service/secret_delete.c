@@ -17,6 +17,11 @@ kms_err kms_delete_secret_gather(struct kms_call *call)
     const Kms__V1__DeleteSecretRequest *request = (const void *)call->request;
     struct kms_access *access;
     KMS_TRY(kms_access_secret(call, KMS_ACT_DELETE_SECRET, request->secret_id, &access));
+    struct kms_operation_inputs *inputs = kms_access_inputs(call, access);
+    if (inputs == NULL) return KMS_FAIL(NO_MEMORY);
+    inputs->force_delete_known = true;
+    inputs->force_delete = request->force_delete_without_recovery;
+    if (!inputs->force_delete) inputs->recovery_window_days = window_of(request);
     if (request->force_delete_without_recovery && request->recovery_window_in_days != 0)
         return kms_call_fail(call, KMS_FAIL(INVALID_ARGUMENT),
                              "recovery_window_in_days and force_delete_without_recovery exclude each other");

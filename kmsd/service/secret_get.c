@@ -30,6 +30,10 @@ kms_err kms_get_secret_value_gather(struct kms_call *call)
     struct kms_access *access, *key;
     struct kms_id id;
     KMS_TRY(kms_access_secret(call, KMS_ACT_GET_SECRET_VALUE, request->secret_id, &access));
+    struct kms_operation_inputs *inputs = kms_access_inputs(call, access);
+    if (inputs == NULL) return KMS_FAIL(NO_MEMORY);
+    inputs->secret_version_id = kms_present(request->version_id);
+    inputs->secret_version_stage = kms_present(stage_of(request));
     const struct kms_secret_entry *entry = access->secret;
     size_t at = entry != NULL ? find_version(entry->stored, request) : SIZE_MAX;
     if (at == SIZE_MAX) return KMS_OK; /* said after the decision */

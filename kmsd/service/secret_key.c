@@ -66,6 +66,19 @@ static kms_err gather_default(struct kms_call *call, struct kms_access **ret_acc
     return kms_call_fail(call, KMS_FAIL(NOT_FOUND), "secrets.default_key: there is no %s", name);
 }
 
+/* The key that the request names is an input of what it asks of the secret, which is the first access. */
+static kms_err say_key(struct kms_call *call, const char *named, const struct kms_key *key)
+{
+    struct kms_operation_inputs *inputs = kms_access_inputs(call, &call->access[0]);
+    char *arn = kms_call_alloc(call, KMS_ARN_BYTES);
+    if (inputs == NULL || arn == NULL) return KMS_FAIL(NO_MEMORY);
+    inputs->secret_kms_key_id = kms_bytes_text(named);
+    if (key == NULL) return KMS_OK;
+    kms_key_arn(&call->core->arn, key->id_text, arn);
+    inputs->secret_kms_key_arn = kms_bytes_text(arn);
+    return KMS_OK;
+}
+
 kms_err kms_secret_key_gather(struct kms_call *call, const char *named, const struct kms_secret_entry *entry,
                               const char *arn, const char *version_id)
 {
@@ -73,6 +86,7 @@ kms_err kms_secret_key_gather(struct kms_call *call, const char *named, const st
     bool own = entry != NULL && entry->stored->key_id.len == KMS_ID_BYTES;
     if (named[0] != '\0') {
         KMS_TRY(kms_access_named(call, KMS_ACT_GENERATE_DATA_KEY, named, &access));
+        KMS_TRY(say_key(call, named, access->key));
     } else if (own) {
         struct kms_id id;
         kms_copy(id.bytes, entry->stored->key_id.data, KMS_ID_BYTES);

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "kmsd/policy/grant.h"
 #include "kmsd/service/access.h"
 #include "kmsd/service/methods.h"
 #include "kmsd/service/policy_check.h"
@@ -41,9 +42,15 @@ kms_err kms_secret_policy_say(struct kms_call *call, const char *json)
     return KMS_OK;
 }
 
+static kms_err check_separated(struct kms_call *call, const kms_policy *policy)
+{
+    KMS_TRY(kms_policy_check_separation(policy, &call->why));
+    return kms_policy_check_writer(policy, kms_bytes_text(call->identity->principal), &call->why);
+}
+
 kms_err kms_secret_policy_accept(struct kms_call *call, const kms_policy *policy, const char *arn)
 {
-    KMS_TRY(kms_separation_enforced(call, kms_policy_check_separation(policy, &call->why)));
+    KMS_TRY(kms_separation_enforced(call, check_separated(call, policy)));
     if (call->bypass_lockout) return KMS_OK;
     return kms_policy_check_lockout(policy, kms_bytes_text(call->identity->principal), kms_bytes_text(arn),
                                     &call->why);

@@ -13,6 +13,9 @@ kms_err kms_update_secret_version_stage_gather(struct kms_call *call)
     const Kms__V1__UpdateSecretVersionStageRequest *request = (const void *)call->request;
     struct kms_access *access;
     KMS_TRY(kms_access_secret(call, KMS_ACT_UPDATE_SECRET_VERSION_STAGE, request->secret_id, &access));
+    struct kms_operation_inputs *inputs = kms_access_inputs(call, access);
+    if (inputs == NULL) return KMS_FAIL(NO_MEMORY);
+    inputs->secret_version_stage = kms_present(request->version_stage);
     call->secret_version = request->move_to_version_id;
     return kms_stage_check(request->version_stage, &call->why);
 }
