@@ -48,21 +48,6 @@ static void warn(struct kms_boot *boot, const char *warning)
         boot->core.warnings[boot->core.warning_count++] = warning;
 }
 
-static kms_err secrets_start(struct kms_boot *boot, struct kms_why *why)
-{
-    const struct kmsd_conf *conf = boot->conf;
-    struct kms_core *core = &boot->core;
-    core->default_secret_key = conf->secrets_default_key;
-    core->secrets_most = conf->limits_secrets;
-    core->secret_versions = conf->limits_secret_versions;
-    core->secret_bytes = conf->limits_secret_memory_bytes;
-    snprintf(core->via_secrets, sizeof core->via_secrets, "secretsmanager.%s.amazonaws.com",
-             conf->arn_region);
-    KMS_TRY(kms_secret_book_new(&core->secrets));
-    return kms_arn_prefix_make(conf->arn_partition, "secretsmanager", conf->arn_region, conf->arn_account,
-                               &core->secret_arn, why);
-}
-
 static kms_err core_start(struct kms_boot *boot, struct kms_why *why)
 {
     const struct kmsd_conf *conf = boot->conf;
@@ -101,7 +86,7 @@ static kms_err core_start(struct kms_boot *boot, struct kms_why *why)
     KMS_TRY(kms_rotators_new(conf, boot->runner, &core->rotators, why));
     KMS_TRY(kms_arn_prefix_make(conf->arn_partition, "kms", conf->arn_region, conf->arn_account, &core->arn,
                                 why));
-    return secrets_start(boot, why);
+    return kms_boot_secrets(boot, why);
 }
 
 static void core_stop(struct kms_boot *boot)
@@ -348,6 +333,7 @@ static const struct stage {
     {"heads", heads_start, heads_stop},
     {"rpc", rpc_start, rpc_stop},
     {"jobs", jobs_start, jobs_stop},
+    {"secrets", kms_boot_secret_jobs_start, kms_boot_secret_jobs_stop},
 };
 enum { STAGES = sizeof stages / sizeof stages[0] };
 

@@ -5,6 +5,7 @@
 #include "hsm/hsm.h"
 #include "kmsd/conf/conf.h"
 #include "kmsd/jobs/jobs.h"
+#include "kmsd/jobs/secret_jobs.h"
 #include "kmsd/rotators/runner.h"
 #include "kmsd/rpc/rpc.h"
 #include "kmsd/service/core.h"
@@ -23,6 +24,7 @@ struct kms_boot {
     kms_pipeline *pipeline;
     kms_rpc *rpc;
     kms_jobs *jobs;
+    kms_secret_jobs *secret_jobs;
     struct kms_rpc_unix *sockets;
     struct kms_unix_mapping *mappings;
 };
@@ -45,6 +47,11 @@ void kms_boot_store_stop(struct kms_boot *boot);
 /* boot_ship.c: the stage of sinks beside the log. */
 KMS_MUST_USE kms_err kms_boot_ship_start(struct kms_boot *boot, struct kms_why *why);
 void kms_boot_ship_stop(struct kms_boot *boot);
+
+/* boot_secrets.c: what the core knows of secrets, and the stage of their threads. */
+KMS_MUST_USE kms_err kms_boot_secrets(struct kms_boot *boot, struct kms_why *why);
+KMS_MUST_USE kms_err kms_boot_secret_jobs_start(struct kms_boot *boot, struct kms_why *why);
+void kms_boot_secret_jobs_stop(struct kms_boot *boot);
 
 /* boot_policy.c: the service policy, read from its file; an audit record says which one is in force. */
 KMS_MUST_USE kms_err kms_boot_service_policy(struct kms_boot *boot, struct kms_why *why);

@@ -124,10 +124,11 @@ void kms_jobs_look(kms_jobs *jobs)
 {
     uint64_t wall_us = jobs->options.wall_us(), monotonic_us = jobs->options.monotonic_us();
     look_at_clock(jobs, wall_us, monotonic_us);
-    size_t count = kms_due_find(jobs->core->keys, wall_us, kms_step_doubted(&jobs->step, monotonic_us),
-                                jobs->due, DUE_AT_ONCE);
+    bool doubted = kms_step_doubted(&jobs->step, monotonic_us);
+    atomic_store(&jobs->core->clock_doubted, doubted);
+    size_t count = kms_due_find(jobs->core->keys, wall_us, doubted, jobs->due, DUE_AT_ONCE);
     run_all(jobs, count);
-    if (!kms_step_doubted(&jobs->step, monotonic_us)) look_at_approvals(jobs);
+    if (!doubted) look_at_approvals(jobs);
     checkpoint(jobs, monotonic_us);
 }
 

@@ -73,10 +73,13 @@ static void tell(int life, enum kms_run_end end, int value)
 
 static bool set_limits(void)
 {
-    /* 1, not 0: that also keeps a dump from a core_pattern that is a pipe (core(5)) */
+    /* 1, not 0: that also keeps a dump from a core_pattern that is a pipe (core(5)). kmsd itself has 0 by now, which
+     * only some users may raise again. */
     const struct rlimit core = {1, 1}, files = {FILES_MAX, FILES_MAX},
                         processes = {PROCESSES_MAX, PROCESSES_MAX};
-    return setrlimit(RLIMIT_CORE, &core) == 0 && setrlimit(RLIMIT_NOFILE, &files) == 0 &&
+    struct rlimit has;
+    bool dumps = getrlimit(RLIMIT_CORE, &has) != 0 || has.rlim_max != 0;
+    return (setrlimit(RLIMIT_CORE, &core) == 0 || !dumps) && setrlimit(RLIMIT_NOFILE, &files) == 0 &&
            setrlimit(RLIMIT_NPROC, &processes) == 0;
 }
 

@@ -24,7 +24,7 @@ enum {
     KMS_SECRET_STAGE_BYTES = 257,   /* with the NUL (AWS: 256) */
     KMS_SECRET_VERSIONS_MOST = 1000,
     KMS_SECRET_TAGS = 50,
-    KMS_SECRET_ROTATION_STEPS = 4, /* StoredRotation.next_step is less */
+    KMS_SECRET_ROTATION_STEPS = 6, /* StoredRotation.next_step is less */
 };
 #define KMS_STAGE_CURRENT  "AWSCURRENT"
 #define KMS_STAGE_PENDING  "AWSPENDING"

@@ -4,6 +4,7 @@
 #define KMS_SERVICE_CORE_H
 
 #include <pthread.h>
+#include <semaphore.h>
 
 #include "hsm/hsm.h"
 #include "keystore/keystore.h"
@@ -43,12 +44,16 @@ struct kms_core {
     kms_secret_book *secrets;
     const char *default_secret_key; /* secrets.default_key: an alias */
     uint32_t secrets_most;          /* limits.secrets */
-    uint32_t secret_versions;  /* limits.secret_versions: kept of one secret, those with stages included */
-    uint64_t secret_bytes;     /* limits.secret_memory: of sealed values in memory */
-    bool separation_warn;      /* policy.separation = warn: what is not separated is let in and said */
-    size_t grants_per_key;     /* limits.grants_per_key */
-    uint64_t key_budget;       /* encryptions of a key version at HSM level: KMS_KEY_BUDGET, or fewer */
-    uint64_t import_window_us; /* how long import parameters are good */
+    uint32_t secret_versions;     /* limits.secret_versions: kept of one secret, those with stages included */
+    uint64_t rotation_backoff_us; /* secrets.rotation_backoff: after the first failure of a step */
+    uint32_t rotation_attempts;   /* secrets.rotation_attempts */
+    sem_t secrets_wake;           /* posted when a secret has something due (kmsd/jobs) */
+    atomic_bool clock_doubted;    /* the wall clock has jumped forward (kmsd/jobs) */
+    uint64_t secret_bytes;        /* limits.secret_memory: of sealed values in memory */
+    bool separation_warn;         /* policy.separation = warn: what is not separated is let in and said */
+    size_t grants_per_key;        /* limits.grants_per_key */
+    uint64_t key_budget;          /* encryptions of a key version at HSM level: KMS_KEY_BUDGET, or fewer */
+    uint64_t import_window_us;    /* how long import parameters are good */
     uint64_t approvals_lifetime_us;
     uint32_t approvals_per_key; /* that may be open at once */
     unsigned batch_items;       /* limits.batch_items */
@@ -95,6 +100,8 @@ uint32_t kms_core_doom_root(const struct kms_core *core, uint32_t root_id);
 /* Which it is does not change between the two. */
 uint32_t kms_core_hold_doomed_root(const struct kms_core *core);
 void kms_core_release_doomed_root(const struct kms_core *core);
+/* A secret has something due: now, not at the next look. */
+void kms_core_wake_secrets(const struct kms_core *core);
 void kms_core_request_id(struct kms_core *core, struct kms_id *ret_id);
 
 #endif

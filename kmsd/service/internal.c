@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "kms/v1/keys.pb-c.h"
+#include "kms/v1/secrets.pb-c.h"
 #include "kmsd/service/access.h"
 #include "kmsd/service/approval.h"
 #include "kmsd/service/deletion.h"
@@ -13,15 +14,17 @@
 #include "kmsd/service/record.h"
 #include "kmsd/service/retention.h"
 #include "kmsd/service/rotation.h"
+#include "kmsd/service/secret_acts.h"
 #include "kmsd/service/usage.h"
 
-enum { ARENA_BYTES = 1024 * 1024 };
+enum { ARENA_BYTES = 2 * 1024 * 1024 };
 
-#define ROW(name, act_, action_, ...)                                                                        \
+#define ROW_OF(service_, name, act_, action_, ...)                                                           \
     {                                                                                                        \
-        .service = &kms__v1__key_service__descriptor, .rpc = (name), .action = KMS_ACT_##action_,            \
+        .service = &kms__v1__##service_##__descriptor, .rpc = (name), .action = KMS_ACT_##action_,           \
         .lane = KMS_LANE_ADMIN, .act = (act_), __VA_ARGS__                                                   \
     }
+#define ROW(name, act_, action_, ...) ROW_OF(key_service, name, act_, action_, __VA_ARGS__)
 static const struct kms_method acts[KMS_INTERNAL_COUNT] = {
     [KMS_INTERNAL_ROTATE_SCHEDULED] = ROW("RotateKeyOnSchedule", kms_rotate_scheduled, ROTATE_KEY_ON_DEMAND),
     [KMS_INTERNAL_ROTATE_FOR_BUDGET] = ROW("RotateKeyForBudget", kms_rotate_for_budget, ROTATE_KEY_ON_DEMAND),
@@ -32,6 +35,10 @@ static const struct kms_method acts[KMS_INTERNAL_COUNT] = {
     [KMS_INTERNAL_DELETE_KEY] = ROW("DeleteKey", kms_delete_key, SCHEDULE_KEY_DELETION),
     [KMS_INTERNAL_DROP_AUDIT] =
         ROW("DropAuditFiles", kms_retention_act, GET_STATUS, .gather = kms_retention_gather),
+    [KMS_INTERNAL_DELETE_SECRET] =
+        ROW_OF(secret_service, "DeleteSecretScheduled", kms_delete_secret_scheduled, DELETE_SECRET),
+    [KMS_INTERNAL_ROTATE_SECRET] = ROW_OF(secret_service, "RotateSecretStep", kms_rotate_secret_step,
+                                          ROTATE_SECRET, .gather = kms_rotate_secret_step_gather),
     [KMS_INTERNAL_CLOSE_APPROVAL] = ROW("CloseApproval", kms_close_approval, REJECT_REQUEST),
 };
 
@@ -41,12 +48,9 @@ static kms_err record(kms_pipeline *pipeline, const struct kms_call *call)
     return kms_pipeline_record(pipeline, kms_record_of(call, &space));
 }
 
-static kms_err run(kms_pipeline *pipeline, struct kms_call *call, const struct kms_id *key_id)
+/* Attempt, act, outcome. */
+static kms_err run(kms_pipeline *pipeline, struct kms_call *call)
 {
-    struct kms_access *access;
-    if (key_id != NULL) KMS_TRY(kms_access_id(call, call->method->action, key_id, &access));
-    if (key_id != NULL && access->key == NULL)
-        return kms_call_fail(call, KMS_FAIL(NOT_FOUND), "the key is gone");
     if (call->method->gather != NULL) KMS_TRY(call->method->gather(call));
     call->stage = KMS_STAGE_ACT;
     call->attempt = true;
@@ -57,8 +61,23 @@ static kms_err run(kms_pipeline *pipeline, struct kms_call *call, const struct k
     return kms_failed(call->err) ? call->err : recorded;
 }
 
-kms_err kms_internal_run(kms_pipeline *pipeline, struct kms_core *core, enum kms_internal what,
-                         const struct kms_id *about, struct kms_why *why)
+static kms_err find_key(struct kms_call *call, const struct kms_id *key_id)
+{
+    struct kms_access *access;
+    KMS_TRY(kms_access_id(call, call->method->action, key_id, &access));
+    return access->key != NULL ? KMS_OK : kms_call_fail(call, KMS_FAIL(NOT_FOUND), "the key is gone");
+}
+
+static kms_err find_secret(struct kms_call *call, const char *name)
+{
+    struct kms_access *access;
+    KMS_TRY(kms_access_secret(call, call->method->action, name, &access));
+    return access->secret != NULL ? KMS_OK : kms_call_fail(call, KMS_FAIL(NOT_FOUND), "the secret is gone");
+}
+
+/* About one of the two, or neither. */
+static kms_err run_about(kms_pipeline *pipeline, struct kms_core *core, enum kms_internal what,
+                         const struct kms_id *about, const char *secret, struct kms_why *why)
 {
     kms_identity service = {.refs = 1, .principal = "kmsd", .source = "service"};
     struct kms_call call = {.method = &acts[what],
@@ -66,13 +85,29 @@ kms_err kms_internal_run(kms_pipeline *pipeline, struct kms_core *core, enum kms
                             .identity = &service,
                             .by_service = true,
                             .started_us = kms_now_us()};
+    kms_err err = KMS_OK;
     kms_core_request_id(core, &call.request_id);
     kms_arena_init(&call.arena, ARENA_BYTES);
-    bool approval = what == KMS_INTERNAL_CLOSE_APPROVAL;
-    if (approval) kms_id_text(about, call.approval.id);
-    kms_err err = run(pipeline, &call, approval ? NULL : about);
+    if (what == KMS_INTERNAL_CLOSE_APPROVAL)
+        kms_id_text(about, call.approval.id);
+    else if (about != NULL)
+        err = find_key(&call, about);
+    if (secret != NULL) err = find_secret(&call, secret);
+    if (!kms_failed(err)) err = run(pipeline, &call);
     *why = call.why;
     call.identity = NULL; /* it is ours */
     kms_call_end(&call);
     return err;
+}
+
+kms_err kms_internal_run(kms_pipeline *pipeline, struct kms_core *core, enum kms_internal what,
+                         const struct kms_id *about, struct kms_why *why)
+{
+    return run_about(pipeline, core, what, about, NULL, why);
+}
+
+kms_err kms_internal_run_secret(kms_pipeline *pipeline, struct kms_core *core, enum kms_internal what,
+                                const char *name, struct kms_why *why)
+{
+    return run_about(pipeline, core, what, NULL, name, why);
 }

@@ -19,6 +19,8 @@ enum kms_internal {
     KMS_INTERNAL_CHECKPOINT_USAGE, /* of no key */
     KMS_INTERNAL_CLOSE_APPROVAL,
     KMS_INTERNAL_DROP_AUDIT, /* of no key */
+    KMS_INTERNAL_DELETE_SECRET,
+    KMS_INTERNAL_ROTATE_SECRET,
     KMS_INTERNAL_COUNT
 };
 
@@ -26,5 +28,8 @@ enum kms_internal {
  * the act; AUDIT_UNAVAILABLE: nothing was done. */
 KMS_MUST_USE kms_err kms_internal_run(kms_pipeline *pipeline, struct kms_core *core, enum kms_internal what,
                                       const struct kms_id *about, struct kms_why *why);
+/* The same of a stored secret, by its name. */
+KMS_MUST_USE kms_err kms_internal_run_secret(kms_pipeline *pipeline, struct kms_core *core,
+                                             enum kms_internal what, const char *name, struct kms_why *why);
 
 #endif

@@ -92,6 +92,10 @@ KMS_MUST_USE kms_err kms_change_secret_value(struct kms_change_set *changes, str
 KMS_MUST_USE kms_err kms_change_apply_secret(struct kms_change_set *changes, struct kms_call *call,
                                              struct kms_secret_entry *entry);
 
+/* A rotation that makes this version begins now; its first step is due. NO_MEMORY. */
+KMS_MUST_USE kms_err kms_secret_rotation_begin(struct kms_call *call, kms_stored_rotation *rotation,
+                                               const char *version_id);
+
 /* The policy of a secret that was made without one: the caller administers, nobody reads. In the arena;
  * NULL: NO_MEMORY. */
 char *kms_secret_policy_default(struct kms_call *call);

@@ -13,7 +13,7 @@ SERVICE_POLICY = {
             "Effect": "Allow",
             "Principal": {"AWS": [ADMIN, "spiffe://example.org/admin2"]},
             "Action": ["kms:CreateKey", "kms:ListKeys", "kms:ListAliases", "kms:GetStatus", "kms:GetAudit*", "kms:ListAuditRecords",
-                       "secretsmanager:CreateSecret", "secretsmanager:ListSecrets"],
+                       "secretsmanager:CreateSecret", "secretsmanager:ListSecrets", "secretsmanager:GetRandomPassword"],
             "Resource": "*",
         },
         {

@@ -10,7 +10,9 @@ ECDSA_SHA_256, DECRYPT = 7, 1
 GRANTEE = "spiffe://example.org/grantee-of-methods"
 # Roots change the token that all tests share: test_root.py has its own. Everybody may list what he may retire.
 # Records of batches list items: test_batch.py; a stream has two: test_audit_stream.py.
-ELSEWHERE = {"RotateRoot", "GetRootStatus", "DestroyRoot", "ListRetirableGrants", "StreamAuditRecords"} | {
+# Rotating takes a rotator of the configuration: test_secret_rotation.py.
+ELSEWHERE = {"RotateSecret", "CancelRotateSecret",
+             "RotateRoot", "GetRootStatus", "DestroyRoot", "ListRetirableGrants", "StreamAuditRecords"} | {
     f"{one}Batch" for one in ("Encrypt", "Decrypt", "ReEncrypt", "GenerateDataKey")
 }
 PLAINTEXT = b"plaintext-" + uuid.uuid4().hex.encode()
@@ -165,6 +167,7 @@ class Methods:
             ("ListSecretVersionIds", secret, [prefix + "ListSecretVersionIds"], "read"),
             ("TagSecret", dict(secret, tags=[{"tag_key": "team", "tag_value": "web"}]), [prefix + "TagResource"], "admin"),
             ("UntagSecret", dict(secret, tag_keys=["team"]), [prefix + "UntagResource"], "admin"),
+            ("GetRandomPassword", {}, [prefix + "GetRandomPassword"], "read"),
             ("DeleteSecret", secret, [prefix + "DeleteSecret"], "admin"),
             ("RestoreSecret", secret, [prefix + "RestoreSecret"], "admin"),
             ("PutResourcePolicy", dict(secret, resource_policy=secret_policy()), [prefix + "PutResourcePolicy"], "admin"),

@@ -289,6 +289,18 @@ def test_a_secret_without_a_value(admin, app, name):
     assert sorted(first.version_stages) == [CURRENT, "mine"]  # the first one has it always
 
 
+def test_random_passwords(admin, app):
+    many = {admin.GetRandomPassword().random_password for _ in range(20)}
+    assert len(many) == 20 and {len(one) for one in many} == {32}
+    digits = admin.GetRandomPassword(password_length=100, exclude_punctuation=True, exclude_uppercase=True,
+                                     exclude_lowercase=True, exclude_characters="01").random_password
+    assert len(digits) == 100 and set(digits) <= set("23456789")
+    for fields in ({"password_length": 4097}, {"password_length": 3},
+                   {"exclude_numbers": True, "exclude_punctuation": True, "exclude_uppercase": True, "exclude_lowercase": True}):
+        assert failure(admin.GetRandomPassword, **fields).reason == "INVALID_ARGUMENT"
+    assert failure(app.GetRandomPassword).reason == "ACCESS_DENIED"
+
+
 def test_limits(tmp_path):
     from harness import Service
 

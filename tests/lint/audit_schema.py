@@ -68,7 +68,7 @@ def words():
         ("", "class"): table("kmsd/service/record.c", "class_names") + ["service"],
         ("", "stage"): table("kmsd/service/record.c", "stage_names"),
         ("", "operation"): found(r'KMS_\w+\(\w+,\s*"(\w+)"', "kmsd/service/method.def")
-        + found(r'ROW\("(\w+)"', "kmsd/service/internal.c") + own_operations(),
+        + found(r'ROW(?:_OF)?\((?:\w+, )?"(\w+)"', "kmsd/service/internal.c") + own_operations(),
         ("access", "action"): found(r'KMS_ACTION\(\w+,\s*"([\w:]+)"', "kmsd/policy/action.def"),
         ("access", "decision"): table("kmsd/policy/replay.c", "effects"),
         ("", "outcome"): found(r"KMS_ERR\((\w+)", "base/err.def"),
