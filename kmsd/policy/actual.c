@@ -134,8 +134,6 @@ static bool secret_value(enum kms_condition_key key, const struct kms_operation_
         return days(inputs->recovery_window_days, ret_actual);
     case KMS_CONDITION_ON_FORCE_DELETE:
         return flag(inputs->force_delete_known, inputs->force_delete, ret_actual);
-    case KMS_CONDITION_ON_BLOCK_PUBLIC_POLICY:
-        return flag(inputs->block_public_policy_known, inputs->block_public_policy, ret_actual);
     case KMS_CONDITION_ON_MODIFY_ROTATION_RULES:
         return flag(inputs->modify_rotation_rules_known, inputs->modify_rotation_rules, ret_actual);
     case KMS_CONDITION_ON_ROTATE_IMMEDIATELY:

@@ -47,7 +47,6 @@ static const struct {
     {KMS_CONDITION_ON_VERSION_STAGE, "secretsmanager:GetSecretValue secretsmanager:UpdateSecretVersionStage"},
     {KMS_CONDITION_ON_RECOVERY_WINDOW, "secretsmanager:DeleteSecret"},
     {KMS_CONDITION_ON_FORCE_DELETE, "secretsmanager:DeleteSecret"},
-    {KMS_CONDITION_ON_BLOCK_PUBLIC_POLICY, "secretsmanager:PutResourcePolicy"},
     {KMS_CONDITION_ON_MODIFY_ROTATION_RULES, "secretsmanager:RotateSecret"},
     {KMS_CONDITION_ON_ROTATE_IMMEDIATELY, "secretsmanager:RotateSecret"},
 };

@@ -71,12 +71,11 @@ struct kms_operation_inputs {
     const struct kms_bytes *removed_tag_keys; /* of UntagResource */
     size_t removed_tag_key_count;
     /* Of secrets: CreateSecret and UpdateSecret; GetSecretValue and UpdateSecretVersionStage ("AWSCURRENT"
-     * when the request names neither); DeleteSecret, PutResourcePolicy, RotateSecret. */
+     * when the request names neither); DeleteSecret; RotateSecret. */
     struct kms_bytes secret_name, secret_kms_key_id, secret_kms_key_arn;
     struct kms_bytes secret_version_id, secret_version_stage;
     uint32_t recovery_window_days; /* say the default, too; 0 with force_delete */
     bool force_delete_known, force_delete;
-    bool block_public_policy_known, block_public_policy;
     bool modify_rotation_rules_known, modify_rotation_rules;
     bool rotate_immediately_known, rotate_immediately;
     const struct kms_pair

@@ -87,9 +87,11 @@ def test_which_key(service, admin, name):
         statement("Secrets", "*", ["kms:Decrypt", "kms:GenerateDataKey"], Condition={"StringEquals": {"kms:ViaService": VIA}}),
     ))
     arn = admin.DescribeKey(key_id=key).key_metadata.arn
-    secret_under(admin, name, deny("UpdateSecret", "StringNotEquals", "KmsKeyArn", arn), kms_key_id=key)
+    secret_under(admin, name, deny("UpdateSecret", "StringNotEquals", "KmsKeyArn", arn), kms_key_id=key,
+                 tags=[dict(tag_key="team", tag_value="a")])
     said = inputs(service, operation="CreateSecret")
-    assert (said["secret_name"], said["secret_kms_key_id"], said["secret_kms_key_arn"]) == (name, key, arn)
+    wanted = {"secret_name": name, "secret_kms_key_id": key, "secret_kms_key_arn": arn, "request_tags/team": "a"}
+    assert said == wanted
     assert service.records(operation="CreateSecret")[-1]["access"][1]["inputs"]["via_service"] == VIA
     other = service.new_key(policy=key_policy(admins=(ADMIN,), users=(OTHER,)))
     assert reason(admin.UpdateSecret, secret_id=name, kms_key_id=other) == "ACCESS_DENIED"

@@ -128,7 +128,6 @@ static bool set_flag(struct asked *asked, const char *name, const char *value)
         {"same", &request->reencrypt_on_same_key_known, &request->reencrypt_on_same_key},
         {"bypass", &request->bypass_lockout_known, &request->bypass_lockout},
         {"force", &inputs->force_delete_known, &inputs->force_delete},
-        {"public", &inputs->block_public_policy_known, &inputs->block_public_policy},
         {"rules", &inputs->modify_rotation_rules_known, &inputs->modify_rotation_rules},
         {"now", &inputs->rotate_immediately_known, &inputs->rotate_immediately},
     };

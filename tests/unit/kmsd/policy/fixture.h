@@ -22,7 +22,7 @@ bool says(const struct kms_why *why, const char *words); /* is it in there? prin
  * |tls=0|same=1|bypass=1|ctx:NAME=VALUE|tag:NAME=VALUE (of the key)|newtag:NAME=VALUE|rmtag=NAME
  * |grantop=NAME|signing=..|mac=..|message=..|pair=..|grantee=..|retiring=..|constraint=..
  * |expiration=..|wrapping=..|wrapspec=..|validto=ISO|rotation=DAYS|window=DAYS|via=SERVICE
- * |name=..|kmskey=..|kmsarn=..|version=..|stage=..|recovery=DAYS|force=1|public=1|rules=1|now=1"
+ * |name=..|kmskey=..|kmsarn=..|version=..|stage=..|recovery=DAYS|force=1|rules=1|now=1"
  * (of secrets): all optional. Defaults: APP, kms:Decrypt, KEY_A, PERIOD, tls, nothing else. */
 enum { ASKED_MOST = 8 };
 struct asked {

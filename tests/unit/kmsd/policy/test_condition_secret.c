@@ -37,7 +37,7 @@ static const struct {
     {"{'Bool':{'secretsmanager:ForceDeleteWithoutRecovery':'true'}}", REMOVE "|force=1", true},
     {"{'Bool':{'secretsmanager:ForceDeleteWithoutRecovery':'true'}}", REMOVE "|force=0|recovery=7", false},
     {"{'Bool':{'secretsmanager:BlockPublicPolicy':'true'}}",
-     "action=secretsmanager:PutResourcePolicy|public=1|resource=" SECRET_A, true},
+     "action=secretsmanager:PutResourcePolicy|resource=" SECRET_A, false},
     {"{'Bool':{'secretsmanager:ModifyRotationRules':'true'}}", ROTATE "|rules=1|now=0", true},
     {"{'Bool':{'secretsmanager:RotateImmediately':'true'}}", ROTATE "|rules=1|now=0", false},
     {"{'Null':{'secretsmanager:RotateImmediately':'true'}}", GET, true},

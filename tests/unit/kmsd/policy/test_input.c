@@ -79,7 +79,6 @@ static void every_input(void)
         {"aws:TagKeys", "gone", "aws:TagKeys=too"},
         {"secretsmanager:RecoveryWindowInDays", "30", NULL},
         {"secretsmanager:ForceDeleteWithoutRecovery", "false", NULL},
-        {"secretsmanager:BlockPublicPolicy", "true", NULL},
         {"secretsmanager:ModifyRotationRules", "true", NULL},
         {"secretsmanager:RotateImmediately", "false", NULL},
     };
