@@ -73,8 +73,8 @@ static void tell(int life, enum kms_run_end end, int value)
 
 static bool set_limits(void)
 {
-    /* 1, not 0: that also keeps a dump from a core_pattern that is a pipe (core(5)). kmsd itself has 0 by now, which
-     * only some users may raise again. */
+    /* 1, not 0: that also keeps a dump from a core_pattern that is a pipe (core(5)). kmsd itself has 0 by
+     * now, which only some users may raise again. */
     const struct rlimit core = {1, 1}, files = {FILES_MAX, FILES_MAX},
                         processes = {PROCESSES_MAX, PROCESSES_MAX};
     struct rlimit has;

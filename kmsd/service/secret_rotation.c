@@ -84,7 +84,8 @@ static kms_err add_pending(struct kms_call *call, struct kms_change_set *changes
         return kms_call_fail(call, KMS_FAIL(ROTATOR_ANSWER), "the new value has %zu bytes, not 1 to %d",
                              plain.bytes.len, KMS_SECRET_VALUE_BYTES);
     struct kms_access *key;
-    /* The record borrows the texts: from the entry that the call holds, not from the one that is being made. */
+    /* The record borrows the texts: from the entry that the call holds, not from the one that is being
+     * made. */
     KMS_TRY(kms_secret_key_gather(call, "", entry, kms_call_secret(call)->arn, call->secret_version));
     key = &call->access[call->access_count - 1];
     KMS_TRY(kms_secret_key_need(call, key, changes));
