@@ -81,6 +81,20 @@ def test_how_a_secret_goes(service, admin, name):
     assert inputs(service, operation="DeleteSecret") == {"recovery_window_days": "30", "force_delete": "false"}
 
 
+def test_who_may_change_the_rules_of_rotation(service, admin, name):
+    secret_under(
+        admin, name,
+        deny("RotateSecret", "Bool", "ModifyRotationRules", "true"),
+        dict(deny("RotateSecret", "Bool", "RotateImmediately", "false"), Sid="Now"),
+    )
+    rules = dict(automatically_after_days=30)
+    assert reason(admin.RotateSecret, secret_id=name, rotation_rules=rules) == "ACCESS_DENIED"
+    assert inputs(service, operation="RotateSecret") == {"modify_rotation_rules": "true", "rotate_immediately": "true"}
+    assert reason(admin.RotateSecret, secret_id=name, do_not_rotate_immediately=True) == "ACCESS_DENIED"
+    assert inputs(service, operation="RotateSecret") == {"modify_rotation_rules": "false", "rotate_immediately": "false"}
+    assert reason(admin.RotateSecret, secret_id=name) == "NO_ROTATOR"  # allowed, but there is none
+
+
 def test_which_key(service, admin, name):
     key = service.new_key(policy=document(
         statement("Admin", [ADMIN, ADMIN2], ["kms:PutKeyPolicy", "kms:DescribeKey"]),
