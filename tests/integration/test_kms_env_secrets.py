@@ -10,7 +10,7 @@ import uuid
 import pytest
 
 from callers import secret_policy
-from harness import ADMIN, APP, BIN, OTHER, wait_for
+from harness import ADMIN, APP, BIN, OTHER, free_port, wait_for
 
 FIRST, SECOND = "first-" + uuid.uuid4().hex, "second-" + uuid.uuid4().hex
 
@@ -20,7 +20,7 @@ class Env:
 
     def __init__(self, service, folder, principal=APP):
         self.environment = dict(service.client_environment(principal), ASAN_OPTIONS="detect_leaks=0")
-        self.file, self.started = folder / "app.env", folder / "started"
+        self.file, self.started, self.programs = folder / "app.env", folder / "started", []
 
     def __call__(self, *words, status=0, **options):
         done = subprocess.run([BIN / "kms-env", *words], env=self.environment, capture_output=True, text=True, timeout=60,
@@ -39,8 +39,16 @@ class Env:
         return done.stderr
 
     def popen(self, *words):
-        return subprocess.Popen([BIN / "kms-env", *words], env=self.environment, stdout=subprocess.PIPE,
-                                stderr=subprocess.PIPE, text=True)
+        program = subprocess.Popen([BIN / "kms-env", *words], env=self.environment, stdout=subprocess.PIPE,
+                                   stderr=subprocess.PIPE, text=True)
+        self.programs.append(program)
+        return program
+
+    def end(self):
+        """No program outlives a test that fails."""
+        for program in self.programs:
+            program.terminate()
+            program.communicate(timeout=30)
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +59,9 @@ def admin(service):
 
 @pytest.fixture
 def env(service, tmp_path):
-    return Env(service, tmp_path)
+    env = Env(service, tmp_path)
+    yield env
+    env.end()
 
 
 @pytest.fixture
@@ -169,6 +179,35 @@ def test_what_may_not_be_watched_is_told_before(service, admin, env):
     told = env.refused("--watch")
     assert f"secret {name}: " in told
     assert env.printed("SECRET") == [FIRST]
+
+
+def test_the_program_goes_on_without_kmsd(fresh, tmp_path):
+    fresh.write_config(listen=f"127.0.0.1:{free_port()}")  # the same after a restart
+    fresh.init().start()
+    env, log = Env(fresh, tmp_path), tmp_path / "log"
+    with fresh.client(ADMIN) as admin:
+        name = make(admin, FIRST)
+    env.file.write_text(f"SECRET=kms-secret://{name}\n")
+    program = env.popen(*WATCH, "--env-file", env.file, "--", "sh", "-c",
+                        f'echo "$SECRET" >>{log}; while :; do sleep 0.05; done')
+    try:
+        away_and_back(fresh, program, name, log)
+    finally:
+        env.end()
+
+
+def away_and_back(fresh, program, name, log):
+    wait_for(lambda: lines_of(log) == [FIRST], what="the start")
+    fresh.stop()
+    told = program.stderr.readline()
+    assert told.startswith(f"kms-env: secret {name}: ") and told.endswith(": the program goes on with the values it has\n")
+    fresh.start()
+    assert program.stderr.readline() == "kms-env: secrets can be watched again\n"
+    with fresh.client(ADMIN) as admin:
+        put(admin, name, SECOND)
+    wait_for(lambda: lines_of(log) == [FIRST, SECOND], what="the second start")
+    program.send_signal(signal.SIGTERM)
+    assert program.wait(timeout=30) == 128 + signal.SIGTERM
 
 
 # -- files --
