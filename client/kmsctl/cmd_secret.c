@@ -1,4 +1,4 @@
-/* kmsctl secret: create, get and put: what carries a value. */
+/* kmsctl secret: create, get, put, random-password: what carries a value. */
 #include <kms/secrets.h>
 #include <string.h>
 
@@ -112,5 +112,34 @@ bool ctl_secret_get(struct ctl *ctl)
         return false;
     bool ok = print_value(ctl, value);
     kms_secret_value_free(value);
+    return ok;
+}
+
+static bool print_password(struct ctl *ctl, const kms_plaintext *password)
+{
+    const void *data = kms_plaintext_data(password);
+    const size_t len = kms_plaintext_len(password);
+    if (!ctl_wants_json(ctl)) return ctl_write(ctl, kms_bytes_of(data, len));
+    return ctl_output_secret(ctl) &&
+           ctl_print(ctl, json_pack("{s:o}", "random_password", json_stringn(data, len)));
+}
+
+bool ctl_secret_random_password(struct ctl *ctl)
+{
+    struct kms_random_password_request request = {.length = ctl->password_length,
+                                                  .exclude_characters = ctl->exclude,
+                                                  .exclude_numbers = ctl->no_numbers,
+                                                  .exclude_punctuation = ctl->no_punctuation,
+                                                  .exclude_uppercase = ctl->no_uppercase,
+                                                  .exclude_lowercase = ctl->no_lowercase,
+                                                  .include_space = ctl->space,
+                                                  .not_each_type = ctl->not_each_type};
+    kms_plaintext *password;
+    if (!ctl_may_show(ctl)) return false;
+    kms_client *client = ctl_client(ctl);
+    if (client == NULL || !kms_client_get_random_password(client, &request, NULL, &password, &ctl->error))
+        return false;
+    bool ok = print_password(ctl, password);
+    kms_plaintext_free(password);
     return ok;
 }

@@ -1,5 +1,5 @@
-/* kmsctl secret: what concerns no value: describe, list, versions, stage, update, delete, restore,
- * tags, policies, rewrap. */
+/* kmsctl secret: what concerns no value: describe, list, versions, stage, update, delete, restore, rotate,
+ * cancel-rotate, tags, policies, rewrap. */
 #include <string.h>
 
 #include "client/kmsctl/call.h"
@@ -76,6 +76,29 @@ bool ctl_secret_delete(struct ctl *ctl)
 bool ctl_secret_restore(struct ctl *ctl)
 {
     return ctl_call_print(ctl, SERVICE "RestoreSecret", of_secret(ctl));
+}
+
+bool ctl_secret_rotate(struct ctl *ctl)
+{
+    const bool ruled = ctl->days != 0 || ctl->schedule != NULL || ctl->window != NULL;
+    if (ctl->days != 0 && ctl->schedule != NULL) return ctl_fail_usage(ctl, "--days or --schedule, not both");
+    if (ctl->now && ctl->later) return ctl_fail_usage(ctl, "--now or --later, not both");
+    json_t *request = of_secret(ctl), *rules = json_object();
+    put_text(request, "rotator", ctl->rotator);
+    if (ctl->days != 0) json_object_set_new(rules, "automatically_after_days", json_integer(ctl->days));
+    put_text(rules, "schedule_expression", ctl->schedule);
+    put_text(rules, "duration", ctl->window);
+    if (ruled) json_object_set(request, "rotation_rules", rules);
+    json_decref(rules);
+    put_text(request, "client_request_token", ctl->token);
+    put_flag(request, "do_not_rotate_immediately", ctl->later);
+    put_flag(request, "revoke_previous", ctl->revoke_previous);
+    return ctl_call_print(ctl, SERVICE "RotateSecret", request);
+}
+
+bool ctl_secret_cancel_rotate(struct ctl *ctl)
+{
+    return ctl_call_print(ctl, SERVICE "CancelRotateSecret", of_secret(ctl));
 }
 
 bool ctl_secret_tag(struct ctl *ctl)

@@ -87,9 +87,12 @@ struct ctl {
     struct ctl_texts words;                   /* of `completion words` */
     struct ctl_rest rest;                     /* of `reencrypt` */
     const char *app, *dialect;
-    const char *stage, *version_id, *from, *token, *prefix; /* secret */
+    const char *stage, *version_id, *from, *token, *rotator, *schedule, *window, *prefix,
+        *exclude; /* secret */
     struct ctl_texts stages;
-    bool binary, no_value, now;
+    uint32_t password_length; /* 0: not given */
+    bool binary, no_value, now, later, revoke_previous, no_numbers, no_punctuation, no_uppercase,
+        no_lowercase, space, not_each_type;
     uint32_t max_bytes; /* 0: not given */
     bool all, dry_run, no_context;
     const char *offset, *length; /* file */

@@ -144,6 +144,27 @@ bool kms_client_put_secret_value(kms_client *client, const struct kms_put_secret
     return run(client, options, &call, ret_written, error);
 }
 
+bool kms_client_get_random_password(kms_client *client, const struct kms_random_password_request *request,
+                                    const struct kms_call_options *options, kms_plaintext **ret_password,
+                                    struct kms_error *error)
+{
+    Kms__V1__GetRandomPasswordRequest message;
+    kms__v1__get_random_password_request__init(&message);
+    message.password_length = request->length;
+    message.exclude_characters = kms_borrow_text(request->exclude_characters);
+    message.exclude_numbers = request->exclude_numbers;
+    message.exclude_punctuation = request->exclude_punctuation;
+    message.exclude_uppercase = request->exclude_uppercase;
+    message.exclude_lowercase = request->exclude_lowercase;
+    message.include_space = request->include_space;
+    message.do_not_require_each_included_type = request->not_each_type;
+    struct kms_unary call = {.rpc = KMS_RPC_GET_RANDOM_PASSWORD, .request = &message.base};
+    void *result = NULL;
+    if (!kms_unary_one(client, options, &call, &result, error)) return false;
+    *ret_password = result;
+    return true;
+}
+
 static void fill_get(const struct kms_get_secret_request *request, Kms__V1__GetSecretValueRequest *message)
 {
     kms__v1__get_secret_value_request__init(message);

@@ -86,6 +86,16 @@ kms_err kms_take_put_secret(const ProtobufCMessage *message, void **ret_result, 
     return take_written((struct kms_secret_written){reply->arn, reply->name, reply->version_id}, ret_result);
 }
 
+kms_err kms_take_password(const ProtobufCMessage *message, void **ret_result, struct kms_why *why)
+{
+    (void)why;
+    const Kms__V1__GetRandomPasswordResponse *reply = (const Kms__V1__GetRandomPasswordResponse *)message;
+    kms_plaintext *password = kms_plaintext_of(text_data(reply->random_password));
+    if (password == NULL) return KMS_FAIL(NO_MEMORY);
+    *ret_result = password;
+    return KMS_OK;
+}
+
 struct kms_secret_value *kms_secret_value_copy(const struct kms_secret_value *value)
 {
     KMS_OWN(kms_store) store = kms_store_new(sizeof *value);

@@ -5,8 +5,8 @@ import uuid
 import pytest
 
 from callers import secret_policy
-from harness import ADMIN, APP, OTHER
-from test_kmsctl import kmsctl  # noqa: F401 (fixture)
+from harness import ADMIN, APP, OTHER, wait_for
+from test_kmsctl import ENVIRONMENT, kmsctl  # noqa: F401 (fixture)
 
 VALUE = "s3cr3t-" + uuid.uuid4().hex
 
@@ -117,3 +117,41 @@ def test_a_name_without_a_value(kmsctl):
     made = shown(kmsctl, "create", name, "--no-value")
     assert made["version_id"] == "" and made["arn"].split(":secret:")[1].startswith(name)
     assert "ALREADY_EXISTS" in kmsctl(ADMIN, "secret", "create", name, input="x", status=1)
+
+
+def test_rotation(fresh, tmp_path):
+    fresh.write_config(extra="rotators: [{name: token, type: random, length: 40}]\n")
+    fresh.init().start()
+
+    def call(principal, *words, status=0, **options):
+        done = fresh.kmsctl(principal, "secret", *words, check=False, env=ENVIRONMENT, **options)
+        assert done.returncode == status, (done.stdout, done.stderr)
+        return done.stderr if status else done.stdout
+
+    policy = tmp_path / "policy.json"
+    policy.write_text(secret_policy())
+    call(ADMIN, "create", "rotated", "--policy", policy, input=VALUE)
+    assert "--days or --schedule" in call(ADMIN, "rotate", "rotated", "--days", "1", "--schedule", "rate(1 day)", status=2)
+    assert "--now or --later" in call(ADMIN, "rotate", "rotated", "--now", "--later", status=2)
+    call(ADMIN, "rotate", "rotated", "--rotator", "token", "--days", "30", "--window", "3h", "--later")
+    shown = json.loads(call(ADMIN, "describe", "rotated", "-o", "json"))
+    assert shown["rotator"] == "token" and shown["rotation_rules"]["automatically_after_days"] == 30
+    assert shown["next_rotation"].endswith("Z") and call(APP, "get", "rotated") == VALUE
+    version = json.loads(call(ADMIN, "rotate", "rotated", "--now", "--revoke-previous", "-o", "json"))["version_id"]
+    wait_for(lambda: call(APP, "get", "rotated") != VALUE, what="the new value")
+    assert len(call(APP, "get", "rotated", "--version-id", version)) == 40
+    wait_for(lambda: "rotation" not in json.loads(call(ADMIN, "describe", "rotated", "-o", "json")), what="the end")
+    assert "NOT_FOUND" in call(APP, "get", "rotated", "--stage", "AWSPREVIOUS", status=4)
+    call(ADMIN, "cancel-rotate", "rotated")
+    assert json.loads(call(ADMIN, "describe", "rotated", "-o", "json"))["rotation_enabled"] is False
+
+
+def test_random_password(kmsctl):
+    assert len(kmsctl(ADMIN, "secret", "random-password")) == 32
+    digits = kmsctl(ADMIN, "secret", "random-password", "--length", "200", "--no-punctuation", "--no-uppercase", "--no-lowercase",
+                    "--exclude", "01")
+    assert len(digits) == 200 and set(digits) == set("23456789")
+    spaced = json.loads(kmsctl(ADMIN, "secret", "random-password", "--length", "400", "--space", "-o", "json"))["random_password"]
+    assert len(spaced) == 400 and " " in spaced
+    assert len(kmsctl(ADMIN, "secret", "random-password", "--length", "1", "--not-each-type")) == 1
+    assert "INVALID_ARGUMENT" in kmsctl(ADMIN, "secret", "random-password", "--length", "1", status=1)

@@ -62,6 +62,13 @@ struct kms_secret_written {
     const char *arn, *name, *version_id; /* version_id "": the secret has no version */
 };
 
+struct kms_random_password_request {
+    uint32_t length;                /* 1 to 4,096; 0: 32 */
+    const char *exclude_characters; /* optional */
+    bool exclude_numbers, exclude_punctuation, exclude_uppercase, exclude_lowercase, include_space;
+    bool not_each_type; /* else there is one character at least of each type that is not excluded */
+};
+
 KMS_CHECK bool kms_client_get_secret_value(kms_client *client, const struct kms_get_secret_request *request,
                                            const struct kms_call_options *options,
                                            struct kms_secret_value **ret_value, struct kms_error *error);
@@ -75,6 +82,10 @@ KMS_CHECK bool kms_client_create_secret(kms_client *client, const struct kms_cre
 KMS_CHECK bool kms_client_put_secret_value(kms_client *client, const struct kms_put_secret_request *request,
                                            const struct kms_call_options *options,
                                            struct kms_secret_written **ret_written, struct kms_error *error);
+KMS_CHECK bool kms_client_get_random_password(kms_client *client,
+                                              const struct kms_random_password_request *request,
+                                              const struct kms_call_options *options,
+                                              kms_plaintext **ret_password, struct kms_error *error);
 
 void kms_secret_value_free(struct kms_secret_value *value); /* wipes; NULL is a no-op */
 void kms_secret_written_free(struct kms_secret_written *written);

@@ -227,6 +227,27 @@ static void replies_leak_nothing(void)
     }
 }
 
+static void random_password(void)
+{
+    Kms__V1__GetRandomPasswordResponse reply;
+    kms__v1__get_random_password_response__init(&reply);
+    reply.random_password = kms_borrow_text("aB3$");
+    begin(&reply.base);
+    struct kms_random_password_request request = {
+        .length = 4, .exclude_characters = "xy", .exclude_lowercase = true, .not_each_type = true};
+    kms_plaintext *password = NULL;
+    CU_ASSERT_TRUE_FATAL(kms_client_get_random_password(client, &request, NULL, &password, NULL));
+    CU_ASSERT_EQUAL(kms_plaintext_len(password), 4);
+    kms_plaintext_free(password);
+    Kms__V1__GetRandomPasswordRequest *sent = DECODED(get_random_password_request);
+    CU_ASSERT_EQUAL(sent->password_length, 4);
+    CU_ASSERT_STRING_EQUAL(sent->exclude_characters, "xy");
+    CU_ASSERT(sent->exclude_lowercase && sent->do_not_require_each_included_type && !sent->exclude_numbers);
+    FREE(get_random_password_request, sent);
+    end();
+}
+
 KMS_TEST_MAIN("client/lib/secrets", {"create", create}, {"put", put},
               {"what cannot be stored is not sent", what_cannot_be_stored_is_not_sent}, {"get", get},
-              {"failures are told", failures_are_told}, {"replies leak nothing", replies_leak_nothing})
+              {"failures are told", failures_are_told}, {"replies leak nothing", replies_leak_nothing},
+              {"random password", random_password})
