@@ -6,12 +6,14 @@ ADMIN, APP, OTHER, OFFICER, KEEPER = (
 )
 LEVELS = {"hsm": 1, "software": 2}  # of protection, as proto/ has them
 
+ADMIN2 = "spiffe://example.org/admin2"
+
 SERVICE_POLICY = {
     "Statement": [
         {
             "Sid": "Administrators",
             "Effect": "Allow",
-            "Principal": {"AWS": [ADMIN, "spiffe://example.org/admin2"]},
+            "Principal": {"AWS": [ADMIN, ADMIN2]},
             "Action": ["kms:CreateKey", "kms:ListKeys", "kms:ListAliases", "kms:GetStatus", "kms:GetAudit*", "kms:ListAuditRecords",
                        "secretsmanager:CreateSecret", "secretsmanager:ListSecrets", "secretsmanager:GetRandomPassword"],
             "Resource": "*",

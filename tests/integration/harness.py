@@ -15,7 +15,9 @@ import time
 
 from audit_records import RECORDS
 from audit_replay import Policies
-from callers import ADMIN, APP, KEEPER, LEVELS, OFFICER, OTHER, SERVICE_POLICY, USE_ACTIONS, key_policy  # noqa: F401
+from callers import (  # noqa: F401
+    ADMIN, ADMIN2, APP, KEEPER, LEVELS, OFFICER, OTHER, SERVICE_POLICY, USE_ACTIONS, key_policy, secret_policy,
+)  # fmt: skip
 from rpc_client import Client, Failure, failure  # noqa: F401 (what tests import)
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]

@@ -54,6 +54,13 @@ def bench(tmp_path, *options):
     ], done.stdout
 
 
+def test_secrets(tmp_path):
+    rows, printed = bench(tmp_path, "--secrets")
+    wanted = [(operation, level) for level in ("SOFTWARE", "HSM") for operation in ("Decrypt", "GetSecretValue")]
+    assert rows == [("Empty", "none", "mtls", 4, 8)] + [(*one, "mtls", 4, 8) for one in wanted]
+    assert printed.count("GetSecretValue, ") >= 2 and "of the empty RPC's calls/s, bar 0.5" in printed
+
+
 def test_what_the_audit_log_costs(tmp_path):
     rows, printed = bench(tmp_path, "--audit")
     levels = [level + suffix for level in ("SOFTWARE", "HSM") for suffix in ("", ", os", ", log off")]

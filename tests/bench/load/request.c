@@ -6,6 +6,7 @@
 
 #include "kms/v1/batch.pb-c.h"
 #include "kms/v1/crypto.pb-c.h"
+#include "kms/v1/secrets.pb-c.h"
 
 enum { GRPC_PREFIX_BYTES = 5 }; /* a flag "compressed", then the length, big-endian */
 
@@ -107,13 +108,25 @@ static kms_err make_data_key(char *key_id, struct kms_bytes ciphertext, struct l
     return pack("CryptoService/GenerateDataKey", &request.base, ret, why);
 }
 
+/* Of a secret in place of a key. */
+static kms_err make_get_secret(char *secret_id, struct kms_bytes ciphertext, struct load_request *ret,
+                               struct kms_why *why)
+{
+    (void)ciphertext;
+    Kms__V1__GetSecretValueRequest request;
+    kms__v1__get_secret_value_request__init(&request);
+    request.secret_id = secret_id;
+    return pack("SecretService/GetSecretValue", &request.base, ret, why);
+}
+
 static const struct {
     const char *operation;
     kms_err (*make)(char *key_id, struct kms_bytes ciphertext, struct load_request *ret, struct kms_why *why);
 } operations[] = {{"Encrypt", make_encrypt},
                   {"EncryptBatch", make_encrypt_batch},
                   {"Decrypt", make_decrypt},
-                  {"GenerateDataKey", make_data_key}};
+                  {"GenerateDataKey", make_data_key},
+                  {"GetSecretValue", make_get_secret}};
 
 kms_err load_request_make(const char *operation, const char *key_id, struct kms_bytes ciphertext,
                           struct load_request *ret_request, struct kms_why *why)
@@ -123,6 +136,6 @@ kms_err load_request_make(const char *operation, const char *key_id, struct kms_
     for (size_t i = 0; i < sizeof operations / sizeof operations[0]; i++)
         if (strcmp(operation, operations[i].operation) == 0)
             return operations[i].make(key, ciphertext, ret_request, why);
-    kms_why_set(why, "Encrypt, EncryptBatch, Decrypt or GenerateDataKey, not %s", operation);
+    kms_why_set(why, "Encrypt, EncryptBatch, Decrypt, GenerateDataKey or GetSecretValue, not %s", operation);
     return KMS_FAIL(INVALID_ARGUMENT);
 }
