@@ -13,6 +13,7 @@ import pytest
 
 import importing
 import methods
+from callers import secret_policy
 from harness import ADMIN, APP, OTHER, Failure, Service, comm, wait_for
 
 PIN = "pin-" + secrets.token_hex(12)
@@ -60,8 +61,10 @@ def secrets_in(reply):
         for part in value if field.label == field.LABEL_REPEATED and field.type == field.TYPE_MESSAGE else [value]:
             if field.type == field.TYPE_MESSAGE and not hasattr(part, "items"):
                 yield from secrets_in(part)
-            elif field.type == field.TYPE_BYTES and "plaintext" in field.name and len(part) >= 16:
+            elif field.type == field.TYPE_BYTES and ("plaintext" in field.name or "secret" in field.name) and len(part) >= 16:
                 yield part
+            elif field.name in ("random_password", "secret_string"):
+                yield part.encode()
 
 
 def all_methods(client):
@@ -91,6 +94,10 @@ def good_calls(service, told):
             client = app if methods.of_users(app, method) else admin
             refused(getattr(other, method), **fields)
             told.update(secrets_in(getattr(client, method)(**fields)))
+        for value in ({"secret_binary": BINARY}, {"secret_string": PLAINTEXT.decode()}):
+            admin.PutSecretValue(secret_id=made.secret, value=value)
+        admin.PutResourcePolicy(secret_id=made.secret, resource_policy=secret_policy())
+        told.update(secrets_in(app.GetSecretValue(secret_id=made.secret)))
         one = {"key_id": made.key, "plaintext": PLAINTEXT}
         sealed = app.EncryptBatch(items=[one, dict(one, plaintext=BINARY)])
         blobs = [result.success.ciphertext_blob for result in sealed.results]

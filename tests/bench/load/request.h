@@ -14,8 +14,8 @@ struct load_request {
 
 /*
  * operation: Encrypt (32 bytes), EncryptBatch (LOAD_BATCH_ITEMS of these), Decrypt (of ciphertext),
- * GenerateDataKey (AES_256), each with the encryption context tenant=t-0001; GetSecretValue, for which key_id is the
- * name of a secret. Errors: INVALID_ARGUMENT.
+ * GenerateDataKey (AES_256), each with the encryption context tenant=t-0001; GetSecretValue, for which
+ * key_id is the name of a secret. Errors: INVALID_ARGUMENT.
  */
 KMS_MUST_USE kms_err load_request_make(const char *operation, const char *key_id, struct kms_bytes ciphertext,
                                        struct load_request *ret_request, struct kms_why *why);

@@ -1,0 +1,65 @@
+/* What is due for a secret, by the time and by whether the time is believed. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "kmsd/service/secret_acts.h"
+#include "tests/harness/suite.h"
+
+#define HOUR_US (UINT64_C(3600) * 1000000)
+
+static struct kms_secret_entry *entry_new(void)
+{
+    struct kms_arn_prefix prefix;
+    struct kms_secret_entry *entry;
+    kms_stored_secret *stored = malloc(sizeof *stored);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(stored);
+    kms__store__v1__stored_secret__init(stored);
+    KMS_ASSERT_OK_FATAL(
+        kms_arn_prefix_make("aws", "secretsmanager", "us-east-1", "000000000000", &prefix, NULL));
+    KMS_ASSERT_OK_FATAL(kms_secret_set_text(&stored->name, "db"));
+    KMS_ASSERT_OK_FATAL(kms_secret_entry_new(&prefix, stored, &entry));
+    CU_ASSERT_PTR_NOT_NULL_FATAL(kms_secret_need_rotation(stored));
+    return entry;
+}
+
+static void deletion(void)
+{
+    KMS_OWN_ENTRY entry = entry_new();
+    CU_ASSERT_FALSE(kms_secret_deletion_due(entry, UINT64_MAX));
+    entry->stored->deletion_us = 1000;
+    CU_ASSERT_FALSE(kms_secret_deletion_due(entry, 999));
+    CU_ASSERT_TRUE(kms_secret_deletion_due(entry, 1000));
+}
+
+/* A window that opens by a clock that has just jumped is not believed. */
+static void a_schedule(void)
+{
+    KMS_OWN_ENTRY entry = entry_new();
+    kms_stored_rotation *rotation = entry->stored->rotation;
+    CU_ASSERT_FALSE(kms_secret_rotation_due(entry, HOUR_US, false));
+    rotation->next_us = HOUR_US;
+    CU_ASSERT_FALSE(kms_secret_rotation_due(entry, HOUR_US, false)); /* not automatic */
+    rotation->automatic = true;
+    CU_ASSERT_TRUE(kms_secret_rotation_due(entry, HOUR_US, false));
+    CU_ASSERT_FALSE(kms_secret_rotation_due(entry, HOUR_US - 1, false));
+    CU_ASSERT_FALSE(kms_secret_rotation_due(entry, HOUR_US, true));
+    entry->stored->deletion_us = 1;
+    CU_ASSERT_FALSE(kms_secret_rotation_due(entry, HOUR_US, false)); /* it is about to go */
+}
+
+/* What is under way goes on whatever the clock says: a step back does not make it wait for ever. */
+static void under_way(void)
+{
+    KMS_OWN_ENTRY entry = entry_new();
+    kms_stored_rotation *rotation = entry->stored->rotation;
+    KMS_ASSERT_OK_FATAL(kms_secret_set_text(&rotation->version_id, "0123456789abcdef0123456789abcdef"));
+    rotation->next_try_us = 10 * HOUR_US;
+    CU_ASSERT_TRUE(kms_secret_rotation_due(entry, 10 * HOUR_US, false));
+    CU_ASSERT_TRUE(kms_secret_rotation_due(entry, 10 * HOUR_US, true));
+    CU_ASSERT_FALSE(kms_secret_rotation_due(entry, 10 * HOUR_US - 1, false));
+    CU_ASSERT_FALSE(kms_secret_rotation_due(entry, 9 * HOUR_US, false)); /* the longest wait */
+    CU_ASSERT_TRUE(kms_secret_rotation_due(entry, HOUR_US, false));      /* further than any wait */
+}
+
+KMS_TEST_MAIN("service/secret_due", {"deletion", deletion}, {"a schedule", a_schedule},
+              {"under way", under_way})
