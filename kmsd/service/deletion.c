@@ -9,6 +9,7 @@
 #include "kmsd/service/import.h"
 #include "kmsd/service/methods.h"
 #include "kmsd/service/seal.h"
+#include "kmsd/service/secret.h"
 #include "kmsd/service/usage.h"
 
 enum { WINDOW_LEAST_DAYS = 7, WINDOW_MOST_DAYS = 30, WARNINGS_MOST = 4, ALIASES_NAMED = 8 };
@@ -58,6 +59,36 @@ static bool warn_of_use(struct kms_call *call, const struct kms_key *key, char *
     return *ret_warning != NULL;
 }
 
+/* A version of it is sealed with the key, or the next one will be. */
+static bool sealed_with(const void *user, const struct kms_secret_entry *entry)
+{
+    const struct kms_key *key = user;
+    const ProtobufCBinaryData *own = &entry->stored->key_id;
+    if (own->len == KMS_ID_BYTES && kms_bytes_same(own->data, key->id.bytes, KMS_ID_BYTES)) return true;
+    for (size_t i = 0; i < entry->stored->n_versions; i++) {
+        struct kms_id id;
+        uint32_t version;
+        if (!kms_failed(kms_secret_sealed_by(entry->values[i], &id, &version)) && kms_id_equal(&id, &key->id))
+            return true;
+    }
+    return false;
+}
+
+static bool warn_of_secrets(struct kms_call *call, const struct kms_key *key, char **ret_warning)
+{
+    KMS_OWN_SECRET_LIST list = {.count = 0};
+    *ret_warning = NULL;
+    if (kms_failed(kms_secret_book_list(call->core->secrets, "", SIZE_MAX, sealed_with, key, &list)))
+        return false;
+    if (list.count == 0) return true;
+    *ret_warning =
+        kms_arena_print(&call->arena,
+                        "%zu stored secret%s sealed with the key and will not open, %s among them: "
+                        "kmsctl secret rewrap moves what has another key by then.",
+                        list.count, list.count == 1 ? " is" : "s are", list.entries[0]->stored->name);
+    return *ret_warning != NULL;
+}
+
 static bool add_warnings(struct kms_call *call, const struct kms_key *key,
                          Kms__V1__ScheduleKeyDeletionResponse *reply)
 {
@@ -67,6 +98,8 @@ static bool add_warnings(struct kms_call *call, const struct kms_key *key,
     if (!warn_of_use(call, key, &warning)) return false;
     if (warning != NULL) reply->warnings[reply->n_warnings++] = warning;
     if (!warn_of_aliases(call, key, &warning)) return false;
+    if (warning != NULL) reply->warnings[reply->n_warnings++] = warning;
+    if (!warn_of_secrets(call, key, &warning)) return false;
     if (warning != NULL) reply->warnings[reply->n_warnings++] = warning;
     reply->warnings[reply->n_warnings] = kms_arena_print(&call->arena,
                                                          "Backups of the keystore that hold the key can open "

@@ -235,6 +235,14 @@ def test_moving_to_another_key(admin, app, service, name):
     assert admin.DescribeSecret(secret_id=name).description == ""
 
 
+def test_deleting_a_key_warns_of_its_secrets(admin, service, name):
+    key = service.new_key(admin=ADMIN2, policy=key_policy(admins=(ADMIN2,), users=(ADMIN, APP)))
+    make(admin, name, kms_key_id=key)
+    with service.client(ADMIN2) as keeper:
+        warnings = keeper.ScheduleKeyDeletion(key_id=key).warnings
+    assert [w for w in warnings if w.startswith("1 stored secret is sealed with the key") and name in w], warnings
+
+
 def test_deleting_and_restoring(admin, app, name):
     made = make(admin, name)
     for fields, words in (({"recovery_window_in_days": 6}, "7 to 30"), ({"recovery_window_in_days": 31}, "7 to 30"),
