@@ -56,7 +56,8 @@ static int play(struct scene *s, struct kms_why *why)
     pthread_t thread;
     snprintf(script, sizeof script, "PATH=/bin:/usr/bin; F=%s; %s", fifo, s->script);
     s->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    CU_ASSERT_FATAL(s->wake_fd >= 0 && pthread_create(&thread, NULL, act, s) == 0);
+    CU_ASSERT_FATAL(s->wake_fd >= 0);
+    CU_ASSERT_EQUAL_FATAL(pthread_create(&thread, NULL, act, s), 0);
     const struct kms_env_supervisor supervisor = {.signals = &signals,
                                                   .shield = &shield,
                                                   .argv = argv,
