@@ -114,6 +114,49 @@ static void depth_ends(void)
     }
 }
 
+static void a_member_is_set(void)
+{
+    static const struct {
+        const char *json, *value, *want;
+    } rows[] = {
+        {"", "v", "{\"k\":\"v\"}"},
+        {"{}", "", "{\"k\":\"\"}"},
+        {" { } \n", "v", " {\"k\":\"v\"}"},
+        {"{\"a\": 1 }\n", "v", "{\"a\": 1,\"k\":\"v\"}"},
+        {"{\"a\":\"}\"}", "v", "{\"a\":\"}\",\"k\":\"v\"}"},
+        {"{\"k\": [1, 2] , \"z\":{\"k\":0}}", "v", "{\"k\": \"v\", \"z\":{\"k\":0}}"},
+        {"{\"k\":null}", "\"\\/\n\x1f\xc3\xa4", "{\"k\":\"\\\"\\\\/\\u000a\\u001f\xc3\xa4\"}"},
+    };
+    for (size_t i = 0; i < KMS_COUNT(rows); i++) {
+        KMS_OWN(kms_secret) made = NULL;
+        KMS_ASSERT_OK_FATAL(kms_env_field_set(kms_bytes_text(rows[i].json), kms_bytes_text("k"),
+                                              kms_bytes_text(rows[i].value), &made, NULL));
+        const struct kms_bytes got = kms_bytes_of(kms_secret_data(made), kms_secret_len(made));
+        CU_ASSERT(kms_bytes_equal(got, kms_bytes_text(rows[i].want)));
+        KMS_OWN(kms_secret) again = NULL; /* what was written is read again */
+        KMS_ASSERT_OK(kms_env_field(got, kms_bytes_text("k"), &again, NULL));
+        const struct kms_bytes read = again != NULL
+                                          ? kms_bytes_of(kms_secret_data(again), kms_secret_len(again))
+                                          : kms_bytes_of(NULL, 0);
+        CU_ASSERT(kms_bytes_equal(read, kms_bytes_text(rows[i].value)));
+    }
+}
+
+static void no_object_gets_no_member(void)
+{
+    static const char *const rows[] = {"[]", "x", "{\"k\":1,\"k\":2}", "{"};
+    for (size_t i = 0; i < KMS_COUNT(rows); i++) {
+        kms_secret *made = NULL;
+        struct kms_why why = {0};
+        KMS_ASSERT_CODE(
+            kms_env_field_set(kms_bytes_text(rows[i]), kms_bytes_text("k"), kms_bytes_text("v"), &made, &why),
+            INVALID_ARGUMENT);
+        CU_ASSERT_STRING_EQUAL(why.text, "the secret is no JSON object, or has this field more than once");
+        CU_ASSERT_PTR_NULL(made);
+    }
+}
+
 KMS_TEST_MAIN("client/kms-env/field", {"every kind of value", every_kind_of_value},
               {"what is missing, null or twice", what_is_missing_null_or_twice},
-              {"what is no object", what_is_no_object}, {"depth ends", depth_ends})
+              {"what is no object", what_is_no_object}, {"depth ends", depth_ends},
+              {"a member is set", a_member_is_set}, {"no object gets no member", no_object_gets_no_member})
