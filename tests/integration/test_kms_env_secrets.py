@@ -303,3 +303,34 @@ def test_a_file_becomes_one_secret(service, admin, env, tmp_path):
     assert done.stdout == f"A=kms-secret://{fresh}#A\nN=kms-secret://{fresh}#N\n"
     env.file.write_text(done.stdout)
     assert env.printed("A", "N") == [FIRST, "two", "lines"]
+
+
+# -- what stays behind --
+
+
+def test_the_longest_value_goes_through(admin, env, memory):
+    long = "x" * 65536
+    env.file.write_text(f"A=kms-secret://{make(admin, long)}\n")
+    assert env.printed("A") == [long]
+    env("render", "--env-file", env.file, "--format", "json", "--out", f"{memory}/f")
+    with open(f"{memory}/f") as file:
+        assert json.load(file) == {"A": long}
+    told = env("render", "--env-file", env.file, status=125).stderr  # with its name it is longer than docker's lines
+    assert "A: longer than a line of the format env" in told
+
+
+def test_no_value_stays_on_disk(service, admin, env, memory, tmp_path):
+    """Whichever way it is used; the file that import replaces is gone, too."""
+    marker = b"marker-" + uuid.uuid4().hex.encode()
+    db, boss, prefix = make(admin, json.dumps({"p": marker.decode()})), Env(service, tmp_path, ADMIN), "left/" + uuid.uuid4().hex[:8]
+    env.file.write_text(f"A=kms-secret://{db}#p\n")
+    env.printed("A")
+    env("check", "--online", "--env-file", env.file)
+    env("render", "--env-file", env.file, "--out", f"{memory}/f")
+    env("render", "--env-file", env.file, "--out", tmp_path / "refused", status=125)
+    env.file.write_bytes(b"A=" + marker + b"\n")
+    boss("import", "--in", env.file, "--in-place", "--prefix", prefix)
+    files = [path for folder in (service.dir, tmp_path) for path in folder.rglob("*") if path.is_file()]
+    assert env.file in files and [path for path in files if marker in path.read_bytes()] == []
+    with open(f"{memory}/f", "rb") as file:
+        assert marker in file.read()  # the search would find it

@@ -66,6 +66,11 @@ static void a_program_starts_without_a_service(void)
          "\"ulimit -S -c\"' $K > got; cmp want got",
          0, ""},
         {"exec 7<a.env; $K run -- cat /dev/fd/7", 0, "A=1"},
+        {"$K run --watch -e a.env -- sh -c 'echo $A; exit 7'", 7, "nothing to watch"},
+        {"$K run --watch -e a.env -- sh -c 'kill -9 $$'; echo $?", 0, "137"},
+        {"$K run --watch -- /nonexistent/program", 127, "/nonexistent/program: No such file"},
+        {"$K render -e a.env --format shell", 0, "export A='1'\nexport B='x y'\n"},
+        {"echo '{{ plain }}' | $K render --template -", 0, "{{ plain }}\n"},
     };
     check(rows, KMS_COUNT(rows));
 }
@@ -103,6 +108,23 @@ static void failures_have_their_statuses(void)
         {"$K check x", 125, "files are named by"},
         {"$K check -o xml", 125, "--output is text or json"},
         {"$K check -e absent", 125, "absent: No such file"},
+        {"A=kms-secret://a//b $K run -- echo started", 125,
+         "A: INVALID_ARGUMENT: column 16 of the reference: an empty part"},
+        {"A=kms-secret://a $K run -- echo started", 125, "which kmsd?"},
+        {"$K run --watch-signal HUP -- true", 125, "go with --watch"},
+        {"$K run --watch --watch-signal KILL -- true", 125, "--watch-signal is HUP, INT"},
+        {"$K run --watch --watch-interval 0s -- true", 125, "--watch-interval is like"},
+        {"$K run --watch --watch-grace 25h -- true", 125, "--watch-grace is like"},
+        {"$K render --format toml", 125, "--format is env"},
+        {"$K render --template t --format env", 125, "--template has no variables"},
+        {"$K render --mode 888", 125, "--mode is like 0400"},
+        {"$K render --owner no-such-user-here", 125, "no such user or group"},
+        {"$K render --template absent", 125, "absent: No such file"},
+        {"$K import --in double.env", 125, "where to? --prefix PREFIX"},
+        {"$K import --in double.env --prefix a --json-secret b", 125, "where to?"},
+        {"$K import --in-place --prefix a", 125, "--in-place needs --in FILE"},
+        {"echo A=1 | $K import --prefix a", 125, "which kmsd?"},
+        {"echo A=1 | $K import --prefix ..", 125, "its secret would have a name that is none"},
     };
     check(rows, KMS_COUNT(rows));
 }
