@@ -10,7 +10,7 @@ _kms_env()
     local i command="" first=0
     for ((i = 1; i < cword; i++)); do
         case ${words[i]} in
-        encrypt | run | check | render | import)
+        encrypt | run | check | render | import | credentials)
             command=${words[i]}
             first=$((i + 1))
             break
@@ -18,7 +18,7 @@ _kms_env()
         esac
     done
     if [[ -z $command ]]; then
-        COMPREPLY=($(compgen -W "encrypt run check render import --help --version" -- "$cur"))
+        COMPREPLY=($(compgen -W "encrypt run check render import credentials --help --version" -- "$cur"))
         return
     fi
 
@@ -37,7 +37,7 @@ _kms_env()
         return
     fi
     case $prev in
-    --env-file | -e | --in | --out | --template | --policy | --ca | --cert | --key-file)
+    --env-file | -e | --in | --out | --socket | --config | --template | --policy | --ca | --cert | --key-file)
         _filedir
         return
         ;;
@@ -81,6 +81,7 @@ _kms_env()
         COMPREPLY=($(compgen -W "$values $connection --in --out --in-place --prefix --json-secret --replace --policy
             --dry-run --output --help" -- "$cur"))
         ;;
+    credentials) COMPREPLY=($(compgen -W "$connection --socket --config --user --help" -- "$cur")) ;;
     esac
 }
 

@@ -8,5 +8,6 @@ int kms_env_command_run(int argc, char **argv);
 int kms_env_command_check(int argc, char **argv);
 int kms_env_command_render(int argc, char **argv);
 int kms_env_command_import(int argc, char **argv);
+int kms_env_command_credentials(int argc, char **argv);
 
 #endif

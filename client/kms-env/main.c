@@ -9,21 +9,22 @@
 const char *argp_program_version = "kms-env " KMS_VERSION;
 
 static struct command {
-    char name[16]; /* what stands in messages, as argv[0] */
+    char name[24]; /* what stands in messages, as argv[0] */
     int (*run)(int argc, char **argv);
 } commands[] = {
     {"kms-env encrypt", kms_env_command_encrypt}, {"kms-env run", kms_env_command_run},
     {"kms-env check", kms_env_command_check},     {"kms-env render", kms_env_command_render},
-    {"kms-env import", kms_env_command_import},
+    {"kms-env import", kms_env_command_import},   {"kms-env credentials", kms_env_command_credentials},
 };
 
 static const char doc[] = "Environment variables whose values are ciphertext until the program starts.\v"
                           "Subcommands:\n"
-                          "  encrypt    make the values of an env file ciphertext\n"
-                          "  run        decrypt what is ciphertext and start a program with it\n"
-                          "  check      say what is ciphertext, and what should be\n"
-                          "  render     write values into a file in memory, or into a template\n"
-                          "  import     move the plain values of an env file into secrets\n\n"
+                          "  encrypt      make the values of an env file ciphertext\n"
+                          "  run          decrypt what is ciphertext and start a program with it\n"
+                          "  check        say what is ciphertext, and what should be\n"
+                          "  render       write values into a file in memory, or into a template\n"
+                          "  import       move the plain values of an env file into secrets\n"
+                          "  credentials  answer LoadCredential= of systemd units\n\n"
                           "`kms-env SUBCOMMAND --help' lists the options of each; kms-env(1) has it all.";
 
 static error_t parse(int key, char *arg, struct argp_state *state)
@@ -54,7 +55,9 @@ int main(int argc, char **argv)
         argv[first] = commands[i].name;
         return commands[i].run(argc - first, argv + first);
     }
-    fprintf(stderr, "kms-env: %s: no such subcommand; there are encrypt, run, check, render and import\n",
-            argv[first]);
+    fprintf(
+        stderr,
+        "kms-env: %s: no such subcommand; there are encrypt, run, check, render, import and credentials\n",
+        argv[first]);
     return KMS_ENV_EXIT_FAILED;
 }

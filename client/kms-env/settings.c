@@ -186,3 +186,4 @@ const struct argp_child kms_env_one_file_children[] = {
     {&values_argp, 0, NULL, 0}, {&connection_argp, 0, NULL, 0}, {0}};
 const struct argp_child kms_env_many_files_children[] = {
     {&values_argp, 0, NULL, 0}, {&files_argp, 0, NULL, 0}, {&connection_argp, 0, NULL, 0}, {0}};
+const struct argp_child kms_env_connection_children[] = {{&connection_argp, 0, NULL, 0}, {0}};

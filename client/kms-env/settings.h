@@ -36,6 +36,7 @@ void kms_env_arguments_from_environment(struct kms_env_arguments *arguments);
  * many files have --env-file and --output too. Their input is a struct kms_env_arguments. */
 extern const struct argp_child kms_env_one_file_children[];
 extern const struct argp_child kms_env_many_files_children[];
+extern const struct argp_child kms_env_connection_children[]; /* --endpoint, --ca, ... alone */
 /* Its inputs: the children get arguments. For ARGP_KEY_INIT. */
 void kms_env_give_children(struct argp_state *state, struct kms_env_arguments *arguments,
                            const struct argp_child *children);

@@ -106,6 +106,8 @@ static void failures_have_their_statuses(void)
         {"$K encrypt x", 125, "files are named by"},
         {"echo A=1 | $K encrypt --key k", 125, "which kmsd?"},
         {"$K check x", 125, "files are named by"},
+        {"$K credentials x", 125, "units and secrets stand in the file of --config"},
+        {"$K credentials --config absent", 125, "absent: No such file"},
         {"$K check -o xml", 125, "--output is text or json"},
         {"$K check -e absent", 125, "absent: No such file"},
         {"A=kms-secret://a//b $K run -- echo started", 125,
