@@ -3,7 +3,7 @@ import uuid
 
 import approval_world
 import importing
-from callers import secret_policy
+from callers import ADMIN2, secret_policy
 from harness import ADMIN, APP, key_policy
 
 ECDSA_SHA_256, DECRYPT = 7, 1
@@ -16,7 +16,6 @@ ELSEWHERE = {"RotateSecret", "CancelRotateSecret",
     f"{one}Batch" for one in ("Encrypt", "Decrypt", "ReEncrypt", "GenerateDataKey")
 }
 PLAINTEXT = b"plaintext-" + uuid.uuid4().hex.encode()
-ADMIN2 = "spiffe://example.org/admin2"
 CONTEXT = {"tenant": 'Müller & Co "x"\n', "purpose": "test"}
 
 

@@ -4,24 +4,11 @@ import uuid
 
 import pytest
 
-from callers import secret_policy
+from callers import ADMIN2, secret_policy
 from harness import ADMIN, APP, OTHER, Failure, key_policy
 from policies import document, kmsctl, statement
 
-ADMIN2 = ADMIN + "2"
 VIA = "secretsmanager.us-east-1.amazonaws.com"
-
-
-@pytest.fixture(scope="module")
-def admin(service):
-    with service.client(ADMIN) as client:
-        yield client
-
-
-@pytest.fixture(scope="module")
-def app(service):
-    with service.client(APP) as client:
-        yield client
 
 
 @pytest.fixture

@@ -7,8 +7,9 @@ import uuid
 import pytest
 
 from callers import secret_policy
-from harness import ADMIN, APP, Failure, Service, wait_for
+from harness import ADMIN, APP, Service, wait_for
 from postgres import Postgres
+from rpc_client import failure
 
 CURRENT, PENDING, PREVIOUS = "AWSCURRENT", "AWSPENDING", "AWSPREVIOUS"
 PROGRAM = """#!/bin/sh
@@ -98,12 +99,6 @@ def rotate(admin, name, **fields):
 
 def get(app, name, **fields):
     return app.GetSecretValue(secret_id=name, **fields).value.secret_string
-
-
-def failure(call, **fields):
-    with pytest.raises(Failure) as caught:
-        call(**fields)
-    return caught.value
 
 
 def test_a_random_value(rotating, name):

@@ -4,23 +4,11 @@ import uuid
 
 import pytest
 
-from callers import secret_policy
-from harness import ADMIN, APP, OTHER, Failure, key_policy
+from callers import ADMIN2, secret_policy
+from harness import ADMIN, APP, OTHER, key_policy
+from rpc_client import failure
 
-ADMIN2 = "spiffe://example.org/admin2"
 CURRENT, PENDING, PREVIOUS = "AWSCURRENT", "AWSPENDING", "AWSPREVIOUS"
-
-
-@pytest.fixture(scope="module")
-def admin(service):
-    with service.client(ADMIN) as client:
-        yield client
-
-
-@pytest.fixture(scope="module")
-def app(service):
-    with service.client(APP) as client:
-        yield client
 
 
 @pytest.fixture
@@ -35,12 +23,6 @@ def text(value):
 def make(admin, name, value="first", **fields):
     fields.setdefault("resource_policy", secret_policy())
     return admin.CreateSecret(name=name, value=text(value), **fields)
-
-
-def failure(call, **fields):
-    with pytest.raises(Failure) as caught:
-        call(**fields)
-    return caught.value
 
 
 def stages(admin, name):

@@ -7,45 +7,11 @@
 
 #include "kmsd/secrets/record.h"
 #include "tests/unit/kmsd/keys/world.h"
-
-#define POLICY                                                                                               \
-    "{\"Statement\":[{\"Sid\":\"S\",\"Effect\":\"Allow\",\"Principal\":{\"AWS\":\"app\"},\"Action\":"        \
-    "\"secretsmanager:GetSecretValue\",\"Resource\":\"*\"}]}"
-
-static struct kms_arn_prefix prefix;
-
-static struct kms_secret_entry *entry_of(const char *name, size_t versions)
-{
-    struct kms_secret_entry *entry;
-    kms_stored_secret *stored = malloc(sizeof *stored);
-    CU_ASSERT_PTR_NOT_NULL_FATAL(stored);
-    kms__store__v1__stored_secret__init(stored);
-    KMS_ASSERT_OK_FATAL(
-        kms_arn_prefix_make("aws", "secretsmanager", "us-east-1", "000000000000", &prefix, NULL));
-    KMS_ASSERT_OK_FATAL(kms_secret_set_text(&stored->name, name));
-    KMS_ASSERT_OK_FATAL(kms_secret_set_text(&stored->suffix, "AbC123"));
-    KMS_ASSERT_OK_FATAL(kms_secret_set_text(&stored->policy, POLICY));
-    KMS_ASSERT_OK_FATAL(kms_secret_entry_new(&prefix, stored, &entry));
-    for (size_t i = 0; i < versions; i++) {
-        char id[33];
-        struct kms_sealed_value *value;
-        kms_stored_secret_value *body = malloc(sizeof *body);
-        CU_ASSERT_PTR_NOT_NULL_FATAL(body);
-        kms__store__v1__stored_secret_value__init(body);
-        body->sealed = (ProtobufCBinaryData){.data = malloc(40), .len = 40};
-        CU_ASSERT_PTR_NOT_NULL_FATAL(body->sealed.data);
-        memset(body->sealed.data, 7, 40);
-        KMS_ASSERT_OK_FATAL(kms_sealed_value_new(body, &value));
-        snprintf(id, sizeof id, "%032zu", i);
-        KMS_ASSERT_OK_FATAL(kms_secret_entry_add(entry, id, "writer", 1, value));
-    }
-    entry->revision = 1;
-    return entry;
-}
+#include "tests/unit/kmsd/secrets/world.h"
 
 static void put(kms_secret_book *book, const char *name, size_t versions)
 {
-    KMS_OWN_ENTRY entry = entry_of(name, versions);
+    KMS_OWN_ENTRY entry = secret_of(name, versions);
     KMS_ASSERT_OK_FATAL(kms_secret_book_put(book, entry));
 }
 
@@ -74,8 +40,8 @@ static void an_older_generation_does_not_replace_a_newer(void)
 {
     KMS_OWN(kms_secret_book) book = NULL;
     KMS_ASSERT_OK_FATAL(kms_secret_book_new(&book));
-    KMS_OWN_ENTRY newer = entry_of("a", 1);
-    KMS_OWN_ENTRY older = entry_of("a", 3);
+    KMS_OWN_ENTRY newer = secret_of("a", 1);
+    KMS_OWN_ENTRY older = secret_of("a", 3);
     newer->revision = 5;
     KMS_ASSERT_OK(kms_secret_book_put(book, newer));
     KMS_ASSERT_OK(kms_secret_book_put(book, older));
@@ -124,6 +90,7 @@ static kms_err load(kms_keystore *store, kms_secret_book **ret_book, struct kms_
 {
     struct kms_store_mark mark;
     KMS_ASSERT_OK_FATAL(kms_secret_book_new(ret_book));
+    const struct kms_arn_prefix prefix = secret_prefix();
     struct kms_secret_loading loading = {.book = *ret_book, .prefix = &prefix, .why = why};
     return kms_secret_load_end(&loading, kms_keystore_load(store, kms_secret_load_row, &loading, &mark, why));
 }
@@ -135,7 +102,7 @@ static void everything_comes_back(void)
     for (unsigned i = 0; i < 50; i++) {
         char name[16];
         snprintf(name, sizeof name, "name/%u", i);
-        KMS_OWN_ENTRY entry = entry_of(name, i % 4);
+        KMS_OWN_ENTRY entry = secret_of(name, i % 4);
         store_entry(store, entry, i % 4);
     }
     struct kms_why why;
@@ -153,7 +120,7 @@ static void what_does_not_fit_is_named(void)
     {
         KMS_OWN(kms_keystore) store = store_new();
         KMS_OWN(kms_secret_book) book = NULL;
-        KMS_OWN_ENTRY entry = entry_of("a", 2);
+        KMS_OWN_ENTRY entry = secret_of("a", 2);
         store_entry(store, entry, 1);
         KMS_ASSERT_CODE(load(store, &book, &why), CORRUPT);
         CU_ASSERT_PTR_NOT_NULL(strstr(why.text, "1 values of secrets, its secrets have 2 versions"));
@@ -161,7 +128,7 @@ static void what_does_not_fit_is_named(void)
     {
         KMS_OWN(kms_keystore) store = store_new();
         KMS_OWN(kms_secret_book) book = NULL;
-        KMS_OWN_ENTRY entry = entry_of("a", 1);
+        KMS_OWN_ENTRY entry = secret_of("a", 1);
         store_entry(store, entry, 1);
         store_put(store, KMS_TABLE_SECRET_VALUE, "0000/1", kms_bytes_text("x"));
         KMS_ASSERT_CODE(load(store, &book, &why), CORRUPT);
@@ -170,7 +137,7 @@ static void what_does_not_fit_is_named(void)
     {
         KMS_OWN(kms_keystore) store = store_new();
         KMS_OWN(kms_secret_book) book = NULL;
-        KMS_OWN_ENTRY entry = entry_of("a", 0);
+        KMS_OWN_ENTRY entry = secret_of("a", 0);
         KMS_OWN_BUF body = {0};
         KMS_ASSERT_OK_FATAL(kms_secret_body(entry->stored, &body));
         store_put(store, KMS_TABLE_SECRET, "another row", kms_buf_view(&body));

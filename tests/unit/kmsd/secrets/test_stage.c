@@ -6,31 +6,7 @@
 #include <string.h>
 
 #include "tests/harness/suite.h"
-
-static struct kms_secret_entry *entry_with(size_t versions)
-{
-    struct kms_arn_prefix prefix;
-    struct kms_secret_entry *entry;
-    kms_stored_secret *stored = malloc(sizeof *stored);
-    CU_ASSERT_PTR_NOT_NULL_FATAL(stored);
-    kms__store__v1__stored_secret__init(stored);
-    KMS_ASSERT_OK_FATAL(
-        kms_arn_prefix_make("aws", "secretsmanager", "us-east-1", "000000000000", &prefix, NULL));
-    KMS_ASSERT_OK_FATAL(kms_secret_set_text(&stored->name, "db"));
-    KMS_ASSERT_OK_FATAL(kms_secret_set_text(&stored->suffix, "AbC123"));
-    KMS_ASSERT_OK_FATAL(kms_secret_entry_new(&prefix, stored, &entry));
-    for (size_t i = 0; i < versions; i++) {
-        char id[33];
-        struct kms_sealed_value *value;
-        kms_stored_secret_value *body = malloc(sizeof *body);
-        CU_ASSERT_PTR_NOT_NULL_FATAL(body);
-        kms__store__v1__stored_secret_value__init(body);
-        KMS_ASSERT_OK_FATAL(kms_sealed_value_new(body, &value));
-        snprintf(id, sizeof id, "%032zu", i);
-        KMS_ASSERT_OK_FATAL(kms_secret_entry_add(entry, id, "writer", 1000 + i, value));
-    }
-    return entry;
-}
+#include "tests/unit/kmsd/secrets/world.h"
 
 /* "0:AWSPREVIOUS 1:AWSCURRENT" */
 static const char *shown(const kms_stored_secret *secret)
@@ -52,7 +28,7 @@ static void move(kms_stored_secret *secret, const char *stage, size_t to)
 
 static void previous_follows_current(void)
 {
-    KMS_OWN_ENTRY entry = entry_with(3);
+    KMS_OWN_ENTRY entry = secret_of("db", 3);
     kms_stored_secret *secret = entry->stored;
     move(secret, KMS_STAGE_CURRENT, 0);
     CU_ASSERT_STRING_EQUAL(shown(secret), "0:AWSCURRENT");
@@ -69,7 +45,7 @@ static void previous_follows_current(void)
 
 static void other_stages_move_alone(void)
 {
-    KMS_OWN_ENTRY entry = entry_with(2);
+    KMS_OWN_ENTRY entry = secret_of("db", 2);
     kms_stored_secret *secret = entry->stored;
     move(secret, "mine", 0);
     move(secret, "mine", 1);
@@ -82,7 +58,7 @@ static void other_stages_move_alone(void)
 
 static void bounds(void)
 {
-    KMS_OWN_ENTRY entry = entry_with(1);
+    KMS_OWN_ENTRY entry = secret_of("db", 1);
     struct kms_why why;
     char stage[300];
     for (int i = 0; i < KMS_SECRET_STAGES; i++) {
@@ -102,7 +78,7 @@ static void bounds(void)
 static void which_version_goes(void)
 {
     const uint64_t day_us = UINT64_C(86400000000);
-    KMS_OWN_ENTRY entry = entry_with(5);
+    KMS_OWN_ENTRY entry = secret_of("db", 5);
     kms_stored_secret *secret = entry->stored;
     move(secret, "kept", 0);
     CU_ASSERT_EQUAL(kms_stage_deprecated(secret, 5, 2 * day_us), SIZE_MAX); /* not too many */
@@ -119,7 +95,7 @@ static void which_version_goes(void)
 
 static void versions_come_and_go(void)
 {
-    KMS_OWN_ENTRY entry = entry_with(3);
+    KMS_OWN_ENTRY entry = secret_of("db", 3);
     KMS_OWN_ENTRY copy = NULL;
     move(entry->stored, KMS_STAGE_CURRENT, 1);
     KMS_ASSERT_OK_FATAL(kms_secret_entry_copy(entry, &copy));
@@ -134,7 +110,7 @@ static void versions_come_and_go(void)
 
 static void tags_and_texts(void)
 {
-    KMS_OWN_ENTRY entry = entry_with(0);
+    KMS_OWN_ENTRY entry = secret_of("db", 0);
     kms_stored_secret *secret = entry->stored;
     char key[16];
     for (int i = 0; i < KMS_SECRET_TAGS; i++) {
@@ -155,7 +131,7 @@ static void tags_and_texts(void)
 
 static void marked_for_deletion(void)
 {
-    KMS_OWN_ENTRY entry = entry_with(0);
+    KMS_OWN_ENTRY entry = secret_of("db", 0);
     struct kms_why why;
     KMS_ASSERT_OK(kms_secret_entry_check(entry, KMS_ACT_GET_SECRET_VALUE, &why));
     entry->stored->deletion_us = 1;

@@ -1,24 +1,14 @@
 /* What is due for a secret, by the time and by whether the time is believed. */
-#include <stdlib.h>
-#include <string.h>
-
 #include "kmsd/service/secret_acts.h"
 #include "tests/harness/suite.h"
+#include "tests/unit/kmsd/secrets/world.h"
 
 #define HOUR_US (UINT64_C(3600) * 1000000)
 
 static struct kms_secret_entry *entry_new(void)
 {
-    struct kms_arn_prefix prefix;
-    struct kms_secret_entry *entry;
-    kms_stored_secret *stored = malloc(sizeof *stored);
-    CU_ASSERT_PTR_NOT_NULL_FATAL(stored);
-    kms__store__v1__stored_secret__init(stored);
-    KMS_ASSERT_OK_FATAL(
-        kms_arn_prefix_make("aws", "secretsmanager", "us-east-1", "000000000000", &prefix, NULL));
-    KMS_ASSERT_OK_FATAL(kms_secret_set_text(&stored->name, "db"));
-    KMS_ASSERT_OK_FATAL(kms_secret_entry_new(&prefix, stored, &entry));
-    CU_ASSERT_PTR_NOT_NULL_FATAL(kms_secret_need_rotation(stored));
+    struct kms_secret_entry *entry = secret_of("db", 0);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(kms_secret_need_rotation(entry->stored));
     return entry;
 }
 
