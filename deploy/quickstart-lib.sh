@@ -129,7 +129,9 @@ quickstart_configuration() {
     {"Sid": "Administrators", "Effect": "Allow", "Principal": {"AWS": "$(principal admin)"},
      "Action": ["kms:CreateKey", "kms:ListKeys", "kms:ListAliases", "kms:GetStatus",
                 "kms:RotateRoot", "kms:GetRootStatus", "kms:DestroyRoot",
-                "kms:GetAuditHead", "kms:GetAuditKey", "kms:ListAuditRecords"], "Resource": "*"},
+                "kms:GetAuditHead", "kms:GetAuditKey", "kms:ListAuditRecords",
+                "secretsmanager:CreateSecret", "secretsmanager:ListSecrets", "secretsmanager:GetRandomPassword"],
+     "Resource": "*"},
     {"Sid": "Programs", "Effect": "Allow", "Principal": {"AWS": ["$(principal app)", "$(principal service)"]},
      "Action": "kms:GenerateRandom", "Resource": "*"}
   ]

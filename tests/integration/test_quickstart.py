@@ -59,6 +59,10 @@ def test_quickstart_shows_the_main_job(quickstart):
         "version 2",
         "data-key",
         "the wrapped key opens",
+        "kms-env import",
+        "kms-secret://",
+        "the application sees correct horse",
+        "lacks secretsmanager:GetSecretValue",
         "audit tail",
         "audit key",
         "audit verify",
@@ -79,6 +83,9 @@ def test_quickstart_shows_the_main_job(quickstart):
         + ["RotateKeyOnDemand"] * 2
         + ["DecryptBatch"]
         + ["Encrypt", "GenerateDataKey", "Decrypt"]
+        + ["GetSecretValue"] * 2  # are they there already?
+        + ["CreateSecret"] * 4
+        + ["GetSecretValue"] * 3  # two of the application, one of the administrator
     )
     assert "and has two lines" in text and 'NASTY=it is "quoted" = $HOME # not a comment' in text
 
