@@ -217,6 +217,10 @@ const char *kms_table_name(uint32_t table)
         return "secret";
     case KMS_TABLE_SECRET_VALUE:
         return "secret value";
+    case KMS_TABLE_DATABASE_ROLE:
+        return "database role";
+    case KMS_TABLE_LEASE:
+        return "lease";
     case KMS_TABLE_REQUEST:
         return "request";
     case KMS_TABLE_BUDGET:

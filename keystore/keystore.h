@@ -27,17 +27,19 @@
 
 /* Values are sealed into rows: append only. */
 enum kms_table {
-    KMS_TABLE_KEY = 1,      /* id: key id as text            body: StoredKey */
-    KMS_TABLE_KEY_VERSION,  /* id: "KEYID/0000000a": version as 8 hex digits   body: StoredKeyVersion */
-    KMS_TABLE_ALIAS,        /* id: "alias/NAME"              body: StoredAlias (live or tombstone) */
-    KMS_TABLE_TOKEN,        /* id: principal digest + token  body: StoredToken */
-    KMS_TABLE_GRANT,        /* id: "KEYID/GRANTID"           body: StoredGrant */
-    KMS_TABLE_APPROVAL,     /* id: approval id               body: StoredApproval */
-    KMS_TABLE_USAGE,        /* id: "KEYID/0000000a", ""      body: StoredUsage (kmsd/keys/ledger.h) */
-    KMS_TABLE_IMPORT,       /* id: key id                    body: StoredImport */
-    KMS_TABLE_TOMBSTONE,    /* id: key id                    body: StoredTombstone */
-    KMS_TABLE_SECRET,       /* id: SHA-256 of its name, hex  body: StoredSecret */
-    KMS_TABLE_SECRET_VALUE, /* id: "SECRETROW/VERSIONID"    body: StoredSecretValue */
+    KMS_TABLE_KEY = 1,       /* id: key id as text            body: StoredKey */
+    KMS_TABLE_KEY_VERSION,   /* id: "KEYID/0000000a": version as 8 hex digits   body: StoredKeyVersion */
+    KMS_TABLE_ALIAS,         /* id: "alias/NAME"              body: StoredAlias (live or tombstone) */
+    KMS_TABLE_TOKEN,         /* id: principal digest + token  body: StoredToken */
+    KMS_TABLE_GRANT,         /* id: "KEYID/GRANTID"           body: StoredGrant */
+    KMS_TABLE_APPROVAL,      /* id: approval id               body: StoredApproval */
+    KMS_TABLE_USAGE,         /* id: "KEYID/0000000a", ""      body: StoredUsage (kmsd/keys/ledger.h) */
+    KMS_TABLE_IMPORT,        /* id: key id                    body: StoredImport */
+    KMS_TABLE_TOMBSTONE,     /* id: key id                    body: StoredTombstone */
+    KMS_TABLE_SECRET,        /* id: SHA-256 of its name, hex  body: StoredSecret */
+    KMS_TABLE_SECRET_VALUE,  /* id: "SECRETROW/VERSIONID"    body: StoredSecretValue */
+    KMS_TABLE_DATABASE_ROLE, /* id: SHA-256 of its name, hex body: StoredDatabaseRole */
+    KMS_TABLE_LEASE,         /* id: letters                 body: StoredLease */
     KMS_TABLE_COUNT
 };
 enum {

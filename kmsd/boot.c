@@ -86,12 +86,14 @@ static kms_err core_start(struct kms_boot *boot, struct kms_why *why)
     KMS_TRY(kms_rotators_new(conf, boot->runner, &core->rotators, why));
     KMS_TRY(kms_arn_prefix_make(conf->arn_partition, "kms", conf->arn_region, conf->arn_account, &core->arn,
                                 why));
+    KMS_TRY(kms_boot_leases(boot, why));
     return kms_boot_secrets(boot, why);
 }
 
 static void core_stop(struct kms_boot *boot)
 {
     kms_secret_book_free(boot->core.secrets);
+    kms_lease_book_free(boot->core.leases);
     kms_keyring_free(boot->core.keys);
     kms_ledger_free(boot->core.ledger);
     kms_rotators_free(boot->core.rotators);
@@ -334,6 +336,7 @@ static const struct stage {
     {"rpc", rpc_start, rpc_stop},
     {"jobs", jobs_start, jobs_stop},
     {"secrets", kms_boot_secret_jobs_start, kms_boot_secret_jobs_stop},
+    {"leases", kms_boot_lease_jobs_start, kms_boot_lease_jobs_stop},
 };
 enum { STAGES = sizeof stages / sizeof stages[0] };
 

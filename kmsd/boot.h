@@ -5,6 +5,7 @@
 #include "hsm/hsm.h"
 #include "kmsd/conf/conf.h"
 #include "kmsd/jobs/jobs.h"
+#include "kmsd/jobs/lease_jobs.h"
 #include "kmsd/jobs/secret_jobs.h"
 #include "kmsd/rotators/runner.h"
 #include "kmsd/rpc/rpc.h"
@@ -25,6 +26,7 @@ struct kms_boot {
     kms_rpc *rpc;
     kms_jobs *jobs;
     kms_secret_jobs *secret_jobs;
+    kms_lease_jobs *lease_jobs;
     struct kms_rpc_unix *sockets;
     struct kms_unix_mapping *mappings;
 };
@@ -52,6 +54,10 @@ void kms_boot_ship_stop(struct kms_boot *boot);
 KMS_MUST_USE kms_err kms_boot_secrets(struct kms_boot *boot, struct kms_why *why);
 KMS_MUST_USE kms_err kms_boot_secret_jobs_start(struct kms_boot *boot, struct kms_why *why);
 void kms_boot_secret_jobs_stop(struct kms_boot *boot);
+/* boot_leases.c: the same of leases. */
+KMS_MUST_USE kms_err kms_boot_leases(struct kms_boot *boot, struct kms_why *why);
+KMS_MUST_USE kms_err kms_boot_lease_jobs_start(struct kms_boot *boot, struct kms_why *why);
+void kms_boot_lease_jobs_stop(struct kms_boot *boot);
 
 /* boot_policy.c: the service policy, read from its file; an audit record says which one is in force. */
 KMS_MUST_USE kms_err kms_boot_service_policy(struct kms_boot *boot, struct kms_why *why);

@@ -108,13 +108,25 @@ static kms_err compare_with_log(struct kms_boot *boot, const struct kms_store_ma
     return KMS_FAIL(ROLLBACK_DETECTED);
 }
 
+struct loading {
+    struct kms_secret_loading secrets;
+    struct kms_lease_loading leases;
+};
+
+static kms_err load_row(void *user, const struct kms_row *row)
+{
+    struct loading *loading = user;
+    KMS_TRY(kms_secret_load_row(&loading->secrets, row));
+    return kms_lease_load_row(&loading->leases, row);
+}
+
 static kms_err load(struct kms_boot *boot, struct kms_store_mark *ret_mark, struct kms_why *why)
 {
-    struct kms_secret_loading secrets = {
-        .book = boot->core.secrets, .prefix = &boot->core.secret_arn, .why = why};
-    kms_err err =
-        kms_keyring_load(boot->core.keys, boot->core.store, kms_secret_load_row, &secrets, ret_mark, why);
-    return kms_secret_load_end(&secrets, err);
+    const struct kms_arn_prefix *prefix = &boot->core.secret_arn;
+    struct loading loading = {{.book = boot->core.secrets, .prefix = prefix, .why = why},
+                              {.book = boot->core.leases, .prefix = prefix, .why = why}};
+    kms_err err = kms_keyring_load(boot->core.keys, boot->core.store, load_row, &loading, ret_mark, why);
+    return kms_secret_load_end(&loading.secrets, err);
 }
 
 static kms_err check(struct kms_boot *boot, struct kms_why *why)

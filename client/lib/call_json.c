@@ -15,6 +15,7 @@
 #include "kms/v1/grants.pb-c.h"
 #include "kms/v1/import.pb-c.h"
 #include "kms/v1/keys.pb-c.h"
+#include "kms/v1/leases.pb-c.h"
 #include "kms/v1/policy.pb-c.h"
 #include "kms/v1/secrets.pb-c.h"
 #include "kms/v1/system.pb-c.h"
@@ -24,7 +25,7 @@ static const ProtobufCServiceDescriptor *const services[] = {
     &kms__v1__import_service__descriptor,   &kms__v1__grant_service__descriptor,
     &kms__v1__key_service__descriptor,      &kms__v1__policy_service__descriptor,
     &kms__v1__system_service__descriptor,   &kms__v1__audit_service__descriptor,
-    &kms__v1__secret_service__descriptor,
+    &kms__v1__secret_service__descriptor,   &kms__v1__lease_service__descriptor,
 };
 
 enum { REQUEST_BYTES = 1024 * 1024, PATH_BYTES = 128 };

@@ -135,7 +135,8 @@ bool kms_json_secret(const ProtobufCMessageDescriptor *type)
         bool bytes = field->type == PROTOBUF_C_TYPE_BYTES;
         if (bytes && (strstr(field->name, "plaintext") != NULL || strstr(field->name, "secret") != NULL))
             return true;
-        if (strcmp(field->name, "secret_string") == 0 || strcmp(field->name, "random_password") == 0)
+        if (strcmp(field->name, "secret_string") == 0 || strcmp(field->name, "random_password") == 0 ||
+            strcmp(field->name, "password") == 0)
             return true;
         if (field->type == PROTOBUF_C_TYPE_MESSAGE && field->descriptor != type &&
             kms_json_secret(field->descriptor))

@@ -41,6 +41,7 @@ struct kms_audit_pair {
 struct kms_audit_access {
     const char *action;                   /* "kms:Decrypt" */
     const char *key_id;                   /* NULL: an action on the service, or no such key */
+    struct kms_bytes role;                /* ARN of the database role; empty: not about one */
     struct kms_bytes secret;              /* ARN of the stored secret; empty: not about one */
     struct kms_bytes key_named;           /* as the caller named it; empty when found otherwise */
     uint32_t key_version;                 /* 0: not known */

@@ -130,6 +130,7 @@ static void put_access(struct kms_audit_json *json, const struct kms_audit_acces
     put_word(json, F_ACCESS_ACTION, access->action);
     put_word(json, F_ACCESS_KEY_ID, access->key_id);
     put_text(json, F_ACCESS_SECRET, access->secret, max_len);
+    put_text(json, F_ACCESS_ROLE, access->role, max_len);
     put_text(json, F_ACCESS_KEY_NAMED, access->key_named, max_len);
     if (access->key_version != 0) put_number(json, F_ACCESS_VERSION, access->key_version);
     put_pairs(json, F_ACCESS_CONTEXT, access->context, pairs, max_len);

@@ -83,6 +83,7 @@ static kms_err read_resource(json_t *access, struct kms_replayed *replayed)
 {
     replayed->key_id = text_of(access, "key_id");
     replayed->secret = text_of(access, "secret");
+    if (replayed->secret == NULL) replayed->secret = text_of(access, "role");
     if (replayed->secret != NULL) replayed->request.resource = kms_bytes_text(replayed->secret);
     if (replayed->key_id == NULL) return KMS_OK;
     json_t *arn = json_sprintf("%s%s", KMS_INPUT_DEFAULT_ARN, replayed->key_id);
@@ -115,7 +116,8 @@ static kms_err read_access(struct kms_replay *replay, json_t *record, json_t *ac
     KMS_TRY(read_decision(access, &replayed->recorded, why));
     replayed->service = json_object_get(access, "key_id") == NULL &&
                         json_object_get(access, "key_named") == NULL &&
-                        json_object_get(access, "secret") == NULL && kms_action_of_service(request->action);
+                        json_object_get(access, "secret") == NULL &&
+                        json_object_get(access, "role") == NULL && kms_action_of_service(request->action);
     replayed->beside_policy = replayed->recorded.effect == KMS_ALLOW && replayed->recorded.statement == NULL;
     KMS_TRY(read_resource(access, replayed));
     KMS_TRY(read_context(replay, access, request));

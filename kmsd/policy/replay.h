@@ -16,8 +16,8 @@ struct kms_replayed {
     struct kms_access_request request;
     bool beside_policy; /* allowed although policy said nothing: by a grant */
     bool service;       /* the service policy was asked */
-    /* Whose policy was asked: a key's, by its id, or a secret's, by its ARN. Both NULL and not of the
-     * service: there was no such key or secret. */
+    /* Whose policy was asked: a key's, by its id, or by its ARN a secret's or a database role's. Both NULL
+     * and not of the service: there was none. */
     const char *key_id, *secret;
     struct kms_decision recorded; /* what policy said */
 };

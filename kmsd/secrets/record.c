@@ -11,7 +11,7 @@ void kms_secret_value_row(const struct kms_secret_entry *entry, const char *vers
     snprintf(row_id, KMS_SECRET_VALUE_ROW_BYTES, "%s/%s", entry->row, version_id);
 }
 
-static kms_err pack(const ProtobufCMessage *message, kms_buf *body)
+kms_err kms_secret_pack(const ProtobufCMessage *message, kms_buf *body)
 {
     size_t len = protobuf_c_message_get_packed_size(message);
     if (len > KMS_ROW_BODY_BYTES) return KMS_FAIL(LIMIT_EXCEEDED);
@@ -25,12 +25,12 @@ static kms_err pack(const ProtobufCMessage *message, kms_buf *body)
 
 kms_err kms_secret_body(const kms_stored_secret *stored, kms_buf *body)
 {
-    return pack(&stored->base, body);
+    return kms_secret_pack(&stored->base, body);
 }
 
 kms_err kms_secret_value_body(const kms_stored_secret_value *stored, kms_buf *body)
 {
-    return pack(&stored->base, body);
+    return kms_secret_pack(&stored->base, body);
 }
 
 static kms_err bad_row(const struct kms_row *row, const char *what, struct kms_why *why)

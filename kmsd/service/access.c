@@ -62,6 +62,20 @@ kms_err kms_access_secret(struct kms_call *call, enum kms_action action, const c
     return KMS_OK;
 }
 
+kms_err kms_access_role(struct kms_call *call, enum kms_action action, const char *named,
+                        struct kms_access **ret_access)
+{
+    struct kms_access *access;
+    struct kms_bytes name;
+    KMS_TRY(add(call, action, &access));
+    access->named = kms_bytes_text(named);
+    access->of_role = true;
+    KMS_TRY(kms_role_name_parse(&call->core->secret_arn, access->named, &name, &call->why));
+    access->role = kms_lease_book_role(call->core->leases, name);
+    *ret_access = access;
+    return KMS_OK;
+}
+
 kms_err kms_access_service(struct kms_call *call, enum kms_action action)
 {
     struct kms_access *access;

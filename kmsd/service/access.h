@@ -18,6 +18,9 @@ KMS_MUST_USE kms_err kms_access_id(struct kms_call *call, enum kms_action action
 /* Adds an access to a stored secret named in the request, which may not exist, as above. */
 KMS_MUST_USE kms_err kms_access_secret(struct kms_call *call, enum kms_action action, const char *named,
                                        struct kms_access **ret_access);
+/* The same of a database role. */
+KMS_MUST_USE kms_err kms_access_role(struct kms_call *call, enum kms_action action, const char *named,
+                                     struct kms_access **ret_access);
 /* Adds an access that the service policy answers. */
 KMS_MUST_USE kms_err kms_access_service(struct kms_call *call, enum kms_action action);
 /* Adds an access that nobody needs a permission for: what it looks at is the caller's own. */

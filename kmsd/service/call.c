@@ -29,6 +29,7 @@ void kms_accesses_end(struct kms_access *access, size_t count)
         kms_key_unref(access[i].key);
         kms_policy_unref(access[i].policy);
         kms_secret_entry_unref(access[i].secret);
+        kms_role_unref(access[i].role);
     }
 }
 
@@ -40,6 +41,10 @@ void kms_call_end(struct kms_call *call)
     call->grant = NULL;
     kms_secret_entry_unref(call->new_secret);
     call->new_secret = NULL;
+    kms_role_unref(call->new_role);
+    call->new_role = NULL;
+    if (call->leases != NULL) kms_lease_list_free(call->leases);
+    call->leases = NULL;
     if (call->batch != NULL) kms_batch_end(call);
     kms_policy_unref(call->service_policy);
     call->service_policy = NULL;

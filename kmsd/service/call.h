@@ -31,6 +31,8 @@ struct kms_key;
 struct kms_granted;
 struct kms_batch; /* batch.h */
 struct kms_secret_entry;
+struct kms_role;
+struct kms_lease_list;
 struct kms_stream; /* stream.h */
 
 enum { KMS_CALL_ACCESSES = 4, KMS_CALL_EXTRAS = 8, KMS_CALL_TEXT_BYTES = 128 };
@@ -45,6 +47,8 @@ struct kms_access {
     struct kms_key *key;             /* reference held; NULL: no such key */
     bool of_secret;                  /* about a stored secret, not a key */
     struct kms_secret_entry *secret; /* reference held; NULL: no such secret */
+    bool of_role;                    /* about a database role */
+    struct kms_role *role;           /* reference held; NULL: no such role */
     bool via_secrets;                /* SecretService uses the key for the caller: kms:ViaService */
     kms_policy *policy;       /* NULL: that of key; else reference held: a document that is about to be */
     uint32_t version;         /* version in use, 0: not known yet */
@@ -146,6 +150,8 @@ struct kms_call {
     size_t extra_count;
     struct kms_audit_drop *audit_drop;   /* DropAuditFiles: which; in the arena */
     struct kms_secret_entry *new_secret; /* CreateSecret: the one that it will make; reference held */
+    struct kms_role *new_role;           /* PutDatabaseRole: as it will be; reference held */
+    struct kms_lease_list *leases;       /* that it is about; in the arena, references held; NULL: none */
     const char *secret_version; /* of a secret: the version that the call is about; "" or NULL: none */
     bool alias_leaves;          /* an alias stops naming alias_left, whose rule holds whatever the method */
     struct kms_id alias_left;

@@ -95,6 +95,11 @@ void kms_core_wake_secrets(const struct kms_core *core)
     sem_post(&inside(core)->secrets_wake);
 }
 
+void kms_core_wake_leases(const struct kms_core *core)
+{
+    sem_post(&inside(core)->leases_wake);
+}
+
 void kms_core_request_id(struct kms_core *core, struct kms_id *ret_id)
 {
     uint64_t n = atomic_fetch_add_explicit(&core->request_counter, 1, memory_order_relaxed);

@@ -15,6 +15,7 @@
 #include "kmsd/keys/ledger.h"
 #include "kmsd/keys/name.h"
 #include "kmsd/keys/state.h"
+#include "kmsd/leases/book.h"
 #include "kmsd/policy/policy.h"
 #include "kmsd/rotators/rotator.h"
 #include "kmsd/secrets/book.h"
@@ -42,6 +43,16 @@ struct kms_core {
     /* kms:ViaService of what SecretService does: "secretsmanager.REGION.amazonaws.com" */
     char via_secrets[48];
     kms_secret_book *secrets;
+    kms_lease_book *leases;
+    uint32_t roles_most;            /* limits.database_roles */
+    uint32_t leases_most;           /* limits.leases */
+    uint32_t leases_per_principal;  /* limits.leases_per_principal */
+    uint64_t ttl_least_us;          /* leases.min_ttl */
+    uint64_t ttl_most_us;           /* leases.max_ttl */
+    uint64_t lease_backoff_us;      /* leases.backoff */
+    uint64_t sweep_interval_us;     /* leases.sweep_interval; 0: never */
+    sem_t leases_wake;              /* posted when a lease has something due (kmsd/jobs) */
+    struct kms_pipeline *pipeline;  /* once it runs */
     const char *default_secret_key; /* secrets.default_key: an alias */
     uint32_t secrets_most;          /* limits.secrets */
     uint32_t secret_versions;     /* limits.secret_versions: kept of one secret, those with stages included */
@@ -102,6 +113,8 @@ uint32_t kms_core_hold_doomed_root(const struct kms_core *core);
 void kms_core_release_doomed_root(const struct kms_core *core);
 /* A secret has something due: now, not at the next look. */
 void kms_core_wake_secrets(const struct kms_core *core);
+/* A lease has something due: now, not at the next look. */
+void kms_core_wake_leases(const struct kms_core *core);
 void kms_core_request_id(struct kms_core *core, struct kms_id *ret_id);
 
 #endif

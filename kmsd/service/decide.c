@@ -26,7 +26,7 @@ static bool on_same_key(const struct kms_call *call)
 /* CreateKey asks about a key that it has named, but that is not there yet. */
 static const char *key_id_of(const struct kms_call *call, const struct kms_access *access)
 {
-    if (access->service || access->of_secret) return NULL;
+    if (access->service || access->of_secret || access->of_role) return NULL;
     if (access->key != NULL) return access->key->id_text;
     return access->policy != NULL ? call->new_key_id : NULL;
 }
@@ -112,6 +112,7 @@ void kms_question_of(const struct kms_call *call, const struct kms_access *acces
     };
     if (q->key_id != NULL) add_key(call, access, q);
     if (access->secret != NULL) add_secret(access, q);
+    if (access->role != NULL) q->request.resource = TEXT(access->role->arn);
 }
 
 /* What policy says nothing of, a grant may permit. A key that has none costs nothing. */
@@ -140,6 +141,7 @@ static void answer(const struct kms_call *call, struct kms_access *access, const
     const kms_policy *policy = access->service          ? service_policy
                                : access->policy != NULL ? access->policy
                                : access->secret != NULL ? access->secret->policy
+                               : access->role != NULL   ? access->role->policy
                                : access->key != NULL    ? access->key->policy
                                                         : NULL;
     kms_question_of(call, access, &question);
@@ -216,9 +218,13 @@ static kms_err refuse(struct kms_call *call, const struct kms_access *access)
                         : access->via_secrets ? "the key of this secret"
                                               : "the key of this ciphertext";
     if (len == 0) len = (int)strlen(named);
-    const char *what = access->of_secret ? "secret" : "key";
-    bool absent = access->key == NULL && access->policy == NULL && access->secret == NULL;
-    if (absent && may_list(call, access->of_secret ? KMS_ACT_LIST_SECRETS : KMS_ACT_LIST_KEYS))
+    const char *what = access->of_secret ? "secret" : access->of_role ? "database role or lease" : "key";
+    enum kms_action list = access->of_secret ? KMS_ACT_LIST_SECRETS
+                           : access->of_role ? KMS_ACT_LIST_LEASES
+                                             : KMS_ACT_LIST_KEYS;
+    bool absent =
+        access->key == NULL && access->policy == NULL && access->secret == NULL && access->role == NULL;
+    if (absent && may_list(call, list))
         return kms_call_fail(call, KMS_FAIL(NOT_FOUND), "there is no %s %.*s", what, len, named);
     return kms_call_fail(call, KMS_FAIL(ACCESS_DENIED), "%s lacks %s on %.*s (or there is no such %s)",
                          call->identity->principal, action, len, named, what);

@@ -168,7 +168,8 @@ enum kms_next kms_dispatch_admin(struct kms_call *call, bool *ret_attempt)
     bool streams = call->method->stream != NULL;
     if (streams) err = kms_stream_enter(call);
     if (kms_failed(err)) return refuse(call, err);
-    *ret_attempt = streams || kms_action_class_of(call->method->action) == KMS_CLASS_ADMIN;
+    *ret_attempt =
+        streams || call->method->changes || kms_action_class_of(call->method->action) == KMS_CLASS_ADMIN;
     return KMS_NEXT_ADMIN;
 }
 

@@ -5,12 +5,15 @@
 
 #include "base/clock.h"
 #include "kms/v1/keys.pb-c.h"
+#include "kms/v1/leases.pb-c.h"
 #include "kms/v1/secrets.pb-c.h"
 #include "kmsd/service/access.h"
 #include "kmsd/service/approval.h"
 #include "kmsd/service/deletion.h"
 #include "kmsd/service/end_grant.h"
 #include "kmsd/service/import.h"
+#include "kmsd/service/lease.h"
+#include "kmsd/service/lease_acts.h"
 #include "kmsd/service/record.h"
 #include "kmsd/service/retention.h"
 #include "kmsd/service/rotation.h"
@@ -39,6 +42,14 @@ static const struct kms_method acts[KMS_INTERNAL_COUNT] = {
         ROW_OF(secret_service, "DeleteSecretScheduled", kms_delete_secret_scheduled, DELETE_SECRET),
     [KMS_INTERNAL_ROTATE_SECRET] = ROW_OF(secret_service, "RotateSecretStep", kms_rotate_secret_step,
                                           ROTATE_SECRET, .gather = kms_rotate_secret_step_gather),
+    [KMS_INTERNAL_BEGIN_LEASE] = ROW_OF(lease_service, "BeginLease", kms_lease_begin, GENERATE_CREDENTIALS,
+                                        .gather = kms_lease_begin_gather),
+    [KMS_INTERNAL_EXPIRE_LEASES] = ROW_OF(lease_service, "ExpireLeases", kms_lease_expire, REVOKE_PREFIX,
+                                          .gather = kms_lease_expire_gather),
+    [KMS_INTERNAL_REVOKE_LEASES] = ROW_OF(lease_service, "EndLeases", kms_lease_revoke_due, REVOKE_PREFIX,
+                                          .gather = kms_lease_revoke_due_gather),
+    [KMS_INTERNAL_SWEEP_LEASES] =
+        ROW_OF(lease_service, "SweepLeasesOnSchedule", kms_lease_sweep_due, SWEEP_LEASES),
     [KMS_INTERNAL_CLOSE_APPROVAL] = ROW("CloseApproval", kms_close_approval, REJECT_REQUEST),
 };
 
@@ -75,9 +86,33 @@ static kms_err find_secret(struct kms_call *call, const char *name)
     return access->secret != NULL ? KMS_OK : kms_call_fail(call, KMS_FAIL(NOT_FOUND), "the secret is gone");
 }
 
-/* About one of the two, or neither. */
+static kms_err find_role(struct kms_call *call, const char *name)
+{
+    struct kms_access *access;
+    KMS_TRY(kms_access_role(call, call->method->action, name, &access));
+    return access->role != NULL ? KMS_OK : kms_call_fail(call, KMS_FAIL(NOT_FOUND), "the role is gone");
+}
+
+/* One of these, or none. */
+struct about {
+    const struct kms_id *id; /* of a key, or of the approval that it is about */
+    const char *secret, *role;
+    struct kms_lease *lease; /* of the role; NULL: none in particular */
+};
+
+static kms_err find(struct kms_call *call, enum kms_internal what, const struct about *about)
+{
+    if (what == KMS_INTERNAL_CLOSE_APPROVAL)
+        kms_id_text(about->id, call->approval.id);
+    else if (about->id != NULL)
+        return find_key(call, about->id);
+    if (about->lease != NULL) KMS_TRY(kms_lease_hold(call, about->lease));
+    if (about->role != NULL) return find_role(call, about->role);
+    return about->secret != NULL ? find_secret(call, about->secret) : KMS_OK;
+}
+
 static kms_err run_about(kms_pipeline *pipeline, struct kms_core *core, enum kms_internal what,
-                         const struct kms_id *about, const char *secret, struct kms_why *why)
+                         const struct about *about, struct kms_why *why)
 {
     kms_identity service = {.refs = 1, .principal = "kmsd", .source = "service"};
     struct kms_call call = {.method = &acts[what],
@@ -85,14 +120,9 @@ static kms_err run_about(kms_pipeline *pipeline, struct kms_core *core, enum kms
                             .identity = &service,
                             .by_service = true,
                             .started_us = kms_now_us()};
-    kms_err err = KMS_OK;
     kms_core_request_id(core, &call.request_id);
     kms_arena_init(&call.arena, ARENA_BYTES);
-    if (what == KMS_INTERNAL_CLOSE_APPROVAL)
-        kms_id_text(about, call.approval.id);
-    else if (about != NULL)
-        err = find_key(&call, about);
-    if (secret != NULL) err = find_secret(&call, secret);
+    kms_err err = find(&call, what, about);
     if (!kms_failed(err)) err = run(pipeline, &call);
     *why = call.why;
     call.identity = NULL; /* it is ours */
@@ -103,11 +133,17 @@ static kms_err run_about(kms_pipeline *pipeline, struct kms_core *core, enum kms
 kms_err kms_internal_run(kms_pipeline *pipeline, struct kms_core *core, enum kms_internal what,
                          const struct kms_id *about, struct kms_why *why)
 {
-    return run_about(pipeline, core, what, about, NULL, why);
+    return run_about(pipeline, core, what, &(struct about){.id = about}, why);
 }
 
 kms_err kms_internal_run_secret(kms_pipeline *pipeline, struct kms_core *core, enum kms_internal what,
                                 const char *name, struct kms_why *why)
 {
-    return run_about(pipeline, core, what, NULL, name, why);
+    return run_about(pipeline, core, what, &(struct about){.secret = name}, why);
+}
+
+kms_err kms_internal_run_role(kms_pipeline *pipeline, struct kms_core *core, enum kms_internal what,
+                              const char *name, struct kms_lease *lease, struct kms_why *why)
+{
+    return run_about(pipeline, core, what, &(struct about){.role = name, .lease = lease}, why);
 }

@@ -21,6 +21,10 @@ enum kms_internal {
     KMS_INTERNAL_DROP_AUDIT, /* of no key */
     KMS_INTERNAL_DELETE_SECRET,
     KMS_INTERNAL_ROTATE_SECRET,
+    KMS_INTERNAL_BEGIN_LEASE, /* these four of a database role */
+    KMS_INTERNAL_EXPIRE_LEASES,
+    KMS_INTERNAL_REVOKE_LEASES,
+    KMS_INTERNAL_SWEEP_LEASES,
     KMS_INTERNAL_COUNT
 };
 
@@ -31,5 +35,9 @@ KMS_MUST_USE kms_err kms_internal_run(kms_pipeline *pipeline, struct kms_core *c
 /* The same of a stored secret, by its name. */
 KMS_MUST_USE kms_err kms_internal_run_secret(kms_pipeline *pipeline, struct kms_core *core,
                                              enum kms_internal what, const char *name, struct kms_why *why);
+/* The same of a database role, by its name; of BEGIN_LEASE the lease, else NULL. */
+KMS_MUST_USE kms_err kms_internal_run_role(kms_pipeline *pipeline, struct kms_core *core,
+                                           enum kms_internal what, const char *name, struct kms_lease *lease,
+                                           struct kms_why *why);
 
 #endif

@@ -11,6 +11,7 @@
 #include "kms/v1/grants.pb-c.h"
 #include "kms/v1/import.pb-c.h"
 #include "kms/v1/keys.pb-c.h"
+#include "kms/v1/leases.pb-c.h"
 #include "kms/v1/policy.pb-c.h"
 #include "kms/v1/secrets.pb-c.h"
 #include "kms/v1/system.pb-c.h"
@@ -21,12 +22,14 @@ enum {
 #define KMS_BATCH(svc, name, act_, prefix)  ROW_##prefix##_batch,
 #define KMS_ADMIN(svc, name, act_, prefix)  ROW_##prefix,
 #define KMS_GUARDED                         KMS_ADMIN
+#define KMS_CHANGE                          KMS_ADMIN
 #define KMS_STREAM                          KMS_ADMIN
 #include "kmsd/service/method.def"
 #undef KMS_CRYPTO
 #undef KMS_BATCH
 #undef KMS_ADMIN
 #undef KMS_GUARDED
+#undef KMS_CHANGE
 #undef KMS_STREAM
 };
 
@@ -62,6 +65,14 @@ const struct kms_method kms_methods[] = {
      .guarded = true,                                                                                        \
      .gather = kms_##prefix##_gather,                                                                        \
      .act = kms_##prefix##_act},
+#define KMS_CHANGE(svc, name, act_, prefix)                                                                  \
+    {.service = &kms__v1__##svc##__descriptor,                                                               \
+     .rpc = (name),                                                                                          \
+     .action = KMS_ACT_##act_,                                                                               \
+     .lane = KMS_LANE_ADMIN,                                                                                 \
+     .changes = true,                                                                                        \
+     .gather = kms_##prefix##_gather,                                                                        \
+     .act = kms_##prefix##_act},
 #define KMS_STREAM(svc, name, act_, prefix)                                                                  \
     {.service = &kms__v1__##svc##__descriptor,                                                               \
      .rpc = (name),                                                                                          \
@@ -76,6 +87,7 @@ const struct kms_method kms_methods[] = {
 #undef KMS_BATCH
 #undef KMS_ADMIN
 #undef KMS_GUARDED
+#undef KMS_CHANGE
 #undef KMS_STREAM
 };
 const size_t kms_method_count = sizeof kms_methods / sizeof kms_methods[0];

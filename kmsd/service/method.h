@@ -38,6 +38,7 @@ struct kms_method {
     enum kms_action action; /* the first it asks for; its class is the method's */
     enum kms_lane lane;
     bool guarded; /* waits for approvals when a key of the call has an approval rule */
+    bool changes; /* stored state, although its class is usage: its attempt is recorded, too */
     kms_gather_fn *gather;
     kms_plan_fn *plan;
     kms_finish_fn *finish;

@@ -14,6 +14,7 @@
     kms_gather_fn kms_##prefix##_gather;                                                                     \
     kms_act_fn kms_##prefix##_act;
 #define KMS_GUARDED KMS_ADMIN
+#define KMS_CHANGE  KMS_ADMIN
 #define KMS_STREAM(service, rpc, action, prefix)                                                             \
     KMS_ADMIN(service, rpc, action, prefix)                                                                  \
     kms_err kms_##prefix##_page(struct kms_call *call, enum kms_stream_step *ret_step);                      \
@@ -24,6 +25,7 @@
 #undef KMS_BATCH
 #undef KMS_ADMIN
 #undef KMS_GUARDED
+#undef KMS_CHANGE
 #undef KMS_STREAM
 
 #endif

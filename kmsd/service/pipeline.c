@@ -98,6 +98,11 @@ void kms_pipeline_end_streams(kms_pipeline *p)
     kms_streams_end(p->core->streams);
 }
 
+struct kms_core *kms_pipeline_core(const kms_pipeline *p)
+{
+    return p->core;
+}
+
 kms_err kms_pipeline_record(kms_pipeline *p, const struct kms_audit_event *event)
 {
     return kms_finish_note(p->finish, event);
@@ -122,6 +127,7 @@ kms_err kms_pipeline_start(const struct kms_pipeline_options *options, struct km
         free(p);
         return err;
     }
+    core->pipeline = p;
     *ret_pipeline = p;
     return KMS_OK;
 }

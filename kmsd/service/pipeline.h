@@ -58,6 +58,9 @@ KMS_MUST_USE kms_err kms_pipeline_record(kms_pipeline *pipeline, const struct km
  * is sent. */
 void kms_call_end(struct kms_call *call);
 
+/* The core that it was started with. */
+struct kms_core *kms_pipeline_core(const kms_pipeline *pipeline);
+
 /* When nothing is active any more: ends the threads. NULL is a no-op. */
 void kms_pipeline_stop(kms_pipeline *pipeline);
 

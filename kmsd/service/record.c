@@ -60,8 +60,8 @@ static struct kms_audit_access access_of(const struct kms_call *call, const stru
     if (at == 0)
         space->event.inputs = inputs_of(&question->request, KMS_INPUT_CALL, space, &space->event.input_count);
     size_t input_count;
-    if (access->secret != NULL)
-        question->request.resource = (struct kms_bytes){0}; /* the record has it as `secret` */
+    if (access->secret != NULL || access->role != NULL)
+        question->request.resource = (struct kms_bytes){0}; /* the record has it as `secret` or `role` */
     const struct kms_audit_pair *inputs =
         inputs_of(&question->request, KMS_INPUT_ACCESS, space, &input_count);
     return (struct kms_audit_access){
@@ -70,6 +70,7 @@ static struct kms_audit_access access_of(const struct kms_call *call, const stru
                   : access->key != NULL    ? access->key->id_text /* that CreateKey has made */
                                            : NULL,
         .secret = access->secret != NULL ? kms_bytes_text(access->secret->arn) : (struct kms_bytes){0},
+        .role = access->role != NULL ? kms_bytes_text(access->role->arn) : (struct kms_bytes){0},
         .key_named = access->named.len > 0 ? access->named : access->alias,
         .key_version = access->version,
         .context = pairs,
@@ -87,7 +88,8 @@ static enum kms_audit_kind kind_of(const struct kms_call *call)
     if (call->attempt) return KMS_AUDIT_ATTEMPT;
     /* An outcome closes an attempt: only what got past the decision has made one. */
     bool admin = call->by_service || kms_action_class_of(call->method->action) == KMS_CLASS_ADMIN;
-    bool attempted = (admin || call->method->stream != NULL) && call->stage >= KMS_STAGE_ACT;
+    bool attempted =
+        (admin || call->method->changes || call->method->stream != NULL) && call->stage >= KMS_STAGE_ACT;
     return attempted ? KMS_AUDIT_OUTCOME : KMS_AUDIT_CALL;
 }
 

@@ -23,7 +23,7 @@
 enum {
     HASH_TEXT = 65,
     ID_TEXT = 37,
-    OWNER_TEXT = 700,     /* a key's id, or the ARN of a secret */
+    OWNER_TEXT = 700,     /* a key's id, or the ARN of a secret or database role */
     RECENT = 8,           /* documents of a key that may have answered */
     RELOAD_US = 1000000u, /* from the record of a service policy until it is in force, at most */
 };
@@ -36,7 +36,7 @@ struct document {
     UT_hash_handle hh;
 };
 
-/* Whose documents: a key, a secret, or "" for the service. Newest first. */
+/* Whose documents: a key, a secret, a database role, or "" for the service. Newest first. */
 struct owner {
     char id[OWNER_TEXT];
     struct {
@@ -131,13 +131,17 @@ static void end_change(const char *request_id, bool made, uint64_t now_us)
         }
 }
 
-/* An attempt brings a document: for a key or secret that it makes, or for that of its first access. */
+/* An attempt brings a document: for a key, secret or role that it makes, or for that of its first access. */
 static void follow_attempt(const json_t *record, const char *hash, enum kms_policy_kind kind)
 {
-    bool of_key = kind == KMS_POLICY_KEY;
-    const char *made = text_of(json_object_get(record, "extra"), of_key ? "new_key_id" : "new_secret"),
-               *old = text_of(json_array_get(json_object_get(record, "access"), 0),
-                              of_key ? "key_id" : "secret");
+    static const char *const
+        made_as[] = {[KMS_POLICY_KEY] = "new_key_id",
+                     [KMS_POLICY_SECRET] = "new_secret",
+                     [KMS_POLICY_DATABASE_ROLE] = "new_role"},
+        *const named[] = {
+            [KMS_POLICY_KEY] = "key_id", [KMS_POLICY_SECRET] = "secret", [KMS_POLICY_DATABASE_ROLE] = "role"};
+    const char *made = text_of(json_object_get(record, "extra"), made_as[kind]),
+               *old = text_of(json_array_get(json_object_get(record, "access"), 0), named[kind]);
     if (hash[0] == '\0') return;
     add(find_owner(made[0] != '\0' ? made : old), find_document(hash, kind), text_of(record, "request_id"));
 }
@@ -159,6 +163,7 @@ static void follow(const json_t *record, uint64_t now_us)
     if (strcmp(kind, "attempt") != 0) return;
     follow_attempt(record, text_of(extra, "key_policy_sha256"), KMS_POLICY_KEY);
     follow_attempt(record, text_of(extra, "resource_policy_sha256"), KMS_POLICY_SECRET);
+    follow_attempt(record, text_of(extra, "role_policy_sha256"), KMS_POLICY_DATABASE_ROLE);
 }
 
 static bool same(const struct kms_replayed *past, struct kms_decision now)

@@ -26,13 +26,13 @@ class Policies:
 
     def keep_stored(self, home):
         """Those of the keystore, from a copy: who opens a database changes files beside it."""
-        from record_pb2 import StoredKey, StoredSecret  # keystore/record.proto
+        from record_pb2 import StoredDatabaseRole, StoredKey, StoredSecret  # keystore/record.proto
 
         with tempfile.TemporaryDirectory() as copy:
             for path in (home / "state").glob("keystore.db*"):
                 shutil.copy(path, copy)
             with sqlite3.connect(pathlib.Path(copy) / "keystore.db") as db:
-                for kind, message in ((1, StoredKey), (10, StoredSecret)):
+                for kind, message in ((1, StoredKey), (10, StoredSecret), (12, StoredDatabaseRole)):
                     for (body,) in db.execute("SELECT body FROM sealed_row WHERE kind = ?", (kind,)):
                         self.keep(message.FromString(body).policy)
 

@@ -11,7 +11,10 @@ GRANTEE = "spiffe://example.org/grantee-of-methods"
 # Roots change the token that all tests share: test_root.py has its own. Everybody may list what he may retire.
 # Records of batches list items: test_batch.py; a stream has two: test_audit_stream.py.
 # Rotating takes a rotator of the configuration: test_secret_rotation.py.
-ELSEWHERE = {"RotateSecret", "CancelRotateSecret",
+# Those of leases need a database: test_leases.py.
+LEASES = {"PutDatabaseRole", "DescribeDatabaseRole", "ListDatabaseRoles", "DeleteDatabaseRole", "GenerateCredentials", "RenewLease",
+          "RevokeLease", "RevokePrefix", "ListLeases", "SweepLeases"}
+ELSEWHERE = LEASES | {"RotateSecret", "CancelRotateSecret",
              "RotateRoot", "GetRootStatus", "DestroyRoot", "ListRetirableGrants", "StreamAuditRecords"} | {
     f"{one}Batch" for one in ("Encrypt", "Decrypt", "ReEncrypt", "GenerateDataKey")
 }

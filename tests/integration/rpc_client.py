@@ -39,7 +39,7 @@ class Client:
     def __init__(self, service, uri, certificate=None, ca="ca", unix=None, target=None, options=()):
         import grpc
         from kms.v1 import approvals_pb2, audit_pb2, batch_pb2, crypto_pb2, grants_pb2, import_pb2, keys_pb2, policy_pb2
-        from kms.v1 import secrets_pb2, system_pb2
+        from kms.v1 import leases_pb2, secrets_pb2, system_pb2
 
         self.grpc, self.service = grpc, service
         self.modules = {
@@ -52,6 +52,7 @@ class Client:
             "KeyService": keys_pb2,
             "PolicyService": policy_pb2,
             "SecretService": secrets_pb2,
+            "LeaseService": leases_pb2,
             "SystemService": system_pb2,
         }
         if unix:

@@ -203,7 +203,7 @@ def main():
         wrong += [f"{place}:{n}: {c}" for n, c in [*head_wrong(inside, source), *body_wrong(source)]]
         services.update(rpcs_of(source))
     rows = (ROOT / "kmsd/service/method.def").read_text()
-    methods = re.findall(r'^KMS_(?:CRYPTO|BATCH|ADMIN|GUARDED|STREAM)\((\w+),\s*"(\w+)",\s*(\w+),', rows, re.M)
+    methods = re.findall(r'^KMS_(?:CRYPTO|BATCH|ADMIN|GUARDED|CHANGE|STREAM)\((\w+),\s*"(\w+)",\s*(\w+),', rows, re.M)
     wrong += names_wrong(services, methods, actions_of((ROOT / "kmsd/policy/action.def").read_text()))
     print("\n".join(wrong))
     sys.exit(1 if wrong else 0)

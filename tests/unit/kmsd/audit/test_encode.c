@@ -154,6 +154,7 @@ static struct kms_audit_event full_event(struct kms_audit_pair *pair)
         .access = {{.action = "a",
                     .key_id = "k",
                     .secret = text("s"),
+                    .role = text("r"),
                     .key_named = text("n"),
                     .key_version = 3,
                     .context = pair,

@@ -10,6 +10,7 @@
 #include "kms/v1/grants.pb-c.h"
 #include "kms/v1/import.pb-c.h"
 #include "kms/v1/keys.pb-c.h"
+#include "kms/v1/leases.pb-c.h"
 #include "kms/v1/policy.pb-c.h"
 #include "kms/v1/secrets.pb-c.h"
 #include "kms/v1/system.pb-c.h"
@@ -20,7 +21,8 @@ static const ProtobufCServiceDescriptor *const services[] = {
     &kms__v1__approval_service__descriptor, &kms__v1__crypto_service__descriptor,
     &kms__v1__grant_service__descriptor,    &kms__v1__key_service__descriptor,
     &kms__v1__policy_service__descriptor,   &kms__v1__system_service__descriptor,
-    &kms__v1__audit_service__descriptor,    &kms__v1__secret_service__descriptor};
+    &kms__v1__audit_service__descriptor,    &kms__v1__secret_service__descriptor,
+    &kms__v1__lease_service__descriptor};
 
 static size_t rows_of(const ProtobufCServiceDescriptor *service, const char *rpc)
 {
@@ -64,6 +66,7 @@ static enum kms_action_class class_by_name(const struct kms_method *m)
 {
     if (begins(m->rpc, "GetParameters")) return KMS_CLASS_ADMIN; /* it makes and stores a wrapping key */
     if (strcmp(m->rpc, "GetSecretValue") == 0) return KMS_CLASS_USAGE; /* it hands out a value */
+    if (m->changes) return KMS_CLASS_USAGE; /* what its principal gets is his to use, prolong and give back */
     if (begins(m->rpc, "Describe") || begins(m->rpc, "Get") || begins(m->rpc, "List")) return KMS_CLASS_READ;
     if (m->stream != NULL || begins(m->rpc, "Simulate") || strcmp(m->rpc, "GenerateRandom") == 0)
         return KMS_CLASS_READ;

@@ -1,0 +1,51 @@
+/* What the methods of LeaseService share: roles and leases of a call, their rows, their databases. */
+#ifndef KMS_SERVICE_LEASE_H
+#define KMS_SERVICE_LEASE_H
+
+#include "kms/v1/leases.pb-c.h"
+#include "kmsd/rotators/database.h"
+#include "kmsd/service/change.h"
+
+/* The role of the call's first access; after the decision it is there. */
+struct kms_role *kms_call_role(const struct kms_call *call);
+/* Adds the access to the role of the caller's own lease, which the call then holds. A lease of somebody
+ * else's is none: policy denies. */
+KMS_MUST_USE kms_err kms_lease_gather_own(struct kms_call *call, enum kms_action action,
+                                          const char *lease_id);
+/* The leases that the call is about, from the book. */
+KMS_MUST_USE kms_err kms_lease_gather(struct kms_call *call, const char *after, size_t limit,
+                                      kms_lease_wanted *wanted, const void *user);
+/* One that the call is about; it takes a reference of its own. */
+KMS_MUST_USE kms_err kms_lease_hold(struct kms_call *call, struct kms_lease *lease);
+/* Puts their ids on record: without the role's name, which stands there, too. NO_MEMORY. */
+KMS_MUST_USE kms_err kms_lease_say(struct kms_call *call, const char *name,
+                                   const struct kms_lease_list *leases);
+
+/* What the statements of a role are, borrowed from it; in the arena. NO_MEMORY. */
+KMS_MUST_USE kms_err kms_role_statements(struct kms_call *call, char *const *items, size_t count,
+                                         struct kms_statements *ret_statements);
+/* A connection of the administrator that the configuration names for the database: policy is not asked, the
+ * operator has said so. Takes one HSM job. Errors as kms_database_open; NOT_FOUND: no such secret. */
+KMS_MUST_USE kms_err kms_lease_database(struct kms_call *call, const char *name, kms_database **ret_database);
+
+KMS_MUST_USE kms_err kms_change_role(struct kms_change_set *changes, struct kms_role *role);
+KMS_MUST_USE kms_err kms_change_lease(struct kms_change_set *changes, struct kms_lease *lease);
+KMS_MUST_USE kms_err kms_change_lease_gone(struct kms_change_set *changes, const struct kms_lease *lease);
+/* All of the call's leases that are not ending yet are, from now on; the book shows it. */
+KMS_MUST_USE kms_err kms_lease_end_all(struct kms_call *call, size_t *ret_count);
+
+struct kms_sweep {
+    const struct kms_role *role;
+    bool report_only;
+    /* What was found, in the arena: users without a lease, leases without a user, what could not be done. */
+    char **orphans, **lost, **failures;
+    size_t orphan_count, lost_count, failure_count;
+    struct kms_lease_list lost_leases; /* the caller's to free */
+};
+/* Compares the users of one role with its leases. Orphans are removed from the database, lost leases join
+ * the change, unless report_only. Errors: those of the database as a whole. */
+KMS_MUST_USE kms_err kms_sweep_role(struct kms_call *call, struct kms_change_set *changes,
+                                    struct kms_sweep *sweep);
+void kms_sweep_end(struct kms_sweep *sweep);
+
+#endif

@@ -1,0 +1,242 @@
+"""Leases and databases that do not agree, that are away, or whose daemon is killed: in the end exactly the live leases have users."""
+import concurrent.futures
+import os
+import random
+import threading
+import time
+
+import pytest
+
+from harness import ADMIN, APP, Failure, failure, wait_for
+from lease_world import ACTIVE, AUDITOR, CREATING, PLAIN, REVOKING, World, logs_in
+from postgres import Postgres
+
+LEASES = int(os.environ.get("KMS_LEASES", "60"))  # 2000 takes minutes
+
+
+@pytest.fixture(scope="module")
+def postgres():
+    server = Postgres()
+    server.sql("CREATE TABLE things (id int); INSERT INTO things VALUES (42)")
+    yield server
+    server.close()
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory, postgres):
+    made = World(tmp_path_factory.mktemp("leases") / "home", postgres)
+    yield made
+    made.service.stop()
+
+
+@pytest.fixture(scope="module")
+def admin(world):
+    with world.service.client(ADMIN) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def app(world):
+    with world.service.client(APP) as client:
+        yield client
+
+
+def test_a_sweep(world, admin, app, postgres):
+    role = world.role()
+    kept, lost = (app.GenerateCredentials(role_name=role) for _ in range(2))
+    prefix = admin.DescribeDatabaseRole(role_name=role).user_prefix
+    postgres.sql(f'DROP ROLE "{lost.username}"; CREATE ROLE "kms-other-x"; CREATE ROLE "{prefix}orphan" LOGIN')
+    postgres.sql(f'GRANT SELECT ON things TO "{prefix}orphan"')
+    with world.service.client(AUDITOR) as auditor:
+        for _ in range(2):
+            told = auditor.SweepLeases(report_only=True)
+            assert (list(told.orphans), list(told.lost), list(told.failures)) == ([prefix + "orphan"], [lost.lease_id], [])
+        assert set(world.users(admin, role)) == {kept.username, prefix + "orphan"}
+    told = admin.SweepLeases(role_name=role)
+    assert (list(told.orphans), list(told.lost), list(told.failures)) == ([prefix + "orphan"], [lost.lease_id], [])
+    assert world.users(admin, role) == [kept.username] and set(world.leases(admin, role)) == {kept.lease_id}
+    assert postgres.sql("SELECT 1 FROM pg_roles WHERE rolname = 'kms-other-x'") == "1"  # nobody's here
+    assert not admin.SweepLeases(role_name=role).orphans
+    assert world.service.records(operation="SweepLeases", kind="outcome")[-2]["extra"]["lost"] == lost.lease_id.rsplit("/", 1)[1]
+
+
+def test_an_orphan_that_cannot_be_removed_is_told(world, admin, postgres):
+    role = world.role()
+    orphan = admin.DescribeDatabaseRole(role_name=role).user_prefix + "owner"
+    postgres.sql(f'CREATE ROLE "{orphan}" LOGIN; CREATE TABLE owned (id int); ALTER TABLE owned OWNER TO "{orphan}"')
+    told = admin.SweepLeases(role_name=role)
+    assert list(told.orphans) == [orphan] and len(told.failures) == 1 and told.failures[0].startswith(orphan + ": DATABASE_FAILED")
+    postgres.sql("DROP TABLE owned")
+    assert not admin.SweepLeases(role_name=role).failures and not world.users(admin, role)
+
+
+def test_sweeps_by_itself(tmp_path, postgres):
+    world = World(tmp_path / "home", postgres, leases={"sweep_interval": "200ms"})
+    role = world.role()
+    with world.service.client(ADMIN) as admin, world.service.client(APP) as app:
+        made = app.GenerateCredentials(role_name=role)
+        orphan = admin.DescribeDatabaseRole(role_name=role).user_prefix + "orphan"
+        postgres.sql(f'CREATE ROLE "{orphan}"; DROP ROLE "{made.username}"')
+        wait_for(lambda: not world.leases(admin, role) and not world.users(admin, role), what="a sweep")
+    log = world.service.log_text()
+    assert f"user={orphan} has no lease" in log and f"lease={made.lease_id} has no user" in log
+    assert world.service.records(operation="SweepLeasesOnSchedule", kind="outcome")
+    world.service.stop()
+
+
+def test_a_database_that_is_away_delays_and_loses_nothing(tmp_path):
+    server = Postgres()
+    world = World(tmp_path / "home", server)
+    roles = [world.role(), world.role(default_ttl=1)]
+    with world.service.client(ADMIN) as admin, world.service.client(APP) as app:
+        made = app.GenerateCredentials(role_name=roles[0])
+        server.stop()
+        app.RevokeLease(lease_id=made.lease_id)  # does not wait for the database
+        assert failure(app.GenerateCredentials, role_name=roles[0]).reason == "DATABASE_UNAVAILABLE"
+        assert failure(admin.SweepLeases, role_name=roles[0]).reason == "DATABASE_UNAVAILABLE"
+        wait_for(lambda: "err=DATABASE_UNAVAILABLE tried again later" in world.service.log_text(), what="an attempt")
+        assert [lease.state for lease in world.leases(admin, roles[0]).values()] == [REVOKING] * 2
+        with world.service.client(AUDITOR) as auditor:
+            assert any("DATABASE_UNAVAILABLE" in one for one in auditor.SweepLeases().failures)
+    world.service.stop()
+    world.service.start()  # neither do restarts
+    with world.service.client(ADMIN) as admin:
+        assert world.leases(admin, roles[0])[made.lease_id].state == REVOKING
+        server.start()
+        world.gone(admin, roles[0])
+        assert not logs_in(server, made)
+    world.service.stop()
+    server.close()
+
+
+def test_a_restart_keeps_what_is_active(tmp_path, postgres):
+    world = World(tmp_path / "home", postgres)
+    role = world.role()
+    with world.service.client(APP) as app:
+        made = app.GenerateCredentials(role_name=role)
+    world.service.kill()
+    world.service.start()
+    with world.service.client(ADMIN) as admin, world.service.client(APP) as app:
+        assert world.leases(admin, role)[made.lease_id].state == ACTIVE and logs_in(postgres, made)
+        app.RenewLease(lease_id=made.lease_id, increment=7000)
+        app.RevokeLease(lease_id=made.lease_id)
+        world.service.kill()
+    world.service.start()
+    with world.service.client(ADMIN) as admin:
+        world.gone(admin, role)
+    assert not logs_in(postgres, made)
+    world.service.stop()
+
+
+def sleeping(postgres):
+    return postgres.sql("SELECT 1 FROM pg_stat_activity WHERE query LIKE '%pg_sleep(1.5)%' AND pid <> pg_backend_pid()")
+
+
+def test_killed_while_the_user_is_made(tmp_path, postgres):
+    """The creation statements wait; kmsd is killed; they end by themselves, and the user that nobody knows goes."""
+    world = World(tmp_path / "home", postgres)
+    role = world.role([PLAIN, "SELECT pg_sleep(1.5)"])
+    with world.service.client(APP) as app, world.service.client(ADMIN) as admin:
+        call = app.start("GenerateCredentials", role_name=role)
+        wait_for(lambda: sleeping(postgres), what="the statement")
+        assert [lease.state for lease in world.leases(admin, role).values()] == [CREATING]
+        assert admin.RevokePrefix(prefix=role + "/").revoked == 0  # it is not there yet
+        world.service.kill()
+        assert call.exception() is not None
+    world.service.start()
+    with world.service.client(ADMIN) as admin:
+        world.gone(admin, role)
+        wait_for(lambda: not sleeping(postgres), what="its end")
+        admin.SweepLeases(role_name=role)  # what the server may have committed after kmsd looked
+        assert not world.users(admin, role)
+    world.service.stop()
+
+
+# None: nobody answered.
+AWAY = (None, "DATABASE_UNAVAILABLE", "DATABASE_FAILED", "SHUTTING_DOWN", "DEADLINE_EXCEEDED", "HSM_UNAVAILABLE")
+
+
+class Chaos:
+    """Callers that make, renew and revoke leases, and somebody who kills kmsd and PostgreSQL."""
+
+    def __init__(self, world, role, count):
+        self.world, self.role, self.count = world, role, count
+        self.lock, self.over = threading.Lock(), threading.Event()
+        self.made = 0
+        self.live, self.ended = {}, set()  # as the callers were told
+
+    def ask(self, method, **fields):
+        """None when nobody answered, or the database was away."""
+        try:
+            with self.world.service.client(APP) as app:
+                return getattr(app, method)(timeout=30, **fields)
+        except Failure as refused:
+            assert refused.reason in AWAY, refused
+            time.sleep(0.1)
+
+    def caller(self, seed):
+        dice = random.Random(seed)
+        while not self.over.is_set():
+            with self.lock:
+                if self.made >= self.count:
+                    return
+                victim = dice.choice(sorted(self.live)) if self.live and dice.random() < 0.4 else None
+                if victim:
+                    self.live.pop(victim)
+            if victim is None:
+                got = self.ask("GenerateCredentials", role_name=self.role)
+                if got is not None:
+                    with self.lock:
+                        self.live[got.lease_id] = got
+                        self.made += 1
+            elif self.ask("RevokeLease", lease_id=victim) is not None:
+                self.ended.add(victim)
+
+    def killer(self, seed):
+        dice, killed = random.Random(seed), 0
+        while not self.over.wait(dice.uniform(0.5, 2.5)):
+            if dice.random() < 0.5:
+                self.world.service.kill()
+                self.world.service.start()
+            else:
+                self.world.postgres.stop("immediate")
+                time.sleep(dice.uniform(0, 0.5))
+                self.world.postgres.start()
+            killed += 1
+        return killed
+
+
+def test_exactly_the_live_leases_have_users(tmp_path):
+    """KMS_LEASES of them, kmsd and PostgreSQL killed at random."""
+    server = Postgres()
+    world = World(tmp_path / "home", server, limits={"leases_per_principal": 50000, "leases": 50000})
+    role = world.role(default_ttl=86400)
+    chaos = Chaos(world, role, LEASES)
+    world.service.client(APP).close()  # its certificate is there before many threads want it
+    seed = random.randrange(10**6)
+    with concurrent.futures.ThreadPoolExecutor(5) as pool:
+        killer = pool.submit(chaos.killer, seed)
+        callers = [pool.submit(chaos.caller, seed + number) for number in range(1, 5)]
+        try:
+            for caller in callers:
+                caller.result(1800)
+        finally:
+            chaos.over.set()
+        assert killer.result(120) > 0
+    with world.service.client(ADMIN) as admin:
+        settled = lambda: all(lease.state == ACTIVE for lease in world.leases(admin, role).values())  # noqa: E731
+        wait_for(settled, 300, "the end of those that are ending")
+        admin.SweepLeases(role_name=role)
+        leases = world.leases(admin, role)
+        assert set(world.users(admin, role)) == {lease.username for lease in leases.values()}, seed
+        assert set(chaos.live) <= set(leases) and not chaos.ended & set(leases), seed
+        assert all(logs_in(server, one) for one in random.Random(seed).sample(list(chaos.live.values()), min(10, len(chaos.live))))
+        began = time.monotonic()
+        count = len(leases)
+        assert admin.RevokePrefix(prefix=role + "/").revoked == count
+        admin.ListDatabaseRoles()  # thousands that end at once do not stall the service
+        assert time.monotonic() - began < 20
+        wait_for(lambda: not world.leases(admin, role), 600, "the end of all")
+        assert not world.users(admin, role)
+    world.service.stop()
+    server.close()
