@@ -6,6 +6,7 @@ import time
 
 import pytest
 
+import lease_world
 from audit_records import SCHEMA, Records, shape, validator
 from harness import ADMIN, APP, OTHER, Failure, key_policy, wait_for
 from load import correlated
@@ -59,7 +60,9 @@ def crash_in_an_attempt(service, admin):
 
 @needs_clock
 def test_every_field_of_the_dictionary(fresh):
-    fresh.write_config(limits={"refused_per_second": "5"})
+    database = "databases: [{name: main, host: /nowhere, sslmode: disable, admin_secret: none}]\n"
+    fresh.write_config(limits={"refused_per_second": "5"}, extra=database)
+    fresh.service_policy(lease_world.service_policy())
     fresh.init()
     clock = start(fresh)
     key, other = fresh.new_key(), fresh.new_key(policy=key_policy(users=()))
@@ -73,6 +76,8 @@ def test_every_field_of_the_dictionary(fresh):
         app.EncryptBatch(items=[one, one])
         admin.CreateSecret(name="dictionary", kms_key_id=sealing)
         admin.DescribeSecret(secret_id="dictionary")
+        admin.PutDatabaseRole(role_name="dictionary", database="main", creation_statements=[lease_world.PLAIN])
+        admin.DescribeDatabaseRole(role_name="dictionary")
         from_ = {"ciphertext_blob": blob, "source_encryption_context": {"app": "shop"}, "destination_key_id": key}
         app.ReEncryptBatch(items=[from_])
         app.Encrypt(**dict(one, encryption_context={f"{n}": "\x01" * 4060 for n in range(2)}))
