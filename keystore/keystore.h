@@ -10,8 +10,8 @@
  *
  * In order: open, sealed_key (or set_sealed_key), unlock, load or verify, then the rest.
  *
- * Threads: any, once open has returned and until close; calls take turns inside. Callers never hold a lock of
- * their own across a call. Blocks on disk: never on an rpc thread.
+ * Threads: any, once open has returned and until close; calls take turns inside. Callers hold no lock of
+ * their own across a call, but such as is for changes alone. Blocks on disk: never on an rpc thread.
  *
  * Errors of every function, beside its own: KEYSTORE_UNAVAILABLE (the database is locked, read-only, full or
  * does not answer, or the store is not unlocked), CORRUPT, INVALID_ARGUMENT and LIMIT_EXCEEDED (arguments out

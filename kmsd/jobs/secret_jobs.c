@@ -107,8 +107,9 @@ static void *worker_main(void *self)
             continue;
         }
         kms_err err = run(jobs, worker, what);
-        release(jobs, worker);
+        /* Still in its hand: nobody takes it up at once, and what is due for others does not wait. */
         if (kms_failed(err) && !atomic_load(&jobs->stopping)) wait_a_while(jobs, ERROR_WAIT_MS);
+        release(jobs, worker);
     }
     return NULL;
 }

@@ -16,6 +16,7 @@ struct slot {
 };
 
 struct kms_secret_book {
+    pthread_mutex_t changing; /* outside of lock */
     pthread_rwlock_t lock;
     struct slot *slots;
     uint64_t bytes;
@@ -25,6 +26,7 @@ kms_err kms_secret_book_new(kms_secret_book **ret_book)
 {
     kms_secret_book *book = calloc(1, sizeof *book);
     if (book == NULL) return KMS_FAIL(NO_MEMORY);
+    pthread_mutex_init(&book->changing, NULL);
     pthread_rwlock_init(&book->lock, NULL);
     *ret_book = book;
     return KMS_OK;
@@ -41,6 +43,7 @@ void kms_secret_book_free(kms_secret_book *book)
         free(slot);
     }
     pthread_rwlock_destroy(&book->lock);
+    pthread_mutex_destroy(&book->changing);
     free(book);
 }
 
@@ -130,6 +133,25 @@ void kms_secret_book_remove(kms_secret_book *book, struct kms_bytes name)
     if (slot == NULL) return;
     kms_secret_entry_unref(slot->entry);
     free(slot);
+}
+
+kms_err kms_secret_book_begin(kms_secret_book *book, const struct kms_secret_entry *entry,
+                              struct kms_why *why)
+{
+    pthread_mutex_lock(&book->changing);
+    struct kms_secret_entry *now = kms_secret_book_find(book, kms_bytes_text(entry->stored->name));
+    bool fits = now == NULL ? entry->revision == 0
+                            : entry->revision == now->revision && strcmp(entry->arn, now->arn) == 0;
+    kms_secret_entry_unref(now);
+    if (fits) return KMS_OK;
+    pthread_mutex_unlock(&book->changing);
+    kms_why_set(why, "secret %s was changed or deleted meanwhile", entry->stored->name);
+    return KMS_FAIL(CONFLICT);
+}
+
+void kms_secret_book_end(kms_secret_book *book)
+{
+    pthread_mutex_unlock(&book->changing);
 }
 
 size_t kms_secret_book_count(kms_secret_book *book)

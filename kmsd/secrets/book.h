@@ -24,6 +24,14 @@ struct kms_secret_entry *kms_secret_book_resolve(kms_secret_book *book, const st
 KMS_MUST_USE kms_err kms_secret_book_put(kms_secret_book *book, struct kms_secret_entry *entry);
 void kms_secret_book_remove(kms_secret_book *book, struct kms_bytes name);
 
+/* Changes of secrets take turns, from the check to the book: a row's revisions begin anew when a secret is
+ * deleted and another gets its name, so that the keystore alone would take a change of the first for one
+ * of the second. CONFLICT: the secret is not, or not at, what entry was made from (revision 0: it must not
+ * be there); then nothing is held. */
+KMS_MUST_USE kms_err kms_secret_book_begin(kms_secret_book *book, const struct kms_secret_entry *entry,
+                                           struct kms_why *why);
+void kms_secret_book_end(kms_secret_book *book);
+
 size_t kms_secret_book_count(kms_secret_book *book);
 /* Sealed values of all secrets together, in bytes. */
 uint64_t kms_secret_book_bytes(kms_secret_book *book);

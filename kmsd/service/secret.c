@@ -7,6 +7,9 @@
 #include "kmsd/secrets/stage.h"
 #include "kmsd/service/access.h"
 
+/* Of a row that callers leave to the service: it must always be able to store how a rotation stands. */
+enum { ROOM_BYTES = 2048 };
+
 const struct kms_secret_entry *kms_call_secret(const struct kms_call *call)
 {
     return call->access[0].secret;
@@ -84,6 +87,8 @@ kms_err kms_change_secret(struct kms_change_set *changes, struct kms_call *call,
     entry->stored->changed_us = kms_core_now_us(call->core);
     KMS_TRY(kms_change_row(changes, KMS_TABLE_SECRET, entry->row, &entry->revision, &body));
     kms_err err = kms_secret_body(entry->stored, body);
+    if (!kms_failed(err) && !call->by_service && body->len > KMS_ROW_BODY_BYTES - ROOM_BYTES)
+        err = KMS_FAIL(LIMIT_EXCEEDED);
     if (kms_is(err, KMS_E_LIMIT_EXCEEDED))
         return kms_call_fail(call, err, "more versions, stages and tags than one secret can hold");
     return err;
@@ -101,9 +106,14 @@ kms_err kms_change_secret_value(struct kms_change_set *changes, struct kms_secre
 kms_err kms_change_apply_secret(struct kms_change_set *changes, struct kms_call *call,
                                 struct kms_secret_entry *entry)
 {
-    KMS_TRY(kms_change_apply(changes, call));
+    kms_secret_book *book = call->core->secrets;
+    KMS_TRY(kms_secret_book_begin(book, entry, &call->why));
+    kms_err err = kms_change_apply(changes, call);
+    if (!kms_failed(err)) err = kms_secret_book_put(book, entry);
+    kms_secret_book_end(book);
+    KMS_TRY(err);
     kms_call_say(call, "secret_version", call->secret_version);
-    return kms_secret_book_put(call->core->secrets, entry);
+    return KMS_OK;
 }
 
 static kms_err remove_version(struct kms_change_set *changes, struct kms_secret_entry *entry, size_t at)

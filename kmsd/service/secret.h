@@ -92,6 +92,8 @@ KMS_MUST_USE kms_err kms_change_secret_value(struct kms_change_set *changes, str
 KMS_MUST_USE kms_err kms_change_apply_secret(struct kms_change_set *changes, struct kms_call *call,
                                              struct kms_secret_entry *entry);
 
+/* AWSPENDING is on no version, or on the one with AWSCURRENT: what failed has been looked at. */
+bool kms_secret_rotation_idle(const kms_stored_secret *secret);
 /* A rotation that makes this version begins now; its first step is due. NO_MEMORY. */
 KMS_MUST_USE kms_err kms_secret_rotation_begin(struct kms_call *call, kms_stored_rotation *rotation,
                                                const char *version_id);

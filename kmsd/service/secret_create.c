@@ -82,6 +82,7 @@ static kms_err made_before(struct kms_call *call, const Kms__V1__CreateSecretReq
                     ? kms_secret_version_at(entry->stored, request->client_request_token)
                     : SIZE_MAX;
     bool own = at == 0 && strcmp(entry->stored->creator, call->identity->principal) == 0 &&
+               strcmp(entry->stored->versions[at]->creator, call->identity->principal) == 0 &&
                request->value != NULL && entry->stored->deletion_us == 0;
     if (!own) return kms_call_fail(call, KMS_FAIL(ALREADY_EXISTS), "there is a secret %s", request->name);
     KMS_TRY(kms_secret_plain_of(call, request->value, &sent));

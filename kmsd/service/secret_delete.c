@@ -41,8 +41,11 @@ static kms_err erase(struct kms_call *call, const struct kms_secret_entry *entry
         kms_secret_value_row(entry, entry->stored->versions[i]->id, row);
         KMS_TRY(kms_change_remove(&changes, KMS_TABLE_SECRET_VALUE, row, entry->values[i]->revision));
     }
-    KMS_TRY(kms_change_apply(&changes, call));
-    kms_secret_book_remove(call->core->secrets, kms_bytes_text(entry->stored->name));
+    KMS_TRY(kms_secret_book_begin(call->core->secrets, entry, &call->why));
+    kms_err err = kms_change_apply(&changes, call);
+    if (!kms_failed(err)) kms_secret_book_remove(call->core->secrets, kms_bytes_text(entry->stored->name));
+    kms_secret_book_end(call->core->secrets);
+    KMS_TRY(err);
     struct kms_why why = {{0}};
     if (kms_failed(kms_keystore_scrub(call->core->store, &why)))
         call->noted = "old pages of the keystore stay until its next scrub";

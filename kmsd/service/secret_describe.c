@@ -71,6 +71,7 @@ static kms_err add_rotation(struct kms_call *call, const kms_stored_rotation *st
     reply->rotator = stored->rotator;
     if (stored->after_days != 0 || stored->schedule[0] != '\0') reply->rotation_rules = rules;
     reply->last_rotated_us = stored->last_us;
+    if (stored->version_id[0] == '\0') reply->last_rotation_error = stored->last_error;
     reply->next_rotation_us = stored->next_us;
     if (stored->version_id[0] == '\0') return KMS_OK;
     kms__v1__rotation_under_way__init(under_way);

@@ -1,4 +1,5 @@
 /* RewrapSecret: the data keys of a secret go under the current version of its key; no value is opened. */
+#include "kmsd/keys/state.h"
 #include "kmsd/service/access.h"
 #include "kmsd/service/methods.h"
 #include "kmsd/service/seal.h"
@@ -48,7 +49,9 @@ kms_err kms_rewrap_secret_act(struct kms_call *call)
     to.key = kms_keyring_find(call->core->keys, &id);
     if (to.key == NULL)
         return kms_call_fail(call, KMS_FAIL(NOT_FOUND), "the key of %s is gone", entry->stored->name);
-    kms_err err = rewrap(call, entry, &to, &reply->rewrapped);
+    kms_err err = kms_key_state_check(to.key, kms_core_key_state(call->core, to.key, call->started_us),
+                                      to.action, &call->why);
+    if (!kms_failed(err)) err = rewrap(call, entry, &to, &reply->rewrapped);
     kms_accesses_end(&to, 1);
     return err;
 }

@@ -52,7 +52,11 @@ static kms_err set_rules(struct kms_call *call, const Kms__V1__RotationRules *ru
 
 static kms_err set_rotator(struct kms_call *call, const char *name, kms_stored_rotation *rotation)
 {
-    if (name[0] != '\0') KMS_TRY(kms_secret_set_text(&rotation->rotator, name));
+    bool other = name[0] != '\0' && strcmp(name, rotation->rotator) != 0;
+    if (other && rotation->version_id[0] != '\0') /* what one has made, another has not tested */
+        return kms_call_fail(call, KMS_FAIL(ROTATION_UNDER_WAY), "by rotator %s: cancel it first",
+                             rotation->rotator);
+    if (other) KMS_TRY(kms_secret_set_text(&rotation->rotator, name));
     if (rotation->rotator[0] == '\0')
         return kms_call_fail(call, KMS_FAIL(NO_ROTATOR),
                              "name one that the configuration declares (rotators)");
@@ -61,21 +65,25 @@ static kms_err set_rotator(struct kms_call *call, const char *name, kms_stored_r
                          rotation->rotator);
 }
 
+bool kms_secret_rotation_idle(const kms_stored_secret *secret)
+{
+    size_t pending = kms_secret_stage_at(secret, KMS_STAGE_PENDING);
+    return pending == SIZE_MAX || kms_secret_version_has(secret->versions[pending], KMS_STAGE_CURRENT);
+}
+
 /* As AWS: a rotation does not begin on top of one that has not ended. */
 static kms_err check_idle(struct kms_call *call, const kms_stored_secret *secret)
 {
     const kms_stored_rotation *rotation = secret->rotation;
-    size_t pending = kms_secret_stage_at(secret, KMS_STAGE_PENDING);
     if (rotation->version_id[0] != '\0')
         return kms_call_fail(call, KMS_FAIL(ROTATION_UNDER_WAY), "version %s is being made: %s is next%s%s",
                              rotation->version_id,
                              kms_rotation_step_name((enum kms_rotation_step)rotation->next_step),
                              rotation->last_error[0] != '\0' ? "; it failed: " : "", rotation->last_error);
-    if (pending == SIZE_MAX || kms_secret_version_has(secret->versions[pending], KMS_STAGE_CURRENT))
-        return KMS_OK;
+    if (kms_secret_rotation_idle(secret)) return KMS_OK;
     return kms_call_fail(call, KMS_FAIL(ROTATION_UNDER_WAY),
                          "AWSPENDING is on version %s, which is not AWSCURRENT: take it away first",
-                         secret->versions[pending]->id);
+                         secret->versions[kms_secret_stage_at(secret, KMS_STAGE_PENDING)]->id);
 }
 
 static kms_err begin(struct kms_call *call, const Kms__V1__RotateSecretRequest *request,
@@ -152,7 +160,14 @@ static kms_err give_up(struct kms_call *call, kms_stored_rotation *rotation)
         return kms_call_fail(
             call, KMS_FAIL(ROTATION_UNDER_WAY),
             "the new version is AWSCURRENT, and the one before is being revoked: wait for it");
-    if (rotation->next_step == KMS_ROTATION_CREATE) return kms_secret_set_text(&rotation->version_id, "");
+    /* Nothing was done yet; or undoing it fails, and somebody has decided to live with that. */
+    bool nothing = rotation->next_step == KMS_ROTATION_CREATE ||
+                   (rotation->next_step == KMS_ROTATION_REVERT && rotation->failures > 0);
+    rotation->revoke_previous = false;
+    if (nothing) {
+        rotation->next_step = KMS_ROTATION_CREATE;
+        return kms_secret_set_text(&rotation->version_id, "");
+    }
     rotation->next_step = KMS_ROTATION_REVERT;
     rotation->failures = 0;
     rotation->next_try_us = kms_core_now_us(call->core);

@@ -96,10 +96,10 @@ static kms_err add_pending(struct kms_call *call, struct kms_change_set *changes
     return kms_secret_add_version(call, changes, entry, value, stages, 1);
 }
 
-static kms_err end(struct kms_call *call, kms_stored_rotation *rotation)
+/* Nothing is under way any more. */
+static kms_err end(kms_stored_rotation *rotation)
 {
     rotation->next_step = KMS_ROTATION_CREATE;
-    rotation->last_us = kms_core_now_us(call->core);
     rotation->revoke_previous = false;
     return kms_secret_set_text(&rotation->version_id, "");
 }
@@ -112,16 +112,17 @@ static kms_err finish(struct kms_call *call, kms_stored_secret *secret)
         return kms_call_fail(call, KMS_FAIL(NOT_FOUND), "version %s is gone", secret->rotation->version_id);
     KMS_TRY(kms_stage_move(secret, KMS_STAGE_CURRENT, at, &call->why));
     kms_stage_take(secret->versions[at], KMS_STAGE_PENDING);
-    if (!secret->rotation->revoke_previous) return end(call, secret->rotation);
+    secret->rotation->last_us = kms_core_now_us(call->core);
+    if (!secret->rotation->revoke_previous) return end(secret->rotation);
     secret->rotation->next_step = KMS_ROTATION_REVOKE_PREVIOUS;
     return KMS_OK;
 }
 
-static kms_err revoke(struct kms_call *call, kms_stored_secret *secret)
+static kms_err revoke(kms_stored_secret *secret)
 {
     size_t at = kms_secret_stage_at(secret, KMS_STAGE_PREVIOUS);
     if (at != SIZE_MAX) kms_stage_take(secret->versions[at], KMS_STAGE_PREVIOUS);
-    return end(call, secret->rotation);
+    return end(secret->rotation);
 }
 
 static kms_err advance(struct kms_call *call, struct kms_change_set *changes, struct kms_secret_entry *entry,
@@ -131,14 +132,14 @@ static kms_err advance(struct kms_call *call, struct kms_change_set *changes, st
     unsigned step = rotation->next_step;
     rotation->failures = 0;
     rotation->next_try_us = kms_core_now_us(call->core);
-    KMS_TRY(kms_secret_set_text(&rotation->last_error, ""));
+    if (step != KMS_ROTATION_REVERT) KMS_TRY(kms_secret_set_text(&rotation->last_error, ""));
     switch (step) {
     case KMS_ROTATION_FINISH:
         return finish(call, entry->stored);
     case KMS_ROTATION_REVOKE_PREVIOUS:
-        return revoke(call, entry->stored);
+        return revoke(entry->stored);
     case KMS_ROTATION_REVERT:
-        return end(call, rotation);
+        return end(rotation); /* last_error says why */
     case KMS_ROTATION_CREATE:
         KMS_TRY(add_pending(call, changes, entry, done));
         break;
@@ -188,9 +189,9 @@ static kms_err do_step(struct kms_call *call, const struct kms_secret_entry *old
 
 /* ---- failures ---- */
 
-/* A database that is away may come back at any time. What the rotator refuses is tried as often as the
- * configuration says, then the rotation is given up, and what it did is undone. */
-static void reckon(struct kms_call *call, kms_stored_rotation *rotation)
+/* A step is tried as often as the configuration says, with growing waits; then the rotation is given up,
+ * and what it did is undone. */
+static kms_err reckon(struct kms_call *call, kms_stored_rotation *rotation)
 {
     uint64_t wait_us = call->core->rotation_backoff_us;
     unsigned doublings = rotation->failures < BACKOFF_LOG2_MOST ? rotation->failures : BACKOFF_LOG2_MOST;
@@ -199,10 +200,12 @@ static void reckon(struct kms_call *call, kms_stored_rotation *rotation)
     rotation->failures++;
     rotation->next_try_us = kms_core_now_us(call->core) + wait_us;
     bool forward = rotation->next_step < KMS_ROTATION_REVERT;
-    if (!forward || rotation->failures < call->core->rotation_attempts) return;
+    if (!forward || rotation->failures < call->core->rotation_attempts) return KMS_OK;
+    call->noted = "given up: what it did is undone, AWSCURRENT stays";
+    if (rotation->next_step == KMS_ROTATION_CREATE) return end(rotation); /* it has done nothing */
     rotation->next_step = KMS_ROTATION_REVERT;
     rotation->failures = 0;
-    call->noted = "given up: what it did is undone, AWSCURRENT stays";
+    return KMS_OK;
 }
 
 static kms_err store_failure(struct kms_call *call, const struct kms_secret_entry *old, kms_err cause)
@@ -213,7 +216,7 @@ static kms_err store_failure(struct kms_call *call, const struct kms_secret_entr
     KMS_TRY(kms_secret_entry_copy(old, &entry));
     kms_stored_rotation *rotation = entry->stored->rotation;
     KMS_TRY(kms_secret_set_text(&rotation->last_error, words != NULL ? words : kms_err_reason(cause)));
-    reckon(call, rotation);
+    KMS_TRY(reckon(call, rotation));
     kms_log(KMS_LOG_WARN, "secret.rotation", "secret=%s version=%s step=%s failures=%u %s",
             entry->stored->name, rotation->version_id,
             kms_rotation_step_name((enum kms_rotation_step)old->stored->rotation->next_step),
@@ -223,6 +226,20 @@ static kms_err store_failure(struct kms_call *call, const struct kms_secret_entr
 }
 
 /* ---- beginning by schedule ---- */
+
+/* The window has opened. Nothing rotates on top of what failed before somebody has looked: then it passes
+ * unused. */
+static kms_err use_window(struct kms_call *call, kms_stored_secret *secret, uint64_t now_us)
+{
+    secret->rotation->since_us = now_us;
+    if (!kms_secret_rotation_idle(secret)) {
+        call->noted = "not begun: AWSPENDING is on a version that is not AWSCURRENT";
+        return KMS_OK;
+    }
+    secret->rotation->revoke_previous = false;
+    KMS_TRY(kms_secret_version_gather(call, ""));
+    return kms_secret_rotation_begin(call, secret->rotation, call->secret_version);
+}
 
 static kms_err begin(struct kms_call *call, const struct kms_secret_entry *old)
 {
@@ -238,10 +255,11 @@ static kms_err begin(struct kms_call *call, const struct kms_secret_entry *old)
     KMS_TRY(kms_schedule_parse(&rules, KMS_SCHEDULE_HOURS_MIN, &schedule, &call->why));
     bool open =
         kms_schedule_next(&schedule, rotation->since_us, now_us, &window) && window.opens_us <= now_us;
-    if (open) KMS_TRY(kms_secret_version_gather(call, ""));
-    if (open) KMS_TRY(kms_secret_rotation_begin(call, rotation, call->secret_version));
-    if (!open) call->noted = "the window has passed";
-    bool more = kms_schedule_next(&schedule, open ? now_us : rotation->since_us, now_us, &window);
+    if (open)
+        KMS_TRY(use_window(call, entry->stored, now_us));
+    else
+        call->noted = "the window has passed";
+    bool more = kms_schedule_next(&schedule, rotation->since_us, now_us, &window);
     rotation->next_us = more ? window.opens_us : 0;
     KMS_TRY(kms_change_secret(&changes, call, entry));
     return kms_change_apply_secret(&changes, call, entry);

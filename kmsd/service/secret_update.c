@@ -6,6 +6,18 @@
 #include "kmsd/service/seal.h"
 #include "kmsd/service/secret.h"
 
+/* Whoever takes the versions to another key could decrypt them: RewrapSecret does not ask again. */
+static kms_err gather_old_key(struct kms_call *call, const struct kms_secret_entry *entry)
+{
+    struct kms_access *access;
+    struct kms_id id;
+    if (entry->stored->n_versions == 0 || entry->stored->key_id.len != KMS_ID_BYTES) return KMS_OK;
+    kms_copy(id.bytes, entry->stored->key_id.data, KMS_ID_BYTES);
+    KMS_TRY(kms_access_id(call, KMS_ACT_DECRYPT, &id, &access));
+    access->via_secrets = true;
+    return kms_secret_context(call, access, entry->arn, "*");
+}
+
 enum { DESCRIPTION_BYTES = 2048 };
 
 kms_err kms_update_secret_gather(struct kms_call *call)
@@ -20,7 +32,9 @@ kms_err kms_update_secret_gather(struct kms_call *call)
         return kms_call_fail(call, KMS_FAIL(INVALID_ARGUMENT),
                              "description and clear_description exclude each other");
     if (request->kms_key_id[0] == '\0' || access->secret == NULL) return KMS_OK;
-    return kms_secret_key_gather(call, request->kms_key_id, NULL, access->secret->arn, "*");
+    const struct kms_secret_entry *entry = access->secret;
+    KMS_TRY(kms_secret_key_gather(call, request->kms_key_id, NULL, entry->arn, "*"));
+    return gather_old_key(call, entry);
 }
 
 kms_err kms_update_secret_act(struct kms_call *call)

@@ -253,6 +253,7 @@ def test_a_program_that_goes_wrong(tmp_path, program, how, step, reason):
             failed = [r for r in service.records(operation="RotateSecretStep") if r.get("outcome") == reason]
             assert len(failed) == 2 and {r["extra"]["rotation_step"] for r in failed} == {step}
             assert "given up" in failed[-1]["extra"]["noted"] and now.rotation_enabled is False
+            assert reason in now.last_rotation_error
             assert stages(admin, "device").get(version, [PENDING]) == [PENDING]
     finally:
         trouble.unlink(missing_ok=True)

@@ -5,7 +5,7 @@ import uuid
 import pytest
 
 from callers import ADMIN2, secret_policy
-from harness import ADMIN, APP, OTHER, key_policy
+from harness import ADMIN, APP, OTHER, Failure, key_policy
 from rpc_client import failure
 
 CURRENT, PENDING, PREVIOUS = "AWSCURRENT", "AWSPENDING", "AWSPREVIOUS"
@@ -223,6 +223,49 @@ def test_deleting_a_key_warns_of_its_secrets(admin, service, name):
     with service.client(ADMIN2) as keeper:
         warnings = keeper.ScheduleKeyDeletion(key_id=key).warnings
     assert [w for w in warnings if w.startswith("1 stored secret is sealed with the key") and name in w], warnings
+
+
+def test_taking_a_secret_to_another_key_needs_the_old_one(admin, service, name):
+    """Else who administers a secret could take it from readers' keys to one of his own."""
+    policy = key_policy(admins=(ADMIN2,), users=(ADMIN, APP))
+    old, new = (service.new_key(admin=ADMIN2, policy=policy) for _ in range(2))
+    make(admin, name, kms_key_id=old)
+    sealing_only = json.loads(policy)
+    sealing_only["Statement"][1]["Action"] = ["kms:GenerateDataKey*"]
+    with service.client(ADMIN2) as keeper:
+        keeper.PutKeyPolicy(key_id=old, policy=json.dumps(sealing_only))
+        refused = failure(admin.UpdateSecret, secret_id=name, kms_key_id=new)
+        assert refused.reason == "ACCESS_DENIED" and "kms:Decrypt on the key of this secret" in refused.message
+        keeper.PutKeyPolicy(key_id=old, policy=policy)
+        admin.UpdateSecret(secret_id=name, kms_key_id=new)
+        keeper.DisableKey(key_id=new)
+    assert failure(admin.RewrapSecret, secret_id=name).reason == "KEY_DISABLED"
+
+
+def test_a_token_tells_nothing_about_what_others_wrote(admin, service, name):
+    token = uuid.uuid4().hex
+    admin.CreateSecret(name=name, resource_policy=secret_policy(admins=(ADMIN, ADMIN2)))
+    with service.client(ADMIN2) as other:
+        other.PutSecretValue(secret_id=name, value=text("theirs"), client_request_token=token)
+    for guess in ("theirs", "mine"):
+        assert failure(make, admin=admin, name=name, value=guess, client_request_token=token).reason == "ALREADY_EXISTS"
+
+
+def test_a_new_secret_of_an_old_name(admin, service, name):
+    """What began with the old one does not reach the new one, whatever their revisions."""
+    first = make(admin, name)
+    calls = [admin.start("TagSecret", secret_id=name, tags=[{"tag_key": str(i), "tag_value": ""}]) for i in range(20)]
+    while True:  # others change it meanwhile
+        try:
+            admin.DeleteSecret(secret_id=name, force_delete_without_recovery=True)
+            break
+        except Failure as busy:
+            assert busy.reason == "CONFLICT"
+    second = make(admin, name, "second")
+    for call in calls:
+        call.exception()
+    described = admin.DescribeSecret(secret_id=name)
+    assert described.arn == second.arn != first.arn and described.revision == 1 + len(described.tags)
 
 
 def test_deleting_and_restoring(admin, app, name):

@@ -50,6 +50,32 @@ static void an_older_generation_does_not_replace_a_newer(void)
     CU_ASSERT_EQUAL(kms_secret_book_bytes(book), 40);
 }
 
+/* What was made from another generation, or from another secret of the name, is not stored. */
+static void changes_take_turns(void)
+{
+    KMS_OWN(kms_secret_book) book = NULL;
+    struct kms_why why;
+    KMS_ASSERT_OK_FATAL(kms_secret_book_new(&book));
+    KMS_OWN_ENTRY entry = secret_of("a", 0);
+    KMS_ASSERT_CODE(kms_secret_book_begin(book, entry, &why), CONFLICT); /* it is gone */
+    KMS_OWN_ENTRY fresh = secret_of("a", 0);
+    fresh->revision = 0;
+    KMS_ASSERT_OK_FATAL(kms_secret_book_begin(book, fresh, &why));
+    fresh->revision = 1;
+    KMS_ASSERT_OK_FATAL(kms_secret_book_put(book, fresh));
+    kms_secret_book_end(book);
+    KMS_ASSERT_OK(kms_secret_book_begin(book, entry, &why)); /* the same secret at the same revision */
+    kms_secret_book_end(book);
+    entry->revision = 2;
+    KMS_ASSERT_CODE(kms_secret_book_begin(book, entry, &why), CONFLICT);
+    entry->revision = 1;
+    entry->arn[strlen(entry->arn) - 1]++; /* another one that had the name */
+    KMS_ASSERT_CODE(kms_secret_book_begin(book, entry, &why), CONFLICT);
+    CU_ASSERT_PTR_NOT_NULL(strstr(why.text, "secret a was changed or deleted meanwhile"));
+    entry->revision = 0;
+    KMS_ASSERT_CODE(kms_secret_book_begin(book, entry, &why), CONFLICT); /* the name is taken */
+}
+
 static bool ends_in_b(const void *user, const struct kms_secret_entry *entry)
 {
     (void)user;
@@ -148,5 +174,6 @@ static void what_does_not_fit_is_named(void)
 
 KMS_TEST_MAIN("secrets/book", {"found by name", found_by_name},
               {"an older generation does not replace a newer", an_older_generation_does_not_replace_a_newer},
-              {"listed by name", listed_by_name}, {"everything comes back", everything_comes_back},
+              {"changes take turns", changes_take_turns}, {"listed by name", listed_by_name},
+              {"everything comes back", everything_comes_back},
               {"what does not fit is named", what_does_not_fit_is_named})
