@@ -133,13 +133,16 @@ kms_err kms_lease_book_put_role(kms_lease_book *book, struct kms_role *role)
     return err;
 }
 
-void kms_lease_book_remove_role(kms_lease_book *book, struct kms_bytes name)
+bool kms_lease_book_remove_role(kms_lease_book *book, const struct kms_role *role)
 {
     pthread_rwlock_wrlock(&book->lock);
-    struct role_slot *slot = find_role(book, name);
-    if (slot != NULL) HASH_DEL(book->roles, slot);
+    struct role_slot *slot = find_role(book, kms_bytes_text(role->stored->name));
+    bool same = slot != NULL && strcmp(slot->role->stored->instance, role->stored->instance) == 0 &&
+                slot->role->revision == role->revision;
+    if (same) HASH_DEL(book->roles, slot);
     pthread_rwlock_unlock(&book->lock);
-    if (slot != NULL) free_role(slot);
+    if (same) free_role(slot);
+    return same;
 }
 
 size_t kms_lease_book_roles_count(kms_lease_book *book)

@@ -21,7 +21,8 @@ void kms_lease_book_drop(kms_lease_book **book);
 struct kms_role *kms_lease_book_role(kms_lease_book *book, struct kms_bytes name); /* a reference, or NULL */
 /* Adds, or replaces an older generation; takes a reference of its own. NO_MEMORY. */
 KMS_MUST_USE kms_err kms_lease_book_put_role(kms_lease_book *book, struct kms_role *role);
-void kms_lease_book_remove_role(kms_lease_book *book, struct kms_bytes name);
+/* This generation of it: false, and nothing changes, if another one is there, or none. */
+bool kms_lease_book_remove_role(kms_lease_book *book, const struct kms_role *role);
 size_t kms_lease_book_roles_count(kms_lease_book *book);
 /* References to the roles whose names are greater than after, by ascending name, at most limit. */
 struct kms_role_list {

@@ -26,8 +26,9 @@ kms_err kms_lease_gather_own(struct kms_call *call, enum kms_action action, cons
 {
     struct kms_access *access;
     struct kms_bytes role = kms_lease_role_in(lease_id);
-    char name[KMS_SECRET_NAME_BYTES] = "";
-    if (role.len > 0 && role.len < sizeof name) kms_copy(name, role.ptr, role.len);
+    /* What is no name of a role is on record nevertheless. */
+    const char *name = kms_arena_print(&call->arena, "%.*s", (int)role.len, (const char *)role.ptr);
+    if (name == NULL) return KMS_FAIL(NO_MEMORY);
     KMS_TRY(kms_access_role(call, action, name, &access));
     access->named = kms_bytes_text(lease_id);
     KMS_OWN_LEASE lease = kms_lease_book_find(call->core->leases, lease_id);

@@ -65,13 +65,13 @@ static kms_err new_lease(struct kms_call *call, const struct kms_role *role, str
 }
 
 /* In the book before its role is looked for (lease_role.c, deleting). */
-static kms_err announce(struct kms_call *call, const struct kms_lease *lease)
+static kms_err announce(struct kms_call *call, const struct kms_role *role, const struct kms_lease *lease)
 {
     KMS_OWN_LEASE announced = NULL;
     KMS_TRY(kms_lease_in_state(lease, KMS_LEASE_CREATING, &announced));
     KMS_TRY(kms_lease_book_put(call->core->leases, announced));
-    KMS_OWN_ROLE role = kms_lease_book_role(call->core->leases, kms_bytes_text(lease->stored->role));
-    if (role != NULL) return KMS_OK;
+    KMS_OWN_ROLE now = kms_lease_book_role(call->core->leases, kms_bytes_text(lease->stored->role));
+    if (now != NULL && strcmp(now->stored->instance, role->stored->instance) == 0) return KMS_OK;
     kms_lease_book_remove(call->core->leases, lease->stored->id);
     return kms_call_fail(call, KMS_FAIL(NOT_FOUND), "the role was deleted meanwhile");
 }
@@ -156,6 +156,6 @@ kms_err kms_generate_credentials_act(struct kms_call *call)
     KMS_TRY(kms_lease_say(call, "lease", call->leases));
     kms_call_say(call, "database_user", lease->stored->user); /* the call holds the lease */
     KMS_TRY(reply_with(call, reply, lease, text));
-    KMS_TRY(announce(call, lease));
+    KMS_TRY(announce(call, role, lease));
     return make(call, role, lease, text, &active);
 }

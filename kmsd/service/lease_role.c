@@ -128,6 +128,21 @@ static kms_err check_database(struct kms_call *call, const char *name)
                          "database %s has no admin_secret in the configuration", name);
 }
 
+/* Statements run with that secret: who may read it does not write them, whatever policy.separation says. */
+static kms_err check_admin_secret(struct kms_call *call, const char *database)
+{
+    const char *name = kms_rotators_database(call->core->rotators, database)->admin_secret;
+    const char *writer = call->identity->principal;
+    KMS_OWN_ENTRY entry = kms_secret_book_find(call->core->secrets, kms_bytes_text(name));
+    if (entry == NULL) return KMS_OK; /* nobody may read it */
+    kms_err err = kms_policy_check_writer(entry->policy, kms_bytes_text(writer), &call->why);
+    if (!kms_failed(err)) return KMS_OK;
+    return kms_call_fail(call, err,
+                         "principal \"%s\" may use %s, the admin_secret of database %s: "
+                         "another administrator must write the statements of its roles",
+                         writer, name, database);
+}
+
 static kms_err check_statements(struct kms_call *call, const kms_stored_role *stored)
 {
     const struct {
@@ -187,6 +202,7 @@ kms_err kms_put_database_role_act(struct kms_call *call)
     KMS_TRY(check_ttls(call, role->stored));
     KMS_TRY(check_statements(call, role->stored));
     KMS_TRY(check_database(call, role->stored->database));
+    KMS_TRY(check_admin_secret(call, role->stored->database));
     /* Statements run as the database's administrator: who writes them never gets a user that they make. */
     KMS_TRY(kms_secret_policy_accept(call, role->policy, role->arn));
     KMS_TRY(store(call, role));
@@ -264,7 +280,9 @@ kms_err kms_delete_database_role_act(struct kms_call *call)
 {
     struct kms_role *role = kms_call_role(call);
     if (kms_new_reply(call) == NULL) return KMS_FAIL(NO_MEMORY);
-    kms_lease_book_remove_role(call->core->leases, kms_bytes_text(role->stored->name));
+    if (!kms_lease_book_remove_role(call->core->leases, role))
+        return kms_call_fail(call, KMS_FAIL(CONFLICT), "%s was changed or deleted meanwhile",
+                             role->stored->name);
     kms_err err = erase(call, role);
     if (!kms_failed(err)) return KMS_OK;
     kms_err back = kms_lease_book_put_role(call->core->leases, role);

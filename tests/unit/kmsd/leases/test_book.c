@@ -112,8 +112,12 @@ static void roles_are_found_and_listed(void)
     KMS_ASSERT_OK_FATAL(kms_lease_book_roles(book, "a", 1, &list));
     CU_ASSERT_TRUE_FATAL(list.count == 1 && list.more);
     CU_ASSERT_STRING_EQUAL(list.roles[0]->stored->name, "b");
-    kms_lease_book_remove_role(book, kms_bytes_text("a"));
-    kms_lease_book_remove_role(book, kms_bytes_text("a"));
+    CU_ASSERT_FALSE(kms_lease_book_remove_role(book, older));
+    KMS_OWN_ROLE another = role_of((char[]){"a"}, 1); /* of that name, made later */
+    another->stored->instance[0] = 'z';
+    CU_ASSERT_FALSE(kms_lease_book_remove_role(book, another));
+    CU_ASSERT(kms_lease_book_remove_role(book, found));
+    CU_ASSERT_FALSE(kms_lease_book_remove_role(book, found));
     CU_ASSERT_PTR_NULL(kms_lease_book_role(book, kms_bytes_text("a")));
 }
 
