@@ -116,7 +116,7 @@ static void failed_references_are_all_told(void)
 {
     static const char notes[] =
         "X (a.env:4): INVALID_ARGUMENT: column 17 of the reference: a second field\n"
-        "A: NOT_FOUND: secret gone: no such key, alias or secret\n"
+        "A: NOT_FOUND: secret gone: no such key, alias, secret, role or lease\n"
         "B (a.env:1): ACCESS_DENIED: secret denied: not allowed by policy\n"
         "C (a.env:2): NOT_FOUND: secret db, field nope: the secret has no such field\n"
         "D (a.env:3): INVALID_ARGUMENT: secret db, field none: the field is null\n";
