@@ -24,6 +24,7 @@ kms_err kms_revoke_prefix_gather(struct kms_call *call)
     const Kms__V1__RevokePrefixRequest *request = (const void *)call->request;
     struct kms_access *access;
     struct kms_bytes role = kms_lease_role_in(request->prefix);
+    kms_call_say(call, "prefix", request->prefix);
     if (role.len == 0)
         return kms_call_fail(call, KMS_FAIL(INVALID_ARGUMENT),
                              "prefix: \"ROLE_NAME/\" and perhaps the beginning of a lease's letters");

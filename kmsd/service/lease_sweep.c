@@ -86,7 +86,8 @@ static bool is_of(const void *user, const struct kms_lease *lease, uint64_t retr
     return strcmp(lease->stored->role, user) == 0;
 }
 
-/* Its lease may have ended between the two looks, and the user with it. */
+/* Of a user that was no lease's: it may be of a new one; its lease may have ended between the two looks, and
+ * the user with it. */
 static kms_err look_at_user(struct kms_call *call, kms_database *database, const char *name,
                             struct kms_sweep *sweep)
 {
@@ -119,12 +120,26 @@ static kms_err look_at_lease(struct kms_call *call, struct kms_change_set *chang
     return KMS_OK;
 }
 
+/* Those of leases, borrowed, sorted. */
+static kms_err users_of(struct kms_call *call, const struct kms_lease_list *leases, struct users *ret_users)
+{
+    char **names = kms_call_alloc(call, (leases->count + 1) * sizeof *names);
+    if (names == NULL) return KMS_FAIL(NO_MEMORY);
+    for (size_t i = 0; i < leases->count; i++) names[i] = leases->leases[i]->stored->user;
+    if (leases->count > 0) qsort(names, leases->count, sizeof *names, by_text);
+    *ret_users = (struct users){.call = call, .names = names, .count = leases->count};
+    return KMS_OK;
+}
+
 static kms_err compare(struct kms_call *call, struct kms_change_set *changes, kms_database *database,
                        const struct kms_lease_list *leases, const struct users *users,
                        struct kms_sweep *sweep)
 {
     const char *of = sweep->role->stored->database;
-    for (size_t i = 0; i < users->count; i++) KMS_TRY(look_at_user(call, database, users->names[i], sweep));
+    struct users known;
+    KMS_TRY(users_of(call, leases, &known));
+    for (size_t i = 0; i < users->count; i++)
+        if (!has_user(&known, users->names[i])) KMS_TRY(look_at_user(call, database, users->names[i], sweep));
     for (size_t i = 0; i < leases->count; i++) {
         const kms_stored_lease *lease = leases->leases[i]->stored;
         if (lease->state != KMS_LEASE_ACTIVE || strcmp(lease->database, of) != 0) continue;
@@ -203,14 +218,28 @@ kms_err kms_sweep_leases_gather(struct kms_call *call)
     return kms_access_role(call, KMS_ACT_SWEEP_LEASES, request->role_name, &access);
 }
 
-/* One database that is away does not keep the others from being looked at. */
+static bool has_text(const char *const *texts, size_t count, const char *text)
+{
+    while (count > 0)
+        if (strcmp(texts[--count], text) == 0) return true;
+    return false;
+}
+
+/* One database that is away does not keep the others from being looked at, and is waited for once. */
 static kms_err sweep_all(struct kms_call *call, struct kms_change_set *changes, struct kms_sweep *sweep)
 {
     KMS_OWN_ROLE_LIST roles = {.count = 0};
     KMS_TRY(kms_lease_book_roles(call->core->leases, "", SIZE_MAX, &roles));
+    size_t away_count = 0;
+    const char **away = kms_call_alloc(call, (roles.count + 1) * sizeof *away);
+    if (away == NULL) return KMS_FAIL(NO_MEMORY);
     for (size_t i = 0; i < roles.count; i++) {
         sweep->role = roles.roles[i];
-        kms_err err = kms_sweep_role(call, changes, sweep);
+        const char *database = sweep->role->stored->database;
+        bool skip = has_text(away, away_count, database);
+        kms_err err = skip ? KMS_FAIL(DATABASE_UNAVAILABLE) : kms_sweep_role(call, changes, sweep);
+        if (skip) kms_why_set(&call->why, "database %s, as above", database);
+        if (!skip && kms_is(err, KMS_E_DATABASE_UNAVAILABLE)) away[away_count++] = database;
         if (kms_is(err, KMS_E_NO_MEMORY)) return err;
         if (kms_failed(err) && !put_failure(call, sweep, sweep->role->stored->name, err, &call->why))
             return KMS_FAIL(NO_MEMORY);

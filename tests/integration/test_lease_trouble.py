@@ -97,7 +97,9 @@ def test_a_database_that_is_away_delays_and_loses_nothing(tmp_path):
         wait_for(lambda: "err=DATABASE_UNAVAILABLE tried again later" in world.service.log_text(), what="an attempt")
         assert [lease.state for lease in world.leases(admin, roles[0]).values()] == [REVOKING] * 2
         with world.service.client(AUDITOR) as auditor:
-            assert any("DATABASE_UNAVAILABLE" in one for one in auditor.SweepLeases().failures)
+            failures = list(auditor.SweepLeases().failures)
+            assert [one.split(": ")[:2] for one in failures] == [[role, "DATABASE_UNAVAILABLE"] for role in sorted(roles)]
+            assert failures[1].endswith("database main, as above")  # it is waited for once
     world.service.stop()
     world.service.start()  # neither do restarts
     with world.service.client(ADMIN) as admin:

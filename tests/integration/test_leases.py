@@ -253,6 +253,8 @@ def test_records_say_who_did_what(world, admin, app):
     assert named == {"BeginLease", "GenerateCredentials", "RenewLease", "RevokeLease", "EndLeases"}
     made = world.service.records(operation="GenerateCredentials", kind="outcome")[-1]
     assert made["access"][0]["decision"] == "allow" and made["extra"]["lease"] == row and made["principal"] == APP
+    admin.RevokePrefix(prefix=role + "/a")
+    assert [r["extra"]["prefix"] for r in world.service.records(operation="RevokePrefix")[-2:]] == [role + "/a"] * 2
     brought = world.service.records(operation="PutDatabaseRole", kind="attempt")[-1]
     assert brought["extra"]["new_role"] == arn and len(brought["extra"]["role_policy_sha256"]) == 64
 
