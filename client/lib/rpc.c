@@ -4,6 +4,7 @@
 #include "kms/v1/batch.pb-c.h"
 #include "kms/v1/crypto.pb-c.h"
 #include "kms/v1/keys.pb-c.h"
+#include "kms/v1/leases.pb-c.h"
 #include "kms/v1/secrets.pb-c.h"
 #include "kms/v1/system.pb-c.h"
 

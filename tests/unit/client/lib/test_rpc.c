@@ -7,14 +7,15 @@
 #include "kms/v1/batch.pb-c.h"
 #include "kms/v1/crypto.pb-c.h"
 #include "kms/v1/keys.pb-c.h"
+#include "kms/v1/leases.pb-c.h"
 #include "kms/v1/secrets.pb-c.h"
 #include "kms/v1/system.pb-c.h"
 #include "tests/harness/suite.h"
 
 static const ProtobufCServiceDescriptor *const services[] = {
     &kms__v1__batch_service__descriptor,  &kms__v1__crypto_service__descriptor,
-    &kms__v1__key_service__descriptor,    &kms__v1__secret_service__descriptor,
-    &kms__v1__system_service__descriptor,
+    &kms__v1__key_service__descriptor,    &kms__v1__lease_service__descriptor,
+    &kms__v1__secret_service__descriptor, &kms__v1__system_service__descriptor,
 };
 
 static const struct kms_rpc *find(const char *path)
@@ -51,11 +52,19 @@ static void changes_are_not_repeated_unasked(void)
         enum kms_rpc_id id;
         enum kms_repeat repeat;
     } rows[] = {
-        {KMS_RPC_ENCRYPT, KMS_REPEAT_ALWAYS},        {KMS_RPC_GET_STATUS, KMS_REPEAT_ALWAYS},
-        {KMS_RPC_CREATE_KEY, KMS_REPEAT_WITH_TOKEN}, {KMS_RPC_ROTATE_KEY_ON_DEMAND, KMS_REPEAT_WITH_TOKEN},
-        {KMS_RPC_PUT_KEY_POLICY, KMS_REPEAT_NEVER},  {KMS_RPC_DISABLE_KEY, KMS_REPEAT_NEVER},
-        {KMS_RPC_DELETE_ALIAS, KMS_REPEAT_NEVER},    {KMS_RPC_UPDATE_ALIAS, KMS_REPEAT_NEVER},
-        {KMS_RPC_CREATE_ALIAS, KMS_REPEAT_NEVER},    {KMS_RPC_ENABLE_KEY, KMS_REPEAT_NEVER},
+        {KMS_RPC_ENCRYPT, KMS_REPEAT_ALWAYS},
+        {KMS_RPC_GET_STATUS, KMS_REPEAT_ALWAYS},
+        {KMS_RPC_CREATE_KEY, KMS_REPEAT_WITH_TOKEN},
+        {KMS_RPC_ROTATE_KEY_ON_DEMAND, KMS_REPEAT_WITH_TOKEN},
+        {KMS_RPC_PUT_KEY_POLICY, KMS_REPEAT_NEVER},
+        {KMS_RPC_DISABLE_KEY, KMS_REPEAT_NEVER},
+        {KMS_RPC_DELETE_ALIAS, KMS_REPEAT_NEVER},
+        {KMS_RPC_UPDATE_ALIAS, KMS_REPEAT_NEVER},
+        {KMS_RPC_CREATE_ALIAS, KMS_REPEAT_NEVER},
+        {KMS_RPC_ENABLE_KEY, KMS_REPEAT_NEVER},
+        {KMS_RPC_GENERATE_CREDENTIALS, KMS_REPEAT_NEVER},
+        {KMS_RPC_RENEW_LEASE, KMS_REPEAT_ALWAYS},
+        {KMS_RPC_REVOKE_LEASE, KMS_REPEAT_ALWAYS},
     };
     for (size_t i = 0; i < KMS_COUNT(rows); i++)
         CU_ASSERT_EQUAL(kms_rpc_of(rows[i].id)->repeat, rows[i].repeat);

@@ -3,56 +3,14 @@
 
 #include "client/lib/message.h"
 #include "client/lib/rpc.h"
-#include "client_fixture.h"
 #include "kms/v1/secrets.pb-c.h"
+#include "last_call.h"
 #include "tests/harness/faults.h"
-
-/* The last request, and one answer for all. */
-struct last {
-    char path[128];
-    kms_buf request, reply;
-};
-
-static void remember(void *user, const char *path, struct kms_bytes request, struct fake_answer *ret_answer)
-{
-    struct last *last = user;
-    snprintf(last->path, sizeof last->path, "%s", path);
-    kms_buf_free(&last->request);
-    kms_ignore(kms_buf_append(&last->request, request.ptr, request.len));
-    *ret_answer = (struct fake_answer){.status = last->reply.len > 0 ? 0 : 12, .reason = "UNSUPPORTED"};
-    kms_ignore(kms_buf_append(&ret_answer->reply, last->reply.data, last->reply.len));
-}
-
-static struct last last;
-static fake_server *server;
-static kms_client *client;
-
-static void begin(const ProtobufCMessage *reply)
-{
-    const char *socket = fresh_socket();
-    uint8_t packed[1024];
-    if (reply != NULL)
-        KMS_ASSERT_OK_FATAL(kms_buf_append(&last.reply, packed, protobuf_c_message_pack(reply, packed)));
-    server = fake_server_start(
-        &(struct fake_server_options){.socket = socket, .handler = remember, .user = &last});
-    client = open_client(socket, 10000);
-}
-
-static void end(void)
-{
-    kms_client_close(client);
-    fake_server_stop(server);
-    kms_buf_free(&last.request);
-    kms_buf_free(&last.reply);
-}
 
 static struct kms_blob blob(const char *text)
 {
     return (struct kms_blob){.data = (const uint8_t *)text, .len = strlen(text)};
 }
-
-#define DECODED(type)       kms__v1__##type##__unpack(NULL, last.request.len, last.request.data)
-#define FREE(type, message) kms__v1__##type##__free_unpacked(message, NULL)
 
 static void create(void)
 {
