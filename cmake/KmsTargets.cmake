@@ -34,7 +34,7 @@ function(kms_test name)
     if(NOT ARG_LABEL)
         set(ARG_LABEL unit)
     endif()
-    set_tests_properties(${name} PROPERTIES LABELS ${ARG_LABEL} TIMEOUT 120)
+    set_tests_properties(${name} PROPERTIES LABELS ${ARG_LABEL} TIMEOUT 300)
 endfunction()
 
 # kms_test_handshakes(test ...): these do TLS handshakes through gRPC, which may hold memory when the process ends
