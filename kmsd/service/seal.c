@@ -28,7 +28,7 @@ static kms_err make_aad(struct kms_call *call, const struct kms_access *access, 
     return KMS_OK;
 }
 
-static kms_err check_usage(struct kms_call *call, const struct kms_key *key)
+kms_err kms_seal_key_check(struct kms_call *call, const struct kms_key *key)
 {
     if (key->spec == KMS_SPEC_AES_256) return KMS_OK;
     return kms_call_fail(call, KMS_FAIL(INVALID_KEY_USAGE), "key %s is %s for %s: this takes a symmetric key",
@@ -68,7 +68,7 @@ kms_err kms_open_plan(struct kms_call *call, struct kms_access *access, Protobuf
     struct kms_bytes sealed;
     KMS_TRY(kms_ciphertext_parse(kms_bytes_of(blob.data, blob.len), &header, &sealed, &call->why));
     KMS_TRY(check_expected(call, access, expected));
-    KMS_TRY(check_usage(call, access->key));
+    KMS_TRY(kms_seal_key_check(call, access->key));
     const struct kms_key_version *version = kms_key_version_find(access->key, header.key_version);
     if (version == NULL || header.algorithm != algorithm_of[access->key->level])
         return kms_call_fail(call, KMS_FAIL(INVALID_CIPHERTEXT), "no such key version or algorithm");
@@ -83,7 +83,7 @@ kms_err kms_open_plan(struct kms_call *call, struct kms_access *access, Protobuf
 kms_err kms_seal_plan(struct kms_call *call, struct kms_access *access, struct kms_hsm_key *ret_key,
                       struct kms_bytes *ret_aad)
 {
-    KMS_TRY(check_usage(call, access->key));
+    KMS_TRY(kms_seal_key_check(call, access->key));
     const struct kms_key_version *version = kms_key_current(access->key);
     access->version = version->version;
     if (access->key->level == KMS_LEVEL_HSM) {

@@ -15,6 +15,8 @@ KMS_MUST_USE kms_err kms_open_gather(struct kms_call *call, enum kms_action acti
 KMS_MUST_USE kms_err kms_open_plan(struct kms_call *call, struct kms_access *access, ProtobufCBinaryData blob,
                                    const char *expected);
 
+/* Only these seal. INVALID_KEY_USAGE: the key is not symmetric. */
+KMS_MUST_USE kms_err kms_seal_key_check(struct kms_call *call, const struct kms_key *key);
 /* For encryption under the current version of access->key: its key and AAD for the job. Sets
  * call->out_of_budget instead when the version may not encrypt before more budget is reserved. */
 KMS_MUST_USE kms_err kms_seal_plan(struct kms_call *call, struct kms_access *access,

@@ -44,6 +44,7 @@ kms_err kms_update_secret_act(struct kms_call *call)
     KMS_OWN_ENTRY entry = NULL;
     KMS_OWN_CHANGES changes = {.count = 0};
     if (reply == NULL) return KMS_FAIL(NO_MEMORY);
+    if (call->access_count > 1) KMS_TRY(kms_seal_key_check(call, call->access[1].key));
     KMS_TRY(kms_secret_entry_copy(kms_call_secret(call), &entry));
     if (request->description[0] != '\0' || request->clear_description)
         KMS_TRY(kms_secret_set_text(&entry->stored->description, request->description));

@@ -100,28 +100,6 @@ def test_stages_follow_each_other(admin, app, name):
     assert [v.version_id for v in admin.DescribeSecret(secret_id=name).versions] == [pending, three]
 
 
-def test_the_same_token_changes_nothing(admin, app, service, name):
-    token = uuid.uuid4().hex
-    made = make(admin, name, "one", client_request_token=token)
-    assert made.version_id == token
-    assert make(admin, name, "one", client_request_token=token).arn == made.arn
-    assert failure(make, admin=admin, name=name, value="two", client_request_token=token).reason == "CONFLICT"
-    assert failure(make, admin=admin, name=name).reason == "ALREADY_EXISTS"
-    second = uuid.uuid4().hex
-    for _ in range(2):
-        assert admin.PutSecretValue(secret_id=name, value=text("two"), client_request_token=second).version_id == second
-    assert stages(admin, name) == {token: [PREVIOUS], second: [CURRENT]}
-    other_value = failure(admin.PutSecretValue, secret_id=name, value=text("three"), client_request_token=second)
-    assert other_value.reason == "ALREADY_EXISTS" and "another value" in other_value.message
-    # somebody else who may write cannot find out by trying
-    admin.PutResourcePolicy(secret_id=name, resource_policy=secret_policy(admins=(ADMIN, ADMIN2)))
-    with service.client(ADMIN2) as client:
-        guess = failure(client.PutSecretValue, secret_id=name, value=text("two"), client_request_token=second)
-    assert guess.reason == "ALREADY_EXISTS" and "another principal" in guess.message
-    bad = failure(admin.PutSecretValue, secret_id=name, value=text("v"), client_request_token="short")
-    assert bad.reason == "INVALID_ARGUMENT" and "client_request_token: 32 to 64" in bad.message
-
-
 def test_who_may_read_and_who_may_write(admin, app, service, name):
     make(admin, name)
     assert failure(admin.GetSecretValue, secret_id=name).reason == "ACCESS_DENIED"
@@ -240,15 +218,6 @@ def test_taking_a_secret_to_another_key_needs_the_old_one(admin, service, name):
         admin.UpdateSecret(secret_id=name, kms_key_id=new)
         keeper.DisableKey(key_id=new)
     assert failure(admin.RewrapSecret, secret_id=name).reason == "KEY_DISABLED"
-
-
-def test_a_token_tells_nothing_about_what_others_wrote(admin, service, name):
-    token = uuid.uuid4().hex
-    admin.CreateSecret(name=name, resource_policy=secret_policy(admins=(ADMIN, ADMIN2)))
-    with service.client(ADMIN2) as other:
-        other.PutSecretValue(secret_id=name, value=text("theirs"), client_request_token=token)
-    for guess in ("theirs", "mine"):
-        assert failure(make, admin=admin, name=name, value=guess, client_request_token=token).reason == "ALREADY_EXISTS"
 
 
 def test_a_new_secret_of_an_old_name(admin, service, name):
