@@ -79,6 +79,16 @@ bool ctl_call_print(struct ctl *ctl, const char *method, json_t *request)
     return true;
 }
 
+void ctl_put_text(json_t *request, const char *name, const char *text)
+{
+    if (text != NULL) json_object_set_new(request, name, ctl_json_text(text));
+}
+
+void ctl_put_flag(json_t *request, const char *name, bool flag)
+{
+    if (flag) json_object_set_new(request, name, json_true());
+}
+
 bool ctl_call_method(struct ctl *ctl)
 {
     struct kms_why why = {{0}};

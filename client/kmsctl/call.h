@@ -12,6 +12,9 @@ bool ctl_call(struct ctl *ctl, const char *method, json_t *request, json_t **ret
 kms_json_stream *ctl_stream(struct ctl *ctl, const char *method, json_t *request);
 /* The same, and prints the reply; an empty one prints nothing. */
 bool ctl_call_print(struct ctl *ctl, const char *method, json_t *request);
+/* Members of a request that are there only when they say something: text NULL and flag false add nothing. */
+void ctl_put_text(json_t *request, const char *name, const char *text);
+void ctl_put_flag(json_t *request, const char *name, bool flag);
 /* "team=web" -> {"tag_key": "team", "tag_value": "web"}; without "=" the value is "". A new reference. */
 json_t *ctl_tag_of(const char *text);
 

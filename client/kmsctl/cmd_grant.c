@@ -139,24 +139,16 @@ static bool add_page(struct ctl *ctl, const char *method, json_t *request, json_
     if (!ctl_call(ctl, method, request, &reply)) return false;
     json_array_foreach(json_object_get(reply, "grants"), i, grant)
         json_array_append_new(rows, as_json ? json_incref(grant) : row_of(grant));
-    bool more = json_is_true(json_object_get(reply, "truncated"));
-    const char *next = json_string_value(json_object_get(reply, "next_marker"));
-    bool ok = ctl_next_page(ctl, more && next != NULL ? next : "", marker);
+    bool ok = ctl_page_after(ctl, reply, marker);
     json_decref(reply);
     return ok;
-}
-
-static json_t *page_request(const struct kms_list_request *page)
-{
-    return json_pack("{s:i, s:s}", "limit", (int)page->limit, "marker",
-                     page->marker != NULL ? page->marker : "");
 }
 
 static bool add_grants(struct ctl *ctl, kms_client *client, const struct kms_list_request *page, json_t *rows,
                        kms_buf *marker)
 {
     (void)client; /* ctl_call has it */
-    json_t *request = page_request(page);
+    json_t *request = ctl_page_request(page);
     json_object_set_new(request, "key_id", json_string(ctl->arguments[0]));
     if (ctl->grantee != NULL) json_object_set_new(request, "grantee_principal", json_string(ctl->grantee));
     return add_page(ctl, "GrantService/ListGrants", request, rows, marker);
@@ -171,7 +163,7 @@ static bool add_retirable(struct ctl *ctl, kms_client *client, const struct kms_
                           json_t *rows, kms_buf *marker)
 {
     (void)client; /* ctl_call has it */
-    json_t *request = page_request(page);
+    json_t *request = ctl_page_request(page);
     if (ctl->arguments[0] != NULL)
         json_object_set_new(request, "retiring_principal", json_string(ctl->arguments[0]));
     return add_page(ctl, "GrantService/ListRetirableGrants", request, rows, marker);

@@ -10,13 +10,9 @@ bool ctl_policy_get(struct ctl *ctl)
     struct kms_key_policy *policy;
     if (client == NULL || !kms_client_get_key_policy(client, ctl->arguments[0], NULL, &policy, &ctl->error))
         return false;
-    KMS_OWN_BUF text = {0};
-    /* Byte for byte, and a newline when it has none: a terminal wants one, JSON does not mind. */
-    kms_err err = kms_buf_print(&text, "%s", policy->policy);
-    if (!kms_failed(err) && (text.len == 0 || text.data[text.len - 1] != '\n'))
-        err = kms_buf_append(&text, "\n", 1);
+    bool ok = ctl_write_line(ctl, policy->policy);
     kms_key_policy_free(policy);
-    return kms_failed(err) ? ctl_fail(ctl, err, NULL) : ctl_write(ctl, kms_buf_view(&text));
+    return ok;
 }
 
 bool ctl_policy_put(struct ctl *ctl)

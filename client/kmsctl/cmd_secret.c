@@ -7,8 +7,6 @@
 #include "client/kmsctl/input.h"
 #include "client/kmsctl/output.h"
 
-enum { POLICY_BYTES = 20480 };
-
 /* The value from --in or standard input. It is text when it can be, since most readers want a string. */
 static kms_err read_value(const struct ctl *ctl, kms_secret **ret_value, struct kms_blob *ret_blob,
                           bool *ret_binary, struct kms_why *why)
@@ -52,7 +50,7 @@ bool ctl_secret_create(struct ctl *ctl)
                                                 .bypass_policy_lockout_safety_check = ctl->bypass};
     kms_err err = KMS_OK;
     split_tags(ctl, tags);
-    if (ctl->policy != NULL) err = ctl_read_text(ctl->policy, POLICY_BYTES, &policy, &why);
+    if (ctl->policy != NULL) err = ctl_read_text(ctl->policy, CTL_RESOURCE_POLICY_BYTES, &policy, &why);
     if (!kms_failed(err) && !ctl->no_value)
         err = read_value(ctl, &value, &request.value, &request.binary, &why);
     if (kms_failed(err)) return ctl_fail(ctl, err, &why);

@@ -10,21 +10,10 @@
 #include "client/kmsctl/progress.h"
 
 #define SERVICE "SecretService/"
-enum { POLICY_BYTES = 20480 };
 
 static json_t *of_secret(const struct ctl *ctl)
 {
     return json_pack("{s:o}", "secret_id", ctl_json_text(ctl->arguments[0]));
-}
-
-static void put_text(json_t *request, const char *name, const char *text)
-{
-    if (text != NULL) json_object_set_new(request, name, ctl_json_text(text));
-}
-
-static void put_flag(json_t *request, const char *name, bool flag)
-{
-    if (flag) json_object_set_new(request, name, json_true());
 }
 
 bool ctl_secret_describe(struct ctl *ctl)
@@ -35,7 +24,7 @@ bool ctl_secret_describe(struct ctl *ctl)
 bool ctl_secret_versions(struct ctl *ctl)
 {
     json_t *request = of_secret(ctl), *reply;
-    put_flag(request, "include_deprecated", ctl->all);
+    ctl_put_flag(request, "include_deprecated", ctl->all);
     if (!ctl_call(ctl, SERVICE "ListSecretVersionIds", request, &reply)) return false;
     json_t *versions = json_incref(json_object_get(reply, "versions"));
     json_decref(reply);
@@ -47,9 +36,9 @@ bool ctl_secret_stage(struct ctl *ctl)
     if (ctl->from == NULL && ctl->to == NULL)
         return ctl_fail_usage(ctl, "--to VERSION, --from VERSION, or both");
     json_t *request = of_secret(ctl);
-    put_text(request, "version_stage", ctl->arguments[1]);
-    put_text(request, "remove_from_version_id", ctl->from);
-    put_text(request, "move_to_version_id", ctl->to);
+    ctl_put_text(request, "version_stage", ctl->arguments[1]);
+    ctl_put_text(request, "remove_from_version_id", ctl->from);
+    ctl_put_text(request, "move_to_version_id", ctl->to);
     return ctl_call_print(ctl, SERVICE "UpdateSecretVersionStage", request);
 }
 
@@ -58,9 +47,9 @@ bool ctl_secret_update(struct ctl *ctl)
     if (ctl->description == NULL && ctl->key == NULL)
         return ctl_fail_usage(ctl, "change what? --description TEXT, --key KEY");
     json_t *request = of_secret(ctl);
-    put_text(request, "description", ctl->description);
-    put_flag(request, "clear_description", ctl->description != NULL && ctl->description[0] == '\0');
-    put_text(request, "kms_key_id", ctl->key);
+    ctl_put_text(request, "description", ctl->description);
+    ctl_put_flag(request, "clear_description", ctl->description != NULL && ctl->description[0] == '\0');
+    ctl_put_text(request, "kms_key_id", ctl->key);
     return ctl_call_print(ctl, SERVICE "UpdateSecret", request);
 }
 
@@ -69,7 +58,7 @@ bool ctl_secret_delete(struct ctl *ctl)
     if (ctl->now && ctl->days != 0) return ctl_fail_usage(ctl, "--now or --days, not both");
     json_t *request = of_secret(ctl);
     if (ctl->days != 0) json_object_set_new(request, "recovery_window_in_days", json_integer(ctl->days));
-    put_flag(request, "force_delete_without_recovery", ctl->now);
+    ctl_put_flag(request, "force_delete_without_recovery", ctl->now);
     return ctl_call_print(ctl, SERVICE "DeleteSecret", request);
 }
 
@@ -84,15 +73,15 @@ bool ctl_secret_rotate(struct ctl *ctl)
     if (ctl->days != 0 && ctl->schedule != NULL) return ctl_fail_usage(ctl, "--days or --schedule, not both");
     if (ctl->now && ctl->later) return ctl_fail_usage(ctl, "--now or --later, not both");
     json_t *request = of_secret(ctl), *rules = json_object();
-    put_text(request, "rotator", ctl->rotator);
+    ctl_put_text(request, "rotator", ctl->rotator);
     if (ctl->days != 0) json_object_set_new(rules, "automatically_after_days", json_integer(ctl->days));
-    put_text(rules, "schedule_expression", ctl->schedule);
-    put_text(rules, "duration", ctl->window);
+    ctl_put_text(rules, "schedule_expression", ctl->schedule);
+    ctl_put_text(rules, "duration", ctl->window);
     if (ruled) json_object_set(request, "rotation_rules", rules);
     json_decref(rules);
-    put_text(request, "client_request_token", ctl->token);
-    put_flag(request, "do_not_rotate_immediately", ctl->later);
-    put_flag(request, "revoke_previous", ctl->revoke_previous);
+    ctl_put_text(request, "client_request_token", ctl->token);
+    ctl_put_flag(request, "do_not_rotate_immediately", ctl->later);
+    ctl_put_flag(request, "revoke_previous", ctl->revoke_previous);
     return ctl_call_print(ctl, SERVICE "RotateSecret", request);
 }
 
@@ -122,25 +111,21 @@ bool ctl_secret_get_policy(struct ctl *ctl)
 {
     json_t *reply;
     if (!ctl_call(ctl, SERVICE "GetResourcePolicy", of_secret(ctl), &reply)) return false;
-    KMS_OWN_BUF text = {0};
     const char *policy = json_string_value(json_object_get(reply, "resource_policy"));
-    /* byte for byte, and a newline when it has none, as policy get */
-    kms_err err = kms_buf_print(&text, "%s", policy != NULL ? policy : "");
-    if (!kms_failed(err) && (text.len == 0 || text.data[text.len - 1] != '\n'))
-        err = kms_buf_append(&text, "\n", 1);
+    bool ok = ctl_write_line(ctl, policy != NULL ? policy : "");
     json_decref(reply);
-    return kms_failed(err) ? ctl_fail(ctl, err, NULL) : ctl_write(ctl, kms_buf_view(&text));
+    return ok;
 }
 
 bool ctl_secret_put_policy(struct ctl *ctl)
 {
     KMS_OWN_BUF text = {0};
     struct kms_why why = {0};
-    kms_err err = ctl_read_text(ctl->arguments[1], POLICY_BYTES, &text, &why);
+    kms_err err = ctl_read_text(ctl->arguments[1], CTL_RESOURCE_POLICY_BYTES, &text, &why);
     if (kms_failed(err)) return ctl_fail(ctl, err, &why);
     json_t *request = of_secret(ctl);
-    put_text(request, "resource_policy", (const char *)text.data);
-    put_flag(request, "bypass_policy_lockout_safety_check", ctl->bypass);
+    ctl_put_text(request, "resource_policy", (const char *)text.data);
+    ctl_put_flag(request, "bypass_policy_lockout_safety_check", ctl->bypass);
     return ctl_call_print(ctl, SERVICE "PutResourcePolicy", request);
 }
 
@@ -162,23 +147,15 @@ static json_t *row_of(const json_t *entry)
 
 static json_t *list_request(const struct ctl *ctl, const struct kms_list_request *page)
 {
-    json_t *request = json_pack("{s:i, s:s}", "limit", (int)page->limit, "marker",
-                                page->marker != NULL ? page->marker : "");
-    put_text(request, "name_prefix", ctl->prefix);
-    put_flag(request, "include_planned_deletion", ctl->all);
+    json_t *request = ctl_page_request(page);
+    ctl_put_text(request, "name_prefix", ctl->prefix);
+    ctl_put_flag(request, "include_planned_deletion", ctl->all);
     if (ctl->tags.count == 0) return request;
     json_t *tag = ctl_tag_of(ctl->tags.items[0]);
     json_object_set(request, "tag_key", json_object_get(tag, "tag_key"));
     json_object_set(request, "tag_value", json_object_get(tag, "tag_value"));
     json_decref(tag);
     return request;
-}
-
-static bool next_of(struct ctl *ctl, const json_t *reply, kms_buf *marker)
-{
-    bool more = json_is_true(json_object_get(reply, "truncated"));
-    const char *next = json_string_value(json_object_get(reply, "next_marker"));
-    return ctl_next_page(ctl, more && next != NULL ? next : "", marker);
 }
 
 static bool add_secrets(struct ctl *ctl, kms_client *client, const struct kms_list_request *page,
@@ -190,7 +167,7 @@ static bool add_secrets(struct ctl *ctl, kms_client *client, const struct kms_li
     if (!ctl_call(ctl, SERVICE "ListSecrets", list_request(ctl, page), &reply)) return false;
     json_array_foreach(json_object_get(reply, "secrets"), i, entry)
         json_array_append_new(rows, ctl_wants_json(ctl) ? json_incref(entry) : row_of(entry));
-    bool ok = next_of(ctl, reply, marker);
+    bool ok = ctl_page_after(ctl, reply, marker);
     json_decref(reply);
     return ok;
 }
@@ -213,7 +190,7 @@ static bool add_names(struct ctl *ctl, json_t *names)
         if (!ctl_call(ctl, SERVICE "ListSecrets", list_request(ctl, &page), &reply)) return false;
         json_array_foreach(json_object_get(reply, "secrets"), i, entry)
             json_array_append(names, json_object_get(entry, "name"));
-        ok = next_of(ctl, reply, &marker);
+        ok = ctl_page_after(ctl, reply, &marker);
         json_decref(reply);
     } while (ok && marker.len > 0);
     return ok;

@@ -95,6 +95,8 @@ struct ctl {
         no_lowercase, space, not_each_type;
     uint32_t max_bytes; /* 0: not given */
     bool all, dry_run, no_context;
+    const char *database, *default_ttl, *max_ttl, *ttl, *wait; /* database-role, lease */
+    struct ctl_texts creation, creation_sql, renewal, renewal_sql, revocation, revocation_sql;
     const char *offset, *length; /* file */
     uint32_t chunk_bytes;        /* 0: not given */
 
@@ -115,9 +117,10 @@ bool ctl_fail(struct ctl *ctl, kms_err err, const struct kms_why *why);
 __attribute__((format(printf, 2, 3))) bool ctl_fail_usage(struct ctl *ctl, const char *format, ...);
 /* "kmsctl: REASON: message" and a hint, to standard error. Tells the exit status. */
 enum ctl_exit ctl_report(const struct ctl *ctl);
-/* The exit status of an error, and the next step for whoever sees it (NULL: none). */
+/* The exit status of an error, and the next step for whoever sees it (NULL: none), which depends on the
+ * command's group (NULL: none). */
 enum ctl_exit ctl_exit_of(const struct kms_error *error);
-const char *ctl_hint_of(const struct kms_error *error);
+const char *ctl_hint_of(const struct kms_error *error, const char *group);
 
 /* The context of this run, once. None is fine when --endpoint says enough. */
 bool ctl_read_context(struct ctl *ctl);

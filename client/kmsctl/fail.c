@@ -49,8 +49,45 @@ static const struct row {
      "the server cannot write its audit log: look for a full disk there"},
     {"DEADLINE_EXCEEDED", CTL_UNAVAILABLE,
      "give it more time with --timeout, or see whether kmsd is overloaded"},
+    {"DATABASE_UNAVAILABLE", CTL_UNAVAILABLE,
+     "repeat the command when the database answers; leases that are ending end then by themselves"},
+    {"DATABASE_REFUSED", CTL_FAILED,
+     "the database's admin_secret (kmsd.yaml, databases) must hold a log-in that it accepts"},
+    {"DATABASE_FAILED", CTL_FAILED, "what the database says is in the message; kmsd's log says more"},
     {"UNAVAILABLE", CTL_UNAVAILABLE,
      "is kmsd running there, and do ca, cert and key fit? `kmsctl context show`"},
+};
+
+/* The same in a group of commands where the next step is another one. */
+static const struct {
+    const char *group, *reason, *hint;
+} of_group[] = {
+    {"secret", "NOT_FOUND", "`kmsctl secret list` shows the secrets that there are"},
+    {"secret", "ALREADY_EXISTS", "store a new value with `kmsctl secret put`"},
+    {"secret", "POLICY_LOCKOUT",
+     "allow yourself secretsmanager:PutResourcePolicy, or add --bypass-lockout-check"},
+    {"database-role", "NOT_FOUND",
+     "`kmsctl database-role list` shows the roles; the admin_secret of a database is a stored secret"},
+    {"database-role", "ACCESS_DENIED",
+     "there is no such role, or its policy decides so: ask who administers it; new roles and lists are "
+     "granted "
+     "by the service policy"},
+    {"database-role", "CONFLICT",
+     "`kmsctl lease revoke-prefix ROLE/ --wait 1m` ends the leases of a role; then repeat the command"},
+    {"database-role", "ROTATOR_UNKNOWN", "who runs kmsd declares databases in kmsd.yaml (databases)"},
+    {"database-role", "POLICY_LOCKOUT",
+     "allow yourself secretsmanager:PutDatabaseRole, or add --bypass-lockout-check"},
+    {"database-role", "POLICY_NOT_SEPARATED",
+     "who writes statements never uses the role: give that to another principal (--policy FILE)"},
+    {"lease", "NOT_FOUND", "it has ended; `kmsctl lease list ROLE` shows those that there are"},
+    {"lease", "ACCESS_DENIED",
+     "a lease belongs to who asked for it; who administers the role ends any: `kmsctl lease revoke-prefix "
+     "LEASE`"},
+    {"lease", "LIMIT_EXCEEDED", "give back leases that are not needed: `kmsctl lease revoke LEASE`"},
+    {"lease", "DEADLINE_EXCEEDED",
+     "what has begun goes on: `kmsctl lease list ROLE` shows what is left; --timeout, --wait give it longer"},
+    {"lease", "DATABASE_FAILED",
+     "the database says why; `kmsctl database-role describe ROLE` shows the statements that were run"},
 };
 
 static const struct row *find(const struct kms_error *error)
@@ -69,8 +106,11 @@ enum ctl_exit ctl_exit_of(const struct kms_error *error)
     return row != NULL ? row->status : CTL_FAILED;
 }
 
-const char *ctl_hint_of(const struct kms_error *error)
+const char *ctl_hint_of(const struct kms_error *error, const char *group)
 {
+    for (size_t i = 0; group != NULL && i < sizeof of_group / sizeof of_group[0]; i++)
+        if (strcmp(of_group[i].group, group) == 0 && strcmp(of_group[i].reason, error->reason) == 0)
+            return of_group[i].hint;
     const struct row *row = find(error);
     return row != NULL ? row->hint : NULL;
 }
@@ -85,7 +125,7 @@ enum ctl_exit ctl_report(const struct ctl *ctl)
                 ctl->command != NULL ? ctl->command->verb : "");
         return CTL_USAGE;
     }
-    const char *hint = ctl_hint_of(&ctl->error);
+    const char *hint = ctl_hint_of(&ctl->error, ctl->command != NULL ? ctl->command->group : NULL);
     fprintf(stderr, "kmsctl: %s: %s\n", ctl->error.reason, ctl->error.message);
     if (hint != NULL) fprintf(stderr, "hint: %s\n", hint);
     if (ctl->error.request_id[0] != '\0') fprintf(stderr, "request: %s\n", ctl->error.request_id);

@@ -160,10 +160,11 @@ bool ctl_time(const char *text, uint64_t *ret_us)
     return true;
 }
 
-/* "90s", "30m", "12h", "7d" in microseconds; 0: not like that. */
-static uint64_t span_us(const char *text)
+enum { SECOND_US = 1000000 };
+
+/* "90s", "30m", "12h", "7d" in seconds; 0: not like that. */
+static uint64_t span_s(const char *text)
 {
-    enum { SECOND_US = 1000000 };
     static const struct {
         char unit;
         uint64_t seconds;
@@ -171,8 +172,21 @@ static uint64_t span_us(const char *text)
     char *end;
     unsigned long long count = isdigit((unsigned char)text[0]) ? strtoull(text, &end, 10) : 0;
     for (size_t i = 0; count > 0 && count < UINT32_MAX && i < sizeof units / sizeof units[0]; i++)
-        if (end[0] == units[i].unit && end[1] == '\0') return count * units[i].seconds * SECOND_US;
+        if (end[0] == units[i].unit && end[1] == '\0') return count * units[i].seconds;
     return 0;
+}
+
+/* The same in microseconds; 0: also what is longer than anything counted so. */
+static uint64_t span_us(const char *text)
+{
+    uint64_t seconds = span_s(text);
+    return seconds < INT64_MAX / SECOND_US ? seconds * SECOND_US : 0;
+}
+
+bool ctl_seconds(const char *text, uint64_t *ret_seconds)
+{
+    *ret_seconds = span_s(text);
+    return *ret_seconds > 0;
 }
 
 bool ctl_past(const char *text, uint64_t *ret_us)
@@ -185,7 +199,6 @@ bool ctl_past(const char *text, uint64_t *ret_us)
 
 uint64_t ctl_moment_us(const char *text)
 {
-    enum { SECOND_US = 1000000 };
     struct tm tm = {0};
     const char *rest = strptime(text, "%Y-%m-%dT%H:%M:%SZ", &tm);
     if (rest != NULL && *rest == '\0') {

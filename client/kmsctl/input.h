@@ -14,6 +14,9 @@ KMS_MUST_USE kms_err ctl_read_secret(const char *path, size_t max_len, kms_secre
 /* The same for what is no secret. out must be empty. */
 KMS_MUST_USE kms_err ctl_read_text(const char *path, size_t max_len, kms_buf *out, struct kms_why *why);
 
+/* The longest policy of a secret or a database role. */
+enum { CTL_RESOURCE_POLICY_BYTES = 20480 };
+
 /* Pairs of an encryption context. The texts are cut in place, as argv may be; entries are borrowed from
  * pairs. INVALID_ARGUMENT: no "=", no name, a name twice; why says which pair. */
 struct ctl_pairs {
@@ -33,6 +36,8 @@ bool ctl_byte_count(const char *text, uint64_t *ret_bytes);
 
 /* "500ms", "10s", "2m", "1h"; 1 ms to 24 h. */
 bool ctl_duration(const char *text, uint32_t *ret_ms);
+/* "90s", "30m", "12h", "7d" in seconds. */
+bool ctl_seconds(const char *text, uint64_t *ret_seconds);
 /* A point in time as policies write it: 2026-11-22, 2026-11-22T12:00:00Z, or seconds since 1970. */
 bool ctl_time(const char *text, uint64_t *ret_us);
 /* The same, or how long ago: 90s, 30m, 12h, 7d. */

@@ -2,6 +2,7 @@
 #include "client/kmsctl/output.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -29,6 +30,11 @@ bool ctl_print(struct ctl *ctl, json_t *value)
         ctl_table(value, stdout);
     }
     json_decref(value);
+    return ctl_flush(ctl);
+}
+
+bool ctl_flush(struct ctl *ctl)
+{
     if (fflush(stdout) == 0 && !ferror(stdout)) return true;
     struct kms_why why;
     kms_why_set(&why, "standard output: %s", strerror(errno));
@@ -52,6 +58,24 @@ json_t *ctl_json_time(uint64_t us)
     char text[KMS_TIME_TEXT];
     kms_time_text(us, text);
     return json_string(text);
+}
+
+json_t *ctl_json_span(uint64_t seconds)
+{
+    static const struct {
+        uint64_t seconds;
+        char unit;
+    } units[] = {{86400, 'd'}, {3600, 'h'}, {60, 'm'}, {1, 's'}};
+    char text[64] = "";
+    size_t len = 0;
+    for (size_t i = 0; i < sizeof units / sizeof units[0]; i++) {
+        uint64_t count = seconds / units[i].seconds;
+        seconds %= units[i].seconds;
+        if (count > 0)
+            len += (size_t)snprintf(text + len, sizeof text - len, "%s%" PRIu64 "%c", len > 0 ? " " : "",
+                                    count, units[i].unit);
+    }
+    return json_string(len > 0 ? text : "0s");
 }
 
 json_t *ctl_json_base64(const void *data, size_t len)
@@ -121,6 +145,15 @@ bool ctl_write_file(struct ctl *ctl, const char *path, struct kms_bytes data)
 bool ctl_write(struct ctl *ctl, struct kms_bytes data)
 {
     return write_to(ctl, ctl->out, data);
+}
+
+bool ctl_write_line(struct ctl *ctl, const char *text)
+{
+    KMS_OWN_BUF line = {0};
+    kms_err err = kms_buf_print(&line, "%s", text);
+    if (!kms_failed(err) && (line.len == 0 || line.data[line.len - 1] != '\n'))
+        err = kms_buf_append(&line, "\n", 1);
+    return kms_failed(err) ? ctl_fail(ctl, err, NULL) : ctl_write(ctl, kms_buf_view(&line));
 }
 
 bool ctl_may_show(struct ctl *ctl)

@@ -16,6 +16,10 @@
 bool ctl_wants_json(const struct ctl *ctl);
 /* Prints value and takes the reference; NULL: memory ran out. False: ctl->error says why. */
 bool ctl_print(struct ctl *ctl, json_t *value);
+/* What printf has written so far is out. False: ctl->error says why. */
+bool ctl_flush(struct ctl *ctl);
+/* Text of several lines, indented, below a title; safe as ctl_put_safe, a tab becomes blanks. */
+void ctl_put_lines(const char *title, const char *text, FILE *out);
 /* Text from outside, where a terminal may be: what would move its cursor becomes '?'. NULL only measures.
  * Tells the width in characters. */
 size_t ctl_put_safe(const char *text, FILE *out);
@@ -26,6 +30,7 @@ void ctl_table(const json_t *value, FILE *out);
  * reference. */
 json_t *ctl_json_text(const char *text);
 json_t *ctl_json_time(uint64_t us);                       /* RFC 3339 */
+json_t *ctl_json_span(uint64_t seconds);                  /* "1d 12h", for people */
 json_t *ctl_json_base64(const void *data, size_t len);    /* wipes what it needed on the way */
 json_t *ctl_json_ciphertext(const struct kms_blob *blob); /* kms:v1:... */
 
@@ -36,6 +41,9 @@ bool ctl_output_secret(struct ctl *ctl);
 bool ctl_write_file(struct ctl *ctl, const char *path, struct kms_bytes data);
 /* Bytes to --out (a file of mode 0600, all or nothing) or to standard output. False: ctl->error says why. */
 bool ctl_write(struct ctl *ctl, struct kms_bytes data);
+/* Text to the same, byte for byte, and a newline when it has none: a terminal wants one, JSON does not mind
+ * it. */
+bool ctl_write_line(struct ctl *ctl, const char *text);
 /* Plaintext does not go to a terminal unasked: false with a usage error then. */
 bool ctl_may_show(struct ctl *ctl);
 

@@ -12,6 +12,19 @@ bool ctl_next_page(struct ctl *ctl, const char *next, kms_buf *marker)
     return kms_failed(err) ? ctl_fail(ctl, err, NULL) : true;
 }
 
+json_t *ctl_page_request(const struct kms_list_request *page)
+{
+    return json_pack("{s:i, s:s}", "limit", (int)page->limit, "marker",
+                     page->marker != NULL ? page->marker : "");
+}
+
+bool ctl_page_after(struct ctl *ctl, const json_t *reply, kms_buf *marker)
+{
+    bool more = json_is_true(json_object_get(reply, "truncated"));
+    const char *next = json_string_value(json_object_get(reply, "next_marker"));
+    return ctl_next_page(ctl, more && next != NULL ? next : "", marker);
+}
+
 static bool add_all(struct ctl *ctl, ctl_page *page, json_t *rows)
 {
     kms_client *client = ctl_client(ctl);

@@ -27,6 +27,28 @@ size_t ctl_put_safe(const char *text, FILE *out)
     return width;
 }
 
+void ctl_put_lines(const char *title, const char *text, FILE *out)
+{
+    char character[5] = "";
+    bool fresh = true;
+    fprintf(out, "\n%s:\n", title);
+    for (const char *c = text; *c != '\0';) {
+        size_t len = 1;
+        while ((c[len] & 0xc0) == 0x80 && len + 1 < sizeof character) len++;
+        if (fresh && *c != '\n') fputs("    ", out);
+        fresh = *c == '\n';
+        snprintf(character, sizeof character, "%.*s", (int)len, c);
+        if (fresh)
+            fputc('\n', out);
+        else if (*c == '\t')
+            fputs("    ", out);
+        else if (c[0] != '\r' || c[1] != '\n')
+            ctl_put_safe(character, out);
+        c += len;
+    }
+    if (!fresh) fputc('\n', out);
+}
+
 /* Writes to out, or only measures when out is NULL, and tells the width in characters. */
 static size_t put_cell(const json_t *value, FILE *out)
 {

@@ -2,9 +2,11 @@
 import json
 import uuid
 
+import pytest
+
 from callers import ADMIN, APP, SERVICE_POLICY
 from harness import Service, wait_for
-from postgres import PASSWORD
+from postgres import PASSWORD, Postgres
 
 AUDITOR, SECOND = "spiffe://example.org/auditor", "spiffe://example.org/second"
 CREATING, ACTIVE, REVOKING = 1, 2, 3
@@ -44,6 +46,7 @@ class World:
         extra = f"""databases:
   - {postgres.declaration(**options)}
   - {postgres.declaration(name="nobody", sslmode="disable")}
+  - {postgres.declaration(**options | {"name": "orders", "admin_secret": "db/orders-admin"})}
 """
         self.service = Service(home, extra=extra, **sections)
         self.service.service_policy(service_policy())
@@ -85,3 +88,33 @@ class World:
 
 def logs_in(postgres, made):
     return postgres.sql("SELECT 1", user=made.username, password=made.password, check=False) == "1"
+
+
+# ---- fixtures, for modules that import them ----
+
+
+@pytest.fixture(scope="module")
+def postgres():
+    server = Postgres()
+    server.sql("CREATE TABLE things (id int); INSERT INTO things VALUES (42)")
+    yield server
+    server.close()
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory, postgres):
+    made = World(tmp_path_factory.mktemp("leases") / "home", postgres)
+    yield made
+    made.service.stop()
+
+
+@pytest.fixture(scope="module")
+def admin(world):
+    with world.service.client(ADMIN) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def app(world):
+    with world.service.client(APP) as client:
+        yield client

@@ -59,7 +59,7 @@ def library(root):
 def commands(root):
     page = (root / "client/man/kmsctl.1").read_text()
     table = (root / "client/kmsctl/commands.c").read_text()
-    for group, verb, rest in re.findall(r'^    \{(?:"(\w+)"|NULL), "([\w-]+)",((?:.|\n)*?)\},$', table, flags=re.M):
+    for group, verb, rest in re.findall(r'^    \{(?:"([\w-]+)"|NULL), "([\w-]+)",((?:.|\n)*?)\},$', table, flags=re.M):
         name = f"{group} {verb}".strip()
         if not rest.rstrip().endswith("true") and not re.search(rf"^\.It Cm {re.escape(name)}\b", page, flags=re.M):
             yield f"kmsctl.1: the command {name} is missing"

@@ -15,6 +15,9 @@ static void candidates(void)
         {{"reencrypt", ""}, ""},
         {{"file", ""}, "encrypt\ndecrypt\ninspect\n"},
         {{"file", "decrypt", "--o"}, "--output\n--out\n--offset\n"},
+        {{"database-role", ""}, "put\ndescribe\nlist\nget-policy\ndelete\n"},
+        {{"database-role", "put", "--cr"}, "--creation\n--creation-sql\n"},
+        {{"lease", "re"}, "renew\nrevoke\nrevoke-prefix\n"},
         {{"appro"}, "approve\napproval\n"},
         {{"comp"}, "completion\n"},
         {{"audit", ""}, "tail\nquery\nstats\nverify\nhead\nkey\n"},
@@ -46,7 +49,8 @@ static void candidates(void)
     KMS_OWN_BUF all = {0};
     KMS_ASSERT_OK(ctl_complete(&(struct ctl_texts){0}, &all));
     CU_ASSERT_PTR_NOT_NULL(
-        strstr((const char *)all.data, "key\nrotation\nalias\ngrant\nsecret\npolicy\napprove\nreject\n"));
+        strstr((const char *)all.data,
+               "key\nrotation\nalias\ngrant\nsecret\ndatabase-role\nlease\npolicy\napprove\nreject\n"));
 }
 
 KMS_TEST_MAIN("client/kmsctl/completion", {"candidates", candidates})

@@ -2,6 +2,7 @@
 #include "client/kmsctl/ctl.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "tests/harness/suite.h"
 
@@ -38,9 +39,21 @@ static void hints_name_the_next_step(void)
     for (size_t i = 0; i < KMS_COUNT(reasons); i++) {
         struct kms_error error = {.code = 3};
         snprintf(error.reason, sizeof error.reason, "%s", reasons[i]);
-        CU_ASSERT_PTR_NOT_NULL(ctl_hint_of(&error));
+        CU_ASSERT_PTR_NOT_NULL(ctl_hint_of(&error, NULL));
     }
-    CU_ASSERT_PTR_NULL(ctl_hint_of(&(struct kms_error){.code = 13, .reason = "INTERNAL"}));
+    CU_ASSERT_PTR_NULL(ctl_hint_of(&(struct kms_error){.code = 13, .reason = "INTERNAL"}, "lease"));
+}
+
+/* The next step after NOT_FOUND is not the same for a key and for a lease. */
+static void hints_fit_the_command(void)
+{
+    const struct kms_error missing = {.code = 5, .reason = "NOT_FOUND"};
+    const struct kms_error down = {.code = 14, .reason = "UNAVAILABLE"};
+    CU_ASSERT_PTR_NOT_NULL(strstr(ctl_hint_of(&missing, NULL), "kmsctl key list"));
+    CU_ASSERT_STRING_EQUAL(ctl_hint_of(&missing, "key"), ctl_hint_of(&missing, NULL));
+    CU_ASSERT_PTR_NOT_NULL(strstr(ctl_hint_of(&missing, "lease"), "kmsctl lease list"));
+    CU_ASSERT_PTR_NOT_NULL(strstr(ctl_hint_of(&missing, "secret"), "kmsctl secret list"));
+    CU_ASSERT_STRING_EQUAL(ctl_hint_of(&down, "lease"), ctl_hint_of(&down, NULL));
 }
 
 static void own_errors(void)
@@ -57,4 +70,5 @@ static void own_errors(void)
 }
 
 KMS_TEST_MAIN("client/kmsctl/fail", {"exit statuses", exit_statuses},
-              {"hints name the next step", hints_name_the_next_step}, {"own errors", own_errors})
+              {"hints name the next step", hints_name_the_next_step},
+              {"hints fit the command", hints_fit_the_command}, {"own errors", own_errors})

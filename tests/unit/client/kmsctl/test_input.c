@@ -59,6 +59,26 @@ static void durations(void)
     }
 }
 
+static void spans(void)
+{
+    static const struct {
+        const char *text;
+        uint64_t want_s; /* 0: refused */
+    } rows[] = {
+        {"90s", 90}, {"30m", 1800}, {"12h", 43200}, {"7d", 604800}, {"4294967294d", 4294967294 * 86400},
+        {"0s", 0},   {"1w", 0},     {"3600", 0},    {"", 0},        {"99999999999999999999s", 0},
+        {"-1s", 0},  {"1.5h", 0},   {"10sec", 0},   {" 1s", 0},     {"4294967295s", 0}};
+    for (size_t i = 0; i < KMS_COUNT(rows); i++) {
+        uint64_t seconds = 0;
+        bool ok = ctl_seconds(rows[i].text, &seconds);
+        if (ok != (rows[i].want_s != 0) || seconds != rows[i].want_s) printf("row %zu\n", i);
+        CU_ASSERT_EQUAL(ok, rows[i].want_s != 0);
+        CU_ASSERT_EQUAL(seconds, rows[i].want_s);
+    }
+    CU_ASSERT_NOT_EQUAL(ctl_moment_us("7d"), 0);
+    CU_ASSERT_EQUAL(ctl_moment_us("4294967294d"), 0); /* no such moment in 64 bits */
+}
+
 static const char *file_of(size_t len)
 {
     static char path[512];
@@ -144,5 +164,5 @@ static void numbers_of_bytes(void)
 }
 
 KMS_TEST_MAIN("client/kmsctl/input", {"numbers of bytes", numbers_of_bytes}, {"pairs", pairs},
-              {"durations", durations}, {"files are bounded", files_are_bounded},
+              {"durations", durations}, {"spans", spans}, {"files are bounded", files_are_bounded},
               {"standard input", standard_input}, {"short alias names", short_alias_names})

@@ -38,4 +38,49 @@ static void tables(void)
     }
 }
 
-KMS_TEST_MAIN("client/kmsctl/table", {"tables", tables})
+static void lines_below_a_title(void)
+{
+    static const struct {
+        const char *text, *want;
+    } rows[] = {
+        {"one", "\nSQL:\n    one\n"},
+        {"one\n\n\ttwo\n", "\nSQL:\n    one\n\n        two\n"},
+        {"\r\nx\ry\x1b[2J\r\n", "\nSQL:\n    \n    x?y?[2J\n"},
+        {"\xe2\x80\xae"
+         "Schl\xc3\xbcssel",
+         "\nSQL:\n    ?Schl\xc3\xbcssel\n"},
+        {"", "\nSQL:\n"},
+    };
+    for (size_t i = 0; i < KMS_COUNT(rows); i++) {
+        char *text = NULL;
+        size_t len;
+        FILE *out = open_memstream(&text, &len);
+        ctl_put_lines("SQL", rows[i].text, out);
+        fclose(out);
+        if (strcmp(text, rows[i].want) != 0) printf("row %zu:\n%s", i, text);
+        CU_ASSERT_STRING_EQUAL(text, rows[i].want);
+        free(text);
+    }
+}
+
+static void spans(void)
+{
+    static const struct {
+        uint64_t seconds;
+        const char *want;
+    } rows[] = {{0, "0s"},
+                {59, "59s"},
+                {3600, "1h"},
+                {5400, "1h 30m"},
+                {90061, "1d 1h 1m 1s"},
+                {604800, "7d"},
+                {UINT64_MAX, "213503982334601d 7h 15s"}};
+    for (size_t i = 0; i < KMS_COUNT(rows); i++) {
+        json_t *text = ctl_json_span(rows[i].seconds);
+        CU_ASSERT_STRING_EQUAL(json_string_value(text), rows[i].want);
+        json_decref(text);
+    }
+}
+
+KMS_TEST_MAIN("client/kmsctl/table", {"tables", tables}, {"lines below a title", lines_below_a_title},
+              {"spans", spans})
