@@ -9,6 +9,8 @@
 #include "client/kms-env/jobs.h"
 #include "client/kms-env/reference.h"
 
+enum { KMS_ENV_LEASE_BYTES = KMS_ENV_REFERENCE_NAME_BYTES + 64 }; /* longest id of a lease: ROLE/letters */
+
 /* One version of a secret, or the credentials of one role. */
 struct kms_env_fetch {
     enum kms_env_reference_kind kind;
@@ -17,6 +19,7 @@ struct kms_env_fetch {
     kms_secret *value;                                    /* out: the secret, or the password */
     kms_secret *username;                                 /* out: of a role */
     char version_id[KMS_ENV_REFERENCE_VERSION_BYTES + 1]; /* out: of the secret that came */
+    char lease_id[KMS_ENV_LEASE_BYTES + 1];               /* out: of a role */
     kms_err err;                                          /* out */
     char reason[KMS_ENV_REASON_BYTES];                    /* out: as in a kms_env_job */
     struct kms_why why;                                   /* out */
@@ -45,7 +48,7 @@ KMS_MUST_USE kms_err kms_env_fetches_run(kms_env_fetches *fetches, struct kms_en
 KMS_MUST_USE kms_err kms_env_fetch_value(const struct kms_env_fetch *fetch,
                                          const struct kms_env_reference *reference, kms_secret **ret_value,
                                          struct kms_why *why);
-/* The values are no longer needed; names and version ids stay. */
+/* The values are no longer needed; names, version ids and lease ids stay. */
 void kms_env_fetches_wipe(kms_env_fetches *fetches);
 
 size_t kms_env_fetches_count(const kms_env_fetches *fetches);

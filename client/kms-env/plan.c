@@ -209,6 +209,15 @@ const struct kms_env_variable *kms_env_plan_variable(const kms_env_plan *plan, s
     return &plan->variables[index];
 }
 
+bool kms_env_plan_has_roles(const kms_env_plan *plan)
+{
+    for (size_t i = 0; i < plan->count; i++)
+        if (plan->variables[i].kind == KMS_ENV_KIND_REFERENCE &&
+            kms_env_reference_is_role(plan->variables[i].value))
+            return true;
+    return false;
+}
+
 kms_err kms_env_plan_environment(kms_env_plan *plan, char *const **ret_environment)
 {
     char **environment = calloc(plan->count + 2, sizeof *environment);

@@ -22,6 +22,11 @@ bool kms_env_reference_is(struct kms_bytes text)
     return begins(text, KMS_ENV_SECRET_SCHEME) || begins(text, KMS_ENV_DB_SCHEME);
 }
 
+bool kms_env_reference_is_role(struct kms_bytes text)
+{
+    return begins(text, KMS_ENV_DB_SCHEME);
+}
+
 static kms_err refuse_at(const struct walk *w, size_t at, const char *what)
 {
     kms_why_set(w->why, "column %zu of the reference: %s", at + 1, what);
@@ -144,7 +149,7 @@ static kms_err check_db(const struct walk *w, const struct kms_env_reference *re
 kms_err kms_env_reference_parse(struct kms_bytes text, struct kms_env_reference *ret_reference,
                                 struct kms_why *why)
 {
-    const bool db = begins(text, KMS_ENV_DB_SCHEME);
+    const bool db = kms_env_reference_is_role(text);
     struct kms_env_reference reference = {.kind = db ? KMS_ENV_REFERENCE_DB : KMS_ENV_REFERENCE_SECRET};
     struct walk w = {.text = text, .why = why};
     if (!kms_env_reference_is(text))

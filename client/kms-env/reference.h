@@ -39,6 +39,8 @@ struct kms_env_reference {
 /* It begins with one of the schemes, and so claims to be a reference. */
 bool kms_env_reference_is(struct kms_bytes text);
 
+bool kms_env_reference_is_role(struct kms_bytes text); /* with the one of database roles */
+
 /* INVALID_ARGUMENT: why has the column, from 1 and in bytes, and what is wrong there; it repeats nothing of
  * the text, which may be a password that happens to look like this. */
 KMS_MUST_USE kms_err kms_env_reference_parse(struct kms_bytes text, struct kms_env_reference *ret_reference,

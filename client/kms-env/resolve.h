@@ -75,6 +75,7 @@ void kms_env_plan_drop(kms_env_plan **plan);
 
 size_t kms_env_plan_count(const kms_env_plan *plan);
 const struct kms_env_variable *kms_env_plan_variable(const kms_env_plan *plan, size_t index);
+bool kms_env_plan_has_roles(const kms_env_plan *plan); /* a variable refers to a database role */
 
 /* The service, or what tests put in its place. */
 struct kms_env_providers {

@@ -122,7 +122,8 @@ static const struct argp_option options[] = {
     {"unsafe-names", OPT_UNSAFE_NAMES, NULL, 0, "Let files set PATH, LD_PRELOAD and the like", 3},
     {"keep-settings", OPT_KEEP_SETTINGS, NULL, 0, "The program gets KMS_ENDPOINT and the like too", 3},
     {"dry-run", OPT_DRY_RUN, NULL, 0, "List the names that would be set, decrypt nothing, start nothing", 3},
-    {"watch", OPT_WATCH, NULL, 0, "Stay, and start the program again when a secret of it has changed", 4},
+    {"watch", OPT_WATCH, NULL, 0,
+     "Stay, and start the program again when a secret of it has changed, or a lease cannot last longer", 4},
     {"watch-interval", OPT_WATCH_INTERVAL, "DURATION", 0, "How often to look; 60s", 4},
     {"watch-signal", OPT_WATCH_SIGNAL, "NAME", 0, "Send the program this signal in place of a restart", 4},
     {"watch-grace", OPT_WATCH_GRACE, "DURATION", 0, "From SIGTERM to SIGKILL at a restart; 30s", 4},
@@ -162,15 +163,11 @@ kms_err kms_env_run_plan(const struct kms_env_run *run, const kms_env_inputs *in
 }
 
 /* Does not return when the program was started. */
-static int become(const struct kms_env_run *run, const kms_env_inputs *inputs,
-                  const struct kms_env_shield *shield)
+static int become(const struct kms_env_run *run, kms_env_plan *plan, const struct kms_env_shield *shield)
 {
-    KMS_OWN(kms_env_plan) plan = NULL;
     struct kms_why why = {0};
     char *const *environment = NULL;
-    kms_err err = kms_env_run_plan(run, inputs, false, &plan, &why);
-    if (!kms_failed(err) && run->dry_run) return kms_env_run_list(run, plan);
-    if (!kms_failed(err)) err = resolve(run, plan, &environment, &why);
+    kms_err err = resolve(run, plan, &environment, &why);
     if (kms_failed(err)) {
         kms_env_say_error(err, &why);
         return KMS_ENV_EXIT_FAILED;
@@ -185,14 +182,18 @@ static int become(const struct kms_env_run *run, const kms_env_inputs *inputs,
 static int start(const struct kms_env_run *run, const struct kms_env_shield *shield)
 {
     KMS_OWN_INPUTS inputs = {0};
+    KMS_OWN(kms_env_plan) plan = NULL;
     struct kms_why why = {0};
     kms_err err = kms_env_inputs_read(&run->arguments, run->options.allow_missing, &inputs, &why);
+    if (!kms_failed(err)) err = kms_env_run_plan(run, &inputs, false, &plan, &why);
     if (kms_failed(err)) {
         kms_env_say_error(err, &why);
         return KMS_ENV_EXIT_FAILED;
     }
-    return run->watch && !run->dry_run ? kms_env_run_watched(run, &inputs, shield)
-                                       : become(run, &inputs, shield);
+    if (run->dry_run) return kms_env_run_list(run, plan);
+    if (run->watch || kms_env_plan_has_roles(plan))
+        return kms_env_run_child(run, &inputs, KMS_GIVE(plan), shield);
+    return become(run, plan, shield);
 }
 
 int kms_env_command_run(int argc, char **argv)

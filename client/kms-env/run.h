@@ -27,8 +27,9 @@ KMS_MUST_USE kms_err kms_env_run_resolve(const struct kms_env_run *run, kms_env_
 
 /* Prints the plan; the exit status. */
 int kms_env_run_list(const struct kms_env_run *run, const kms_env_plan *plan);
-/* Starts the program as a child and watches its secrets; the exit status. */
-int kms_env_run_watched(const struct kms_env_run *run, const kms_env_inputs *inputs,
-                        const struct kms_env_shield *shield);
+/* Starts the program as a child, renews the leases of its database users, gives them back, and watches its
+ * secrets with --watch; the exit status. The plan, which is not resolved, is taken over. */
+int kms_env_run_child(const struct kms_env_run *run, const kms_env_inputs *inputs, kms_env_plan *plan,
+                      const struct kms_env_shield *shield);
 
 #endif

@@ -3,6 +3,7 @@
 #define KMS_CLIENT_KMS_ENV_SERVICE_H
 
 #include "client/kms-env/import.h"
+#include "client/kms-env/leases.h"
 #include "client/kms-env/seal.h"
 #include "client/kms-env/settings.h"
 
@@ -28,6 +29,11 @@ struct kms_env_providers kms_env_service_providers(kms_env_service *service);
 KMS_MUST_USE kms_err kms_env_service_version(kms_env_service *service, const char *name, const char *stage,
                                              char version_id[KMS_ENV_REFERENCE_VERSION_BYTES + 1],
                                              struct kms_why *why);
+
+/* For leases.h; borrows service. All but `make` need one that is open. */
+struct kms_env_lessor kms_env_service_lessor(kms_env_service *service);
+/* Roles that are fetched have their users from there; without it they are refused (UNSUPPORTED). Borrowed. */
+void kms_env_service_lease(kms_env_service *service, kms_env_leases *leases);
 
 /* For import.h; borrows store. */
 struct kms_env_service_store {

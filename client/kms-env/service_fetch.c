@@ -28,10 +28,17 @@ static void finish(struct kms_secret_item *item, struct kms_env_fetch *fetch)
     kms_secret_value_free(item->result);
 }
 
-static void refuse_role(struct kms_env_fetch *fetch)
+/* Who stays renews the lease and gives it back. */
+static void finish_role(const kms_env_service *service, struct kms_env_fetch *fetch)
 {
+    if (service->leases != NULL) {
+        kms_env_leases_take(service->leases, fetch);
+        return;
+    }
     fetch->err = KMS_FAIL(UNSUPPORTED);
-    kms_why_set(&fetch->why, "this release knows no database roles");
+    kms_why_set(&fetch->why,
+                "a database user lives as long as a program: kms-env run renews its lease, and gives "
+                "it back; for a file, nobody would");
 }
 
 kms_err kms_env_service_fetch(void *self, struct kms_env_fetch *fetches, size_t count, struct kms_why *why)
@@ -52,7 +59,7 @@ kms_err kms_env_service_fetch(void *self, struct kms_env_fetch *fetches, size_t 
         if (fetches[i].kind == KMS_ENV_REFERENCE_SECRET)
             finish(&items[at++], &fetches[i]);
         else
-            refuse_role(&fetches[i]);
+            finish_role(service, &fetches[i]);
     }
     free(items);
     return KMS_OK;

@@ -12,7 +12,8 @@ enum {
 
 struct kms_env_service {
     const struct kms_env_settings *settings;
-    kms_client *client; /* NULL: not opened yet */
+    kms_client *client;     /* NULL: not opened yet */
+    kms_env_leases *leases; /* NULL: there are no database users */
 };
 
 /* Opens the connection unless it is open. */

@@ -10,45 +10,8 @@ import uuid
 import pytest
 
 from callers import secret_policy
-from harness import ADMIN, APP, BIN, OTHER, free_port, wait_for
-
-FIRST, SECOND = "first-" + uuid.uuid4().hex, "second-" + uuid.uuid4().hex
-
-
-class Env:
-    """kms-env as a principal; env is its env file."""
-
-    def __init__(self, service, folder, principal=APP):
-        self.environment = dict(service.client_environment(principal), ASAN_OPTIONS="detect_leaks=0")
-        self.file, self.started, self.programs = folder / "app.env", folder / "started", []
-
-    def __call__(self, *words, status=0, **options):
-        done = subprocess.run([BIN / "kms-env", *words], env=self.environment, capture_output=True, text=True, timeout=60,
-                              **options)
-        assert done.returncode == status, (done.stdout, done.stderr)
-        return done
-
-    def printed(self, *names):
-        """The values that a program gets."""
-        script = "".join(f'printf "%s\\n" "${name}";' for name in names)
-        return self("run", "--env-file", self.file, "--", "sh", "-c", script).stdout.splitlines()
-
-    def refused(self, *options):
-        done = self("run", *options, "--env-file", self.file, "--", "touch", self.started, status=125)
-        assert not self.started.exists() and FIRST not in done.stderr and SECOND not in done.stderr
-        return done.stderr
-
-    def popen(self, *words):
-        program = subprocess.Popen([BIN / "kms-env", *words], env=self.environment, stdout=subprocess.PIPE,
-                                   stderr=subprocess.PIPE, text=True)
-        self.programs.append(program)
-        return program
-
-    def end(self):
-        """No program outlives a test that fails."""
-        for program in self.programs:
-            program.terminate()
-            program.communicate(timeout=30)
+from env_program import FIRST, SECOND, Env, lines_of, make, put
+from harness import ADMIN, APP, OTHER, free_port, wait_for
 
 
 @pytest.fixture(scope="module")
@@ -69,16 +32,6 @@ def memory():
     """A folder on a tmpfs."""
     with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
         yield folder
-
-
-def make(admin, value, **policy):
-    name = "kms-env/" + uuid.uuid4().hex[:12]
-    admin.CreateSecret(name=name, value={"secret_string": value}, resource_policy=secret_policy(**policy))
-    return name
-
-
-def put(admin, name, value):
-    return admin.PutSecretValue(secret_id=name, value={"secret_string": value}).version_id
 
 
 # -- references --
@@ -115,7 +68,7 @@ def test_what_cannot_be_had_starts_nothing(admin, env):
                   f"G ({env.file}:7): INVALID_ARGUMENT: column 15 of the reference: a name has ",
                   f"H ({env.file}:8): INVALID_ARGUMENT: ", "stage and version exclude each other",
                   f"I ({env.file}:9): INVALID_ARGUMENT: column 526 of the reference: a name has at most 512 bytes",
-                  f"J ({env.file}:10): UNSUPPORTED: role ro: ", f"K ({env.file}:11): ACCESS_DENIED: ",
+                  f"J ({env.file}:10): ACCESS_DENIED: role ro: ", f"K ({env.file}:11): ACCESS_DENIED: ",
                   "10 values could not be had: nothing was started"):
         assert words in told, told
     assert "A (" not in told
@@ -140,10 +93,6 @@ def test_check_says_what_can_be_had(admin, env):
 
 
 WATCH = ("run", "--watch", "--watch-interval", "200ms")
-
-
-def lines_of(path):
-    return path.read_text().splitlines() if path.exists() else []
 
 
 def test_a_change_starts_it_again(admin, env, tmp_path):
