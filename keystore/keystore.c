@@ -221,6 +221,8 @@ const char *kms_table_name(uint32_t table)
         return "database role";
     case KMS_TABLE_LEASE:
         return "lease";
+    case KMS_TABLE_READ_DAY:
+        return "day of a secret";
     case KMS_TABLE_REQUEST:
         return "request";
     case KMS_TABLE_BUDGET:

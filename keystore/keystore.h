@@ -40,6 +40,7 @@ enum kms_table {
     KMS_TABLE_SECRET_VALUE,  /* id: "SECRETROW/VERSIONID"    body: StoredSecretValue */
     KMS_TABLE_DATABASE_ROLE, /* id: SHA-256 of its name, hex body: StoredDatabaseRole */
     KMS_TABLE_LEASE,         /* id: letters                 body: StoredLease */
+    KMS_TABLE_READ_DAY,      /* id: row of a secret         body: StoredSecretReadDay */
     KMS_TABLE_COUNT
 };
 enum {

@@ -149,6 +149,11 @@ kms_err kms_secret_book_begin(kms_secret_book *book, const struct kms_secret_ent
     return KMS_FAIL(CONFLICT);
 }
 
+void kms_secret_book_turn(kms_secret_book *book)
+{
+    pthread_mutex_lock(&book->changing);
+}
+
 void kms_secret_book_end(kms_secret_book *book)
 {
     pthread_mutex_unlock(&book->changing);

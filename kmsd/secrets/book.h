@@ -31,6 +31,8 @@ void kms_secret_book_remove(kms_secret_book *book, struct kms_bytes name);
 KMS_MUST_USE kms_err kms_secret_book_begin(kms_secret_book *book, const struct kms_secret_entry *entry,
                                            struct kms_why *why);
 void kms_secret_book_end(kms_secret_book *book);
+/* The same turn, whatever the secrets are; kms_secret_book_end ends it. */
+void kms_secret_book_turn(kms_secret_book *book);
 
 size_t kms_secret_book_count(kms_secret_book *book);
 /* Sealed values of all secrets together, in bytes. */
@@ -59,7 +61,7 @@ struct kms_secret_loading {
     struct kms_why *why;
     struct kms_secret_entry **entries; /* by ascending row id */
     size_t count, room;
-    size_t at;             /* whose values are being read */
+    size_t at, read_at;    /* whose values, and whose days, are being read */
     size_t promised, seen; /* values */
 };
 KMS_MUST_USE kms_err kms_secret_load_row(void *loading, const struct kms_row *row);

@@ -35,7 +35,8 @@ kms_err kms_secret_entry_new(const struct kms_arn_prefix *prefix, kms_stored_sec
 {
     struct kms_secret_entry *entry = calloc(1, sizeof *entry);
     if (entry != NULL) entry->values = calloc(stored->n_versions + 1, sizeof(struct kms_sealed_value *));
-    if (entry == NULL || entry->values == NULL) {
+    if (entry == NULL || entry->values == NULL || kms_failed(kms_read_day_new(&entry->read))) {
+        if (entry != NULL) free(entry->values);
         free(entry);
         kms__store__v1__stored_secret__free_unpacked(stored, NULL);
         return KMS_FAIL(NO_MEMORY);
@@ -63,6 +64,7 @@ void kms_secret_entry_unref(struct kms_secret_entry *entry)
     for (size_t i = 0; i < entry->stored->n_versions; i++) kms_sealed_value_unref(entry->values[i]);
     free(entry->values);
     kms_policy_unref(entry->policy);
+    kms_read_day_unref(entry->read);
     kms__store__v1__stored_secret__free_unpacked(entry->stored, NULL);
     free(entry);
 }
@@ -110,6 +112,7 @@ kms_err kms_secret_entry_copy(const struct kms_secret_entry *entry, struct kms_s
     kms_copy(copy->arn, entry->arn, sizeof copy->arn);
     copy->stored = stored;
     copy->policy = kms_policy_ref(entry->policy);
+    copy->read = kms_read_day_ref(entry->read);
     copy->values = values;
     for (size_t i = 0; i < count; i++) values[i] = value_ref(entry->values[i]);
     *ret_copy = copy;

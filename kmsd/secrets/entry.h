@@ -12,6 +12,7 @@
 #include "keystore/record.pb-c.h"
 #include "kmsd/policy/policy.h"
 #include "kmsd/secrets/name.h"
+#include "kmsd/secrets/read_day.h"
 
 typedef Kms__Store__V1__StoredSecret kms_stored_secret;
 typedef Kms__Store__V1__StoredSecretVersion kms_stored_secret_version;
@@ -49,6 +50,7 @@ struct kms_secret_entry {
     kms_stored_secret *stored;        /* owned; allocated by protobuf-c's default allocator */
     kms_policy *policy;               /* compiled stored->policy; reference held */
     struct kms_sealed_value **values; /* of stored->versions, in their order; references held */
+    struct kms_read_day *read;        /* reference held */
 };
 
 /* Takes stored over, also on failure; the policy and the values are the caller's to fill before it is shared.
@@ -66,7 +68,7 @@ static inline void kms_secret_entry_drop(struct kms_secret_entry **entry)
 /* May this be done to it, or is it marked for deletion? INVALID_SECRET_STATE. */
 KMS_MUST_USE kms_err kms_secret_entry_check(const struct kms_secret_entry *entry, enum kms_action action,
                                             struct kms_why *why);
-/* A copy to change: policy and values are shared, the rest is its own. NO_MEMORY. */
+/* A copy to change: policy, values and day are shared, the rest is its own. NO_MEMORY. */
 KMS_MUST_USE kms_err kms_secret_entry_copy(const struct kms_secret_entry *entry,
                                            struct kms_secret_entry **ret_copy);
 

@@ -1,5 +1,5 @@
-/* The book of secrets at start. Rows come by ascending id, secrets before values: one walk over both joins
- * them. */
+/* The book of secrets at start. Rows come by ascending id, secrets before values and days: one walk over
+ * each joins them. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -42,10 +42,20 @@ static kms_err load_value(struct kms_secret_loading *l, const struct kms_row *ro
     return KMS_OK;
 }
 
+static kms_err load_read_day(struct kms_secret_loading *l, const struct kms_row *row)
+{
+    while (l->read_at < l->count && strcmp(l->entries[l->read_at]->row, row->id) < 0) l->read_at++;
+    if (l->read_at < l->count && strcmp(l->entries[l->read_at]->row, row->id) == 0)
+        return kms_read_day_from_row(row, l->entries[l->read_at]->read, l->why);
+    kms_why_set(l->why, "keystore row %s: the day of a secret that is not there", row->id);
+    return KMS_FAIL(CORRUPT);
+}
+
 kms_err kms_secret_load_row(void *loading, const struct kms_row *row)
 {
     if (row->table == KMS_TABLE_SECRET) return load_secret(loading, row);
     if (row->table == KMS_TABLE_SECRET_VALUE) return load_value(loading, row);
+    if (row->table == KMS_TABLE_READ_DAY) return load_read_day(loading, row);
     return KMS_OK;
 }
 

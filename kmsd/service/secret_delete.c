@@ -42,7 +42,10 @@ static kms_err erase(struct kms_call *call, const struct kms_secret_entry *entry
         KMS_TRY(kms_change_remove(&changes, KMS_TABLE_SECRET_VALUE, row, entry->values[i]->revision));
     }
     KMS_TRY(kms_secret_book_begin(call->core->secrets, entry, &call->why));
-    kms_err err = kms_change_apply(&changes, call);
+    kms_err err = KMS_OK;
+    if (entry->read->revision != 0)
+        err = kms_change_remove(&changes, KMS_TABLE_READ_DAY, entry->row, entry->read->revision);
+    if (!kms_failed(err)) err = kms_change_apply(&changes, call);
     if (!kms_failed(err)) kms_secret_book_remove(call->core->secrets, kms_bytes_text(entry->stored->name));
     kms_secret_book_end(call->core->secrets);
     KMS_TRY(err);

@@ -100,6 +100,7 @@ kms_err kms_describe_secret_act(struct kms_call *call)
         if (reply->kms_key_id == NULL) return KMS_FAIL(NO_MEMORY);
     }
     reply->last_changed_us = stored->changed_us;
+    reply->last_accessed_us = kms_read_day_of(entry->read);
     reply->deletion_us = stored->deletion_us;
     reply->created_us = stored->created_us;
     reply->revision = entry->revision;

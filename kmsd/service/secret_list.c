@@ -51,6 +51,7 @@ static Kms__V1__SecretListEntry *line_of(struct kms_call *call, const struct kms
     line->description = kms_arena_print(&call->arena, "%s", secret->description);
     line->rotation_enabled = secret->rotation != NULL && secret->rotation->automatic;
     line->last_changed_us = secret->changed_us;
+    line->last_accessed_us = kms_read_day_of(entry->read);
     line->deletion_us = secret->deletion_us;
     bool ok = line->arn != NULL && line->name != NULL && line->description != NULL &&
               !kms_failed(kms_secret_reply_tags(call, secret, &line->tags, &line->n_tags));

@@ -1,4 +1,5 @@
-/* The usage ledger's ends: what is counted, from calls and from the log, and its checkpoints. */
+/* The usage ledger's ends: what is counted, from calls and from the log, and its checkpoints. The days on
+ * which secrets were read (kmsd/secrets/read_day.h) go with it. */
 #ifndef KMS_SERVICE_USAGE_H
 #define KMS_SERVICE_USAGE_H
 

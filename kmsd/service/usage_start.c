@@ -30,6 +30,20 @@ static bool is(const json_t *object, const char *name, const char *value)
     return text != NULL && strcmp(text, value) == 0;
 }
 
+/* A secret of that name that was made later is another one. */
+static void see_secret(const struct kms_core *core, const json_t *access, uint64_t at_us)
+{
+    struct kms_secret_name names[2];
+    struct kms_why why;
+    size_t count;
+    const char *arn = text_of(access, "secret");
+    if (arn == NULL || !is(access, "action", kms_action_name(KMS_ACT_GET_SECRET_VALUE)) ||
+        kms_failed(kms_secret_name_parse(&core->secret_arn, kms_bytes_text(arn), names, &count, &why)))
+        return;
+    KMS_OWN_ENTRY entry = kms_secret_book_resolve(core->secrets, names, count);
+    if (entry != NULL && strcmp(entry->arn, arn) == 0) kms_read_day_set(entry->read, at_us);
+}
+
 static void count_access(kms_ledger *ledger, const json_t *access, const json_t *version,
                          struct kms_ledger_use *use)
 {
@@ -59,7 +73,7 @@ static void count_item(kms_ledger *ledger, const json_t *accesses, const json_t 
     }
 }
 
-static void count_record(kms_ledger *ledger, const json_t *record, uint64_t sequence)
+static void count_record(const struct kms_core *core, const json_t *record, uint64_t sequence)
 {
     if (!is(record, "kind", "call") || !is(record, "outcome", "OK")) return;
     struct kms_ledger_use use = {.principal = text_of(record, "principal"),
@@ -71,17 +85,18 @@ static void count_record(kms_ledger *ledger, const json_t *record, uint64_t sequ
     const json_t *items = json_object_get(record, "items"); /* of a batch */
     for (size_t i = 0; items == NULL && i < json_array_size(accesses); i++) {
         const json_t *access = json_array_get(accesses, i);
-        count_access(ledger, access, json_object_get(access, "key_version"), &use);
+        count_access(core->ledger, access, json_object_get(access, "key_version"), &use);
+        see_secret(core, access, use.at_us);
     }
     for (size_t i = 0; i < json_array_size(items); i++)
-        count_item(ledger, accesses, json_array_get(items, i), &use);
+        count_item(core->ledger, accesses, json_array_get(items, i), &use);
 }
 
-static kms_err count_log(kms_ledger *ledger, kms_audit_reader *reader, uint64_t *ret_counted,
+static kms_err count_log(const struct kms_core *core, kms_audit_reader *reader, uint64_t *ret_counted,
                          struct kms_why *why)
 {
     struct kms_audit_line line;
-    uint64_t from = kms_ledger_loaded(ledger), last = from;
+    uint64_t from = kms_ledger_loaded(core->ledger), last = from;
     bool more;
     KMS_TRY(kms_audit_reader_next(reader, &line, &more, why));
     for (; more; ++*ret_counted) {
@@ -89,14 +104,14 @@ static kms_err count_log(kms_ledger *ledger, kms_audit_reader *reader, uint64_t 
         uint64_t sequence = kms_audit_scan_record(line.text, &fixed) ? fixed.sequence : 0;
         if (sequence > from) {
             json_t *record = json_loadb((const char *)line.text.ptr, line.text.len, 0, NULL);
-            if (record != NULL) count_record(ledger, record, sequence);
+            if (record != NULL) count_record(core, record, sequence);
             json_decref(record);
             last = sequence;
         }
         KMS_TRY(kms_audit_reader_next(reader, &line, &more, why));
     }
-    kms_ledger_hold(ledger);
-    kms_ledger_release(ledger, last);
+    kms_ledger_hold(core->ledger);
+    kms_ledger_release(core->ledger, last);
     return KMS_OK;
 }
 
@@ -122,5 +137,5 @@ kms_err kms_usage_start(struct kms_core *core, const char *audit_dir, struct kms
     }
     KMS_TRY(kms_audit_reader_open(audit_dir, core->instance, &reader, why));
     KMS_TRY(kms_audit_reader_near(reader, kms_ledger_loaded(core->ledger) + 1, why));
-    return count_log(core->ledger, reader, &lines, why);
+    return count_log(core, reader, &lines, why);
 }

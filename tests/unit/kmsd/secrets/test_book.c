@@ -140,6 +140,68 @@ static void everything_comes_back(void)
     CU_ASSERT_TRUE(entry->values[2]->revision == 1 && entry->values[2]->stored->sealed.len == 40);
 }
 
+static void store_day(kms_keystore *store, const char *row, uint64_t day_us)
+{
+    KMS_OWN_BUF body = {0};
+    KMS_OWN_ENTRY entry = secret_of("any", 0);
+    entry->read->day_us = day_us;
+    KMS_ASSERT_OK_FATAL(kms_read_day_body(entry->read, &body));
+    CU_ASSERT_EQUAL(entry->read->taken_us, day_us);
+    store_put(store, KMS_TABLE_READ_DAY, row, kms_buf_view(&body));
+}
+
+/* To the secrets that have one, and a change of the secret keeps it. */
+static void days_come_back(void)
+{
+    KMS_OWN(kms_keystore) store = store_new();
+    KMS_OWN(kms_secret_book) book = NULL;
+    struct kms_why why;
+    const uint64_t day_us = UINT64_C(86400) * 1000000;
+    for (unsigned i = 0; i < 20; i++) {
+        char name[16];
+        snprintf(name, sizeof name, "name/%u", i);
+        KMS_OWN_ENTRY entry = secret_of(name, 1);
+        store_entry(store, entry, 1);
+        if (i % 3 == 0) store_day(store, entry->row, (i + 1) * day_us);
+    }
+    KMS_ASSERT_OK_FATAL(load(store, &book, &why));
+    for (unsigned i = 0; i < 20; i++) {
+        char name[16];
+        snprintf(name, sizeof name, "name/%u", i);
+        KMS_OWN_ENTRY entry = kms_secret_book_find(book, kms_bytes_text(name));
+        CU_ASSERT_PTR_NOT_NULL_FATAL(entry);
+        CU_ASSERT_EQUAL(kms_read_day_of(entry->read), i % 3 == 0 ? (i + 1) * day_us : 0);
+        CU_ASSERT_EQUAL(entry->read->revision, i % 3 == 0);
+        KMS_OWN_ENTRY changed = NULL;
+        KMS_ASSERT_OK_FATAL(kms_secret_entry_copy(entry, &changed));
+        kms_read_day_set(entry->read, 50 * day_us + 17);
+        CU_ASSERT_EQUAL(kms_read_day_of(changed->read), 50 * day_us);
+        kms_read_day_set(changed->read, 2 * day_us - 1); /* the clock was put back */
+        CU_ASSERT_EQUAL(kms_read_day_of(entry->read), 50 * day_us);
+    }
+}
+
+static void days_that_do_not_fit(void)
+{
+    struct kms_why why;
+    {
+        KMS_OWN(kms_keystore) store = store_new();
+        KMS_OWN(kms_secret_book) book = NULL;
+        store_day(store, "0000", 0);
+        KMS_ASSERT_CODE(load(store, &book, &why), CORRUPT);
+        CU_ASSERT_PTR_NOT_NULL(strstr(why.text, "0000: the day of a secret that is not there"));
+    }
+    {
+        KMS_OWN(kms_keystore) store = store_new();
+        KMS_OWN(kms_secret_book) book = NULL;
+        KMS_OWN_ENTRY entry = secret_of("a", 0);
+        store_entry(store, entry, 0);
+        store_day(store, entry->row, 12345);
+        KMS_ASSERT_CODE(load(store, &book, &why), CORRUPT);
+        CU_ASSERT_PTR_NOT_NULL(strstr(why.text, "not a day"));
+    }
+}
+
 static void what_does_not_fit_is_named(void)
 {
     struct kms_why why;
@@ -175,5 +237,6 @@ static void what_does_not_fit_is_named(void)
 KMS_TEST_MAIN("secrets/book", {"found by name", found_by_name},
               {"an older generation does not replace a newer", an_older_generation_does_not_replace_a_newer},
               {"changes take turns", changes_take_turns}, {"listed by name", listed_by_name},
-              {"everything comes back", everything_comes_back},
+              {"everything comes back", everything_comes_back}, {"days come back", days_come_back},
+              {"days that do not fit", days_that_do_not_fit},
               {"what does not fit is named", what_does_not_fit_is_named})
