@@ -1,4 +1,6 @@
 /* kmsctl lease: list, describe, renew, revoke: what one lease, or a list of them, is about. */
+#include <kms/leases.h>
+
 #include "client/kmsctl/call.h"
 #include "client/kmsctl/commands.h"
 #include "client/kmsctl/input.h"
@@ -115,13 +117,9 @@ bool ctl_lease_describe(struct ctl *ctl)
     return ctl_fail(ctl, KMS_FAIL(NOT_FOUND), &why);
 }
 
-bool ctl_lease_print(struct ctl *ctl, json_t *lease)
+json_t *ctl_lease_span(const struct ctl *ctl, uint64_t seconds)
 {
-    if (!ctl_wants_json(ctl)) {
-        json_int_t seconds = json_integer_value(json_object_get(lease, "lease_duration"));
-        json_object_set_new(lease, "lease_duration", ctl_json_span((uint64_t)seconds));
-    }
-    return ctl_print(ctl, lease);
+    return ctl_wants_json(ctl) ? json_integer((json_int_t)seconds) : ctl_json_span(seconds);
 }
 
 bool ctl_lease_ttl(struct ctl *ctl, uint64_t *ret_seconds)
@@ -133,16 +131,18 @@ bool ctl_lease_ttl(struct ctl *ctl, uint64_t *ret_seconds)
 
 bool ctl_lease_renew(struct ctl *ctl)
 {
-    uint64_t seconds;
-    json_t *reply;
-    if (!ctl_lease_ttl(ctl, &seconds)) return false;
-    json_t *request = json_pack("{s:o, s:I}", "lease_id", ctl_json_text(ctl->arguments[0]), "increment",
-                                (json_int_t)seconds);
-    return ctl_call(ctl, SERVICE "RenewLease", request, &reply) && ctl_lease_print(ctl, reply);
+    struct kms_renew_lease_request request = {.lease_id = ctl->arguments[0]};
+    struct kms_lease_end end;
+    if (!ctl_lease_ttl(ctl, &request.increment_s)) return false;
+    kms_client *client = ctl_client(ctl);
+    if (client == NULL || !kms_client_renew_lease(client, &request, NULL, &end, &ctl->error)) return false;
+    return ctl_print(ctl, json_pack("{s:o, s:o, s:o}", "lease_id", ctl_json_text(request.lease_id),
+                                    "lease_duration", ctl_lease_span(ctl, end.lease_duration_s), "expires",
+                                    ctl_json_time(end.expires_us)));
 }
 
 bool ctl_lease_revoke(struct ctl *ctl)
 {
-    return ctl_call_print(ctl, SERVICE "RevokeLease",
-                          json_pack("{s:o}", "lease_id", ctl_json_text(ctl->arguments[0])));
+    kms_client *client = ctl_client(ctl);
+    return client != NULL && kms_client_revoke_lease(client, ctl->arguments[0], NULL, &ctl->error);
 }

@@ -91,12 +91,12 @@ static bool print_value(struct ctl *ctl, const struct kms_secret_value *value)
     const size_t len = kms_plaintext_len(value->value);
     if (!ctl_wants_json(ctl)) return ctl_write(ctl, kms_bytes_of(data, len));
     if (!ctl_output_secret(ctl)) return false;
-    return ctl_print(ctl, json_pack("{s:o, s:o, s:o, s:o, s:o, s:o}", "arn", ctl_json_text(value->arn),
-                                    "name", ctl_json_text(value->name), "version_id",
-                                    ctl_json_text(value->version_id), "version_stages", stages_of(value),
-                                    "created", ctl_json_time(value->created_us),
-                                    value->binary ? "secret_binary" : "secret_string",
-                                    value->binary ? ctl_json_base64(data, len) : json_stringn(data, len)));
+    return ctl_print_secret(
+        ctl, json_pack("{s:o, s:o, s:o, s:o, s:o, s:o}", "arn", ctl_json_text(value->arn), "name",
+                       ctl_json_text(value->name), "version_id", ctl_json_text(value->version_id),
+                       "version_stages", stages_of(value), "created", ctl_json_time(value->created_us),
+                       value->binary ? "secret_binary" : "secret_string",
+                       value->binary ? ctl_json_base64(data, len) : json_stringn(data, len)));
 }
 
 bool ctl_secret_get(struct ctl *ctl)
@@ -119,7 +119,7 @@ static bool print_password(struct ctl *ctl, const kms_plaintext *password)
     const size_t len = kms_plaintext_len(password);
     if (!ctl_wants_json(ctl)) return ctl_write(ctl, kms_bytes_of(data, len));
     return ctl_output_secret(ctl) &&
-           ctl_print(ctl, json_pack("{s:o}", "random_password", json_stringn(data, len)));
+           ctl_print_secret(ctl, json_pack("{s:o}", "random_password", json_stringn(data, len)));
 }
 
 bool ctl_secret_random_password(struct ctl *ctl)

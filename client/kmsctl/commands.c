@@ -105,6 +105,8 @@ const struct ctl_command ctl_commands[] = {
      {OPT(OUT)}, ctl_database_role_get_policy, false},
     {"database-role", "delete", "ROLE", "delete a database role that has no leases", {0},
      ctl_database_role_delete, false},
+    {"lease", "generate", "ROLE", "make a user of a database, and print its password",
+     {OPT(LEASE_TTL), OPT(OUT), OPT(SHOW)}, ctl_lease_generate, false},
     {"lease", "list", "[ROLE]", "list all leases, or those of a database role",
      {OPT(LIMIT)}, ctl_lease_list, false},
     {"lease", "describe", "LEASE", "show a lease: whose, until when, in which state", {0},

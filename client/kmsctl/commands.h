@@ -57,6 +57,7 @@ bool ctl_database_role_describe(struct ctl *ctl);
 bool ctl_database_role_list(struct ctl *ctl);
 bool ctl_database_role_get_policy(struct ctl *ctl);
 bool ctl_database_role_delete(struct ctl *ctl);
+bool ctl_lease_generate(struct ctl *ctl);
 bool ctl_lease_list(struct ctl *ctl);
 bool ctl_lease_describe(struct ctl *ctl);
 bool ctl_lease_renew(struct ctl *ctl);

@@ -49,6 +49,7 @@ static const struct row {
      "the server cannot write its audit log: look for a full disk there"},
     {"DEADLINE_EXCEEDED", CTL_UNAVAILABLE,
      "give it more time with --timeout, or see whether kmsd is overloaded"},
+    {"ROTATOR_UNKNOWN", CTL_FAILED, "who runs kmsd declares rotators and databases in kmsd.yaml"},
     {"DATABASE_UNAVAILABLE", CTL_UNAVAILABLE,
      "repeat the command when the database answers; leases that are ending end then by themselves"},
     {"DATABASE_REFUSED", CTL_FAILED,
@@ -74,15 +75,16 @@ static const struct {
      "by the service policy"},
     {"database-role", "CONFLICT",
      "`kmsctl lease revoke-prefix ROLE/ --wait 1m` ends the leases of a role; then repeat the command"},
-    {"database-role", "ROTATOR_UNKNOWN", "who runs kmsd declares databases in kmsd.yaml (databases)"},
     {"database-role", "POLICY_LOCKOUT",
      "allow yourself secretsmanager:PutDatabaseRole, or add --bypass-lockout-check"},
     {"database-role", "POLICY_NOT_SEPARATED",
      "who writes statements never uses the role: give that to another principal (--policy FILE)"},
-    {"lease", "NOT_FOUND", "it has ended; `kmsctl lease list ROLE` shows those that there are"},
+    {"lease", "NOT_FOUND",
+     "`kmsctl lease list ROLE` shows the leases that there are, `kmsctl database-role list` the roles"},
     {"lease", "ACCESS_DENIED",
-     "a lease belongs to who asked for it; who administers the role ends any: `kmsctl lease revoke-prefix "
-     "LEASE`"},
+     "there is none, or the role's policy decides so; a lease belongs to who asked for it, and who "
+     "administers "
+     "the role ends any: `kmsctl lease revoke-prefix LEASE`"},
     {"lease", "LIMIT_EXCEEDED", "give back leases that are not needed: `kmsctl lease revoke LEASE`"},
     {"lease", "DEADLINE_EXCEEDED",
      "what has begun goes on: `kmsctl lease list ROLE` shows what is left; --timeout, --wait give it longer"},

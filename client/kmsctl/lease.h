@@ -19,7 +19,7 @@ bool ctl_leases_page(struct ctl *ctl, const char *role, const struct kms_list_re
 char *ctl_lease_role(const char *lease_id);
 /* --ttl in seconds; 0 when it is not given. False: ctl->error. */
 bool ctl_lease_ttl(struct ctl *ctl, uint64_t *ret_seconds);
-/* Prints what has a lease_duration in seconds; for people as "1h 30m". Takes the reference. */
-bool ctl_lease_print(struct ctl *ctl, json_t *lease);
+/* How long a lease lasts: seconds in JSON, "1h 30m" for people; a new reference. */
+json_t *ctl_lease_span(const struct ctl *ctl, uint64_t seconds);
 
 #endif

@@ -2,6 +2,7 @@
 #include "client/kmsctl/output.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,15 +21,20 @@ bool ctl_wants_json(const struct ctl *ctl)
     return ctl->output != NULL && strcmp(ctl->output, "json") == 0;
 }
 
+static void put_value(const struct ctl *ctl, const json_t *value, FILE *out)
+{
+    if (ctl_wants_json(ctl)) {
+        json_dumpf(value, out, JSON_INDENT(2));
+        fputc('\n', out);
+    } else {
+        ctl_table(value, out);
+    }
+}
+
 bool ctl_print(struct ctl *ctl, json_t *value)
 {
     if (value == NULL) return ctl_fail(ctl, KMS_FAIL(NO_MEMORY), NULL);
-    if (ctl_wants_json(ctl)) {
-        json_dumpf(value, stdout, JSON_INDENT(2));
-        fputc('\n', stdout);
-    } else {
-        ctl_table(value, stdout);
-    }
+    put_value(ctl, value, stdout);
     json_decref(value);
     return ctl_flush(ctl);
 }
@@ -125,6 +131,49 @@ bool ctl_output_secret(struct ctl *ctl)
     setvbuf(stdout, buffer, _IOFBF, STDOUT_BYTES);
     json_set_alloc_funcs(locked_malloc, locked_free);
     return true;
+}
+
+/* Through a stream of its own, whose buffer is wiped. */
+static bool put_secret(const struct ctl *ctl, int fd, const json_t *value)
+{
+    char *buffer = kms_locked_alloc(STDOUT_BYTES);
+    int copy = buffer != NULL ? fcntl(fd, F_DUPFD_CLOEXEC, 0) : -1;
+    FILE *out = copy >= 0 ? fdopen(copy, "w") : NULL;
+    bool ok = false;
+    if (out != NULL && setvbuf(out, buffer, _IOFBF, STDOUT_BYTES) == 0) {
+        put_value(ctl, value, out);
+        ok = fflush(out) == 0 && !ferror(out);
+    }
+    int error = errno;
+    if (out != NULL)
+        fclose(out);
+    else if (copy >= 0)
+        close(copy);
+    if (buffer != NULL) kms_locked_free(buffer, STDOUT_BYTES);
+    errno = error;
+    return ok;
+}
+
+bool ctl_print_into(struct ctl *ctl, struct ctl_target *target, json_t *value)
+{
+    if (value == NULL) return ctl_fail(ctl, KMS_FAIL(NO_MEMORY), NULL);
+    bool ok = put_secret(ctl, target->fd, value);
+    struct kms_why why;
+    kms_why_set(&why, "%s: %s", target->path != NULL ? target->path : "standard output", strerror(errno));
+    json_decref(value);
+    return ok ? ctl_target_keep(ctl, target) : ctl_fail(ctl, KMS_FAIL(IO), &why);
+}
+
+bool ctl_print_secret(struct ctl *ctl, json_t *value)
+{
+    struct ctl_target target;
+    bool ok = ctl_target_check(ctl, ctl->out, true, &target) && ctl_target_open(ctl, &target);
+    if (ok)
+        ok = ctl_print_into(ctl, &target, value);
+    else
+        json_decref(value);
+    ctl_target_drop(&target);
+    return ok;
 }
 
 /* path NULL: standard output. */

@@ -37,6 +37,13 @@ json_t *ctl_json_ciphertext(const struct kms_blob *blob); /* kms:v1:... */
 /* From here on nothing that is printed leaves locked memory on its way out. Before the first json value. */
 bool ctl_output_secret(struct ctl *ctl);
 
+/* Prints a value that holds plaintext to a target that is open, and keeps it; takes the reference. After
+ * ctl_output_secret. False: ctl->error says why. */
+struct ctl_target;
+bool ctl_print_into(struct ctl *ctl, struct ctl_target *target, json_t *value);
+/* The same to --out (a file of mode 0600, all or nothing) or to standard output. */
+bool ctl_print_secret(struct ctl *ctl, json_t *value);
+
 /* Bytes to a file of mode 0600, all or nothing. False: ctl->error says why. */
 bool ctl_write_file(struct ctl *ctl, const char *path, struct kms_bytes data);
 /* Bytes to --out (a file of mode 0600, all or nothing) or to standard output. False: ctl->error says why. */

@@ -120,7 +120,7 @@ def test_deleting(kmsctl, name, files, world, admin, app):  # noqa: F811
     (("--database", "main", "--creation-sql", PLAIN, "--max-ttl", "0s"), 2, "--max-ttl 0s: not like"),
     (("--database", "main", "--creation-sql", PLAIN, "--default-ttl", "2h", "--max-ttl", "1h"), 1, "default_ttl <= max_ttl"),
     (("--database", "main", "--creation-sql", PLAIN, "--max-ttl", "4000000000d"), 1, "leases.max_ttl"),
-    (("--database", "other", "--creation-sql", PLAIN), 1, "hint: who runs kmsd declares databases in kmsd.yaml"),
+    (("--database", "other", "--creation-sql", PLAIN), 1, "hint: who runs kmsd declares rotators and databases in kmsd.yaml"),
     (("--database", "nobody", "--creation-sql", PLAIN), 1, "has no admin_secret"),
     (("--database", "main", "--creation-sql", PLAIN, "--policy", "none.json"), 1, "IO: none.json: No such file"),
     (("--database", "main", "--creation-sql", PLAIN, "--policy", "a.sql"), 1, "MALFORMED_POLICY"),

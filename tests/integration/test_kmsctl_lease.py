@@ -23,6 +23,74 @@ def shown(kmsctl, principal, *words):  # noqa: F811
     return json.loads(kmsctl(principal, "lease", *words, "-o", "json"))
 
 
+def connection(world, principal):  # noqa: F811
+    name, certs = world.service.certs.client(principal), world.service.certs.dir
+    return ["--endpoint", f"127.0.0.1:{world.service.port}", "--ca", certs / "ca.pem", "--cert", certs / f"{name}.pem",
+            "--key-file", certs / f"{name}.key"]  # fmt: skip
+
+
+def drain(terminal):
+    """All that is written to a terminal until its writers have gone."""
+    text = b""
+    while True:
+        try:
+            text += os.read(terminal, 4096)
+        except OSError:
+            os.close(terminal)
+            return text.decode()
+
+
+def test_a_user_with_its_password(kmsctl, role, admin, world, postgres, tmp_path):  # noqa: F811
+    made = shown(kmsctl, APP, "generate", role, "--ttl", "30m")
+    assert made["lease_id"].startswith(role + "/") and made["lease_duration"] == 1800 and made["expires"].endswith("Z")
+    login = {"user": made["username"], "password": made["password"]}
+    assert postgres.sql("SELECT 1", **login) == "1"
+    lines = [line.split(":", 1) for line in kmsctl(APP, "lease", "generate", role).splitlines()]
+    assert [name for name, _ in lines] == ["Lease id", "Username", "Password", "Lease duration", "Expires"]
+    values = {name: value.strip() for name, value in lines}
+    assert values["Lease duration"] == "1h" and len(values["Password"]) == 32
+    assert postgres.sql("SELECT 1", user=values["Username"], password=values["Password"]) == "1"
+    out = tmp_path / "credentials.json"
+    assert kmsctl(APP, "lease", "generate", role, "-o", "json", "--out", out) == "" and out.stat().st_mode & 0o777 == 0o600
+    third = json.loads(out.read_text())
+    assert {lease.username for lease in world.leases(admin, role).values()} == {
+        made["username"], values["Username"], third["username"]}  # fmt: skip
+    kmsctl(APP, "lease", "generate", role, "--out", out)  # again, and as people read it
+    assert out.read_text().startswith("Lease id:       " + role + "/")
+
+
+def test_a_password_that_cannot_be_told_is_of_no_use(kmsctl, role, admin, world):  # noqa: F811
+    """Its user goes; and where it would go is looked at before there is one."""
+    before = len(world.service.records(operation="GenerateCredentials"))
+    assert "IO: /nonexistent/out: No such file" in kmsctl(APP, "lease", "generate", role, "--out", "/nonexistent/out", status=1)
+    assert len(world.service.records(operation="GenerateCredentials")) == before
+    assert "IO: /dev/full: No space left on device" in kmsctl(APP, "lease", "generate", role, "--out", "/dev/full", status=1)
+    assert world.service.records(operation="RevokeLease", kind="outcome")[-1]["outcome"] == "OK"
+    world.gone(admin, role)
+
+
+def test_a_password_goes_to_no_terminal_unasked(world, role, admin):  # noqa: F811
+    main, terminal = pty.openpty()
+    command = [BIN / "kmsctl", *connection(world, APP), "lease", "generate", role]
+    refused = subprocess.run(command, env=ENVIRONMENT, stdout=terminal, stderr=subprocess.PIPE, text=True)
+    assert refused.returncode == 2 and "use --out FILE, a pipe, or --show" in refused.stderr and not world.leases(admin, role)
+    subprocess.run([*command, "--show"], env=ENVIRONMENT, stdout=terminal, check=True)
+    os.close(terminal)
+    assert "Password:       " in drain(main)
+
+
+@pytest.mark.parametrize("words, status, message", [
+    (("no/such",), 3, "hint: there is none, or the role's policy decides so"),
+    (("--ttl", "25h"), 1, "ttl: at most 86400 seconds, as the role says"),
+    (("--ttl", "1"), 2, "--ttl 1: not like 90s, 30m, 12h or 7d"),
+    (("--ttl", "-1s"), 2, "--ttl -1s: not like"),
+])  # fmt: skip
+def test_what_cannot_be_generated(kmsctl, role, words, status, message):  # noqa: F811
+    words = words if words == ("no/such",) else (role, *words)
+    assert message in kmsctl(APP, "lease", "generate", *words, status=status)
+    assert "ACCESS_DENIED" in kmsctl(ADMIN, "lease", "generate", role, status=3)  # administers it
+
+
 def test_what_there_is(kmsctl, role, app, world, admin):  # noqa: F811
     made = [app.GenerateCredentials(role_name=role) for _ in range(3)]
     rows = shown(kmsctl, ADMIN, "list", role)
@@ -52,7 +120,7 @@ def test_renewed_and_given_back(kmsctl, role, app, world, admin, postgres):  # n
     world.gone(admin, role)
     assert not logs_in(postgres, made)
     ended = kmsctl(ADMIN, "lease", "describe", made.lease_id, status=4)
-    assert "it has ended, or never was" in ended and "hint: it has ended; `kmsctl lease list ROLE`" in ended
+    assert "it has ended, or never was" in ended and "hint: `kmsctl lease list ROLE` shows the leases" in ended
 
 
 def test_leases_of_others(kmsctl, role, app):  # noqa: F811
@@ -60,7 +128,7 @@ def test_leases_of_others(kmsctl, role, app):  # noqa: F811
     for principal in (OTHER, ADMIN):
         for verb in ("renew", "revoke"):
             refused = kmsctl(principal, "lease", verb, made.lease_id, status=3)
-            assert "ACCESS_DENIED" in refused and "hint: a lease belongs to who asked for it" in refused
+            assert "ACCESS_DENIED" in refused and "; a lease belongs to who asked for it, and who administers" in refused
             assert "`kmsctl lease revoke-prefix LEASE`" in refused
     for words in (("revoke-prefix", role + "/"), ("list", role), ("list",), ("sweep",), ("describe", made.lease_id)):
         assert "ACCESS_DENIED" in kmsctl(APP, "lease", *words, status=3)
@@ -76,25 +144,11 @@ def test_ids_that_are_none(kmsctl, role):  # noqa: F811
     assert "--wait 5: not like" in kmsctl(ADMIN, "lease", "revoke-prefix", role + "/", "--wait", "5", status=2)
 
 
-def drain(terminal):
-    """All that is written to a terminal until its writers have gone."""
-    text = b""
-    while True:
-        try:
-            text += os.read(terminal, 4096)
-        except OSError:
-            os.close(terminal)
-            return text.decode()
-
-
 def test_the_end_of_many(kmsctl, role, app, world, admin, postgres):  # noqa: F811
     """With a bar on a terminal, and what is asked for is done when it ends."""
     made = [app.GenerateCredentials(role_name=role) for _ in range(5)]
     main, terminal = pty.openpty()
-    name, certs = world.service.certs.client(ADMIN), world.service.certs.dir
-    connection = ["--endpoint", f"127.0.0.1:{world.service.port}", "--ca", certs / "ca.pem", "--cert", certs / f"{name}.pem",
-                  "--key-file", certs / f"{name}.key"]  # fmt: skip
-    process = subprocess.Popen([BIN / "kmsctl", *connection, "lease", "revoke-prefix", role + "/", "--wait", "5m"],
+    process = subprocess.Popen([BIN / "kmsctl", *connection(world, ADMIN), "lease", "revoke-prefix", role + "/", "--wait", "5m"],
                                env=dict(ENVIRONMENT, TERM="xterm"), stdout=subprocess.PIPE, stderr=terminal, text=True)  # fmt: skip
     os.close(terminal)
     drawn = drain(main)
@@ -163,7 +217,7 @@ def test_the_commands_of_the_document(tmp_path, postgres):  # noqa: F811
     """In its order, with its files and its SQL."""
     text = (ROOT / "docs/leases.md").read_text()
     commands = [line.strip() for line in text.splitlines() if line.startswith("    kmsctl ")]
-    assert len(commands) == 10
+    assert len(commands) == 12
     world = World(tmp_path / "home", postgres)  # noqa: F811
     certs = world.service.certs
     contexts = [f"- name: {who}\n  endpoint: 127.0.0.1:{world.service.port}\n  ca: {certs.dir}/ca.pem\n"
@@ -177,16 +231,18 @@ def test_the_commands_of_the_document(tmp_path, postgres):  # noqa: F811
     environment = dict(ENVIRONMENT, KMSCTL_CONFIG=str(tmp_path / "kmsctl.yaml"), PATH=f"{BIN}:{os.environ['PATH']}")
     seen = []
     for command in commands:
-        if command.startswith("kmsctl lease list"):
-            with world.service.client(APP) as app:  # noqa: F811
-                made = app.GenerateCredentials(role_name="orders/reader")
-            assert logs_in(postgres, made)
-            environment["lease"] = made.lease_id
+        own = re.match("kmsctl lease (generate|renew|revoke) ", command)
+        if own:
+            command = command.replace("kmsctl", "kmsctl --context app", 1)
         done = subprocess.run(["sh", "-c", command], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300)
         assert done.returncode == 0, (command, done.stderr)
         seen.append(done.stdout)
-    assert made.lease_id in seen[4] and made.username in seen[5] and seen[6] == "Revoked: 1\n"
-    assert not logs_in(postgres, made)
+        if own and own[1] == "generate":
+            made = json.loads((tmp_path / "credentials.json").read_text())
+            environment["lease"] = made["lease_id"]
+            assert postgres.sql("SELECT id FROM things", user=made["username"], password=made["password"]) == "42"
+    assert made["lease_id"] in seen[6] and made["username"] in seen[7] and seen[8] == "Revoked: 1\n"
+    assert postgres.sql("SELECT 1", user=made["username"], password=made["password"], check=False) is None
     with world.service.client(ADMIN) as admin:  # noqa: F811
         assert not admin.ListDatabaseRoles().roles
     world.service.stop()

@@ -36,6 +36,7 @@ def test_values_there_and_back(kmsctl, name, tmp_path):
     kmsctl(APP, "secret", "get", name, "--version-id", token, "--out", out)
     assert out.read_text() == "two\n" and out.stat().st_mode & 0o777 == 0o600
     got = json.loads(kmsctl(APP, "secret", "get", name, "-o", "json"))
+    assert kmsctl(APP, "secret", "get", name, "-o", "json", "--out", out) == "" and json.loads(out.read_text()) == got
     assert (got["secret_string"], got["version_stages"]) == ("two\n", ["AWSCURRENT"]) and got["created"].endswith("Z")
     shown(kmsctl, "put", name, "--in", file_of(tmp_path, b"\xff\x00"))
     assert json.loads(kmsctl(APP, "secret", "get", name, "-o", "json"))["secret_binary"] == "/wA="

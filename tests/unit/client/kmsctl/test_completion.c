@@ -17,6 +17,7 @@ static void candidates(void)
         {{"file", "decrypt", "--o"}, "--output\n--out\n--offset\n"},
         {{"database-role", ""}, "put\ndescribe\nlist\nget-policy\ndelete\n"},
         {{"database-role", "put", "--cr"}, "--creation\n--creation-sql\n"},
+        {{"lease", "g"}, "generate\n"},
         {{"lease", "re"}, "renew\nrevoke\nrevoke-prefix\n"},
         {{"appro"}, "approve\napproval\n"},
         {{"comp"}, "completion\n"},
