@@ -5,12 +5,13 @@ import uuid
 import pytest
 
 from harness import ADMIN, APP, OTHER
-from lease_world import AUDITOR, PLAIN, VAULT, admin, app, postgres, role_policy, world  # noqa: F401 (fixtures)
+from lease_world import admin, app, postgres, world  # noqa: F401 (fixtures)
+from lease_world import AUDITOR, PLAIN, VAULT, role_policy
 from test_kmsctl import ENVIRONMENT
 
 
 @pytest.fixture(scope="module")
-def kmsctl(world):  # noqa: F811
+def kmsctl(world):
     """kmsctl(principal, words..., status=0) answers standard output, or standard error when status is not 0."""
 
     def call(principal, *words, status=0, **options):
@@ -42,7 +43,7 @@ def put(kmsctl, name, files, *words, **options):
     return kmsctl(ADMIN, "database-role", "put", name, "--database", "main", "--policy", files / "policy.json", *words, **options)
 
 
-def test_vaults_statements_from_a_file(kmsctl, name, files, app, postgres):  # noqa: F811
+def test_vaults_statements_from_a_file(kmsctl, name, files, app, postgres):
     made = json.loads(put(kmsctl, name, files, "--creation", files / "reader.sql", "-o", "json"))
     assert made["role_name"] == name and made["arn"].endswith(":database-role:" + name)
     told = shown(kmsctl, "describe", name)
@@ -92,7 +93,7 @@ def test_lists(kmsctl, files):
     assert len(shown(kmsctl, "list", "--limit", "2")) == 2
 
 
-def test_deleting(kmsctl, name, files, world, admin, app):  # noqa: F811
+def test_deleting(kmsctl, name, files, world, admin, app):
     put(kmsctl, name, files, "--creation-sql", PLAIN)
     app.GenerateCredentials(role_name=name)
     refused = kmsctl(ADMIN, "database-role", "delete", name, status=1)

@@ -8,22 +8,23 @@ import subprocess
 import pytest
 
 from harness import ADMIN, APP, BIN, OTHER, ROOT
-from lease_world import AUDITOR, World, admin, app, logs_in, postgres, role_policy, world  # noqa: F401 (fixtures)
+from lease_world import admin, app, postgres, world  # noqa: F401 (fixtures)
+from lease_world import AUDITOR, World, logs_in, role_policy
 from postgres import PASSWORD, Postgres
 from test_kmsctl import ENVIRONMENT
 from test_kmsctl_database_role import kmsctl  # noqa: F401 (fixture)
 
 
 @pytest.fixture
-def role(world):  # noqa: F811
+def role(world):
     return world.role()
 
 
-def shown(kmsctl, principal, *words):  # noqa: F811
+def shown(kmsctl, principal, *words):
     return json.loads(kmsctl(principal, "lease", *words, "-o", "json"))
 
 
-def connection(world, principal):  # noqa: F811
+def connection(world, principal):
     name, certs = world.service.certs.client(principal), world.service.certs.dir
     return ["--endpoint", f"127.0.0.1:{world.service.port}", "--ca", certs / "ca.pem", "--cert", certs / f"{name}.pem",
             "--key-file", certs / f"{name}.key"]  # fmt: skip
@@ -40,7 +41,7 @@ def drain(terminal):
             return text.decode()
 
 
-def test_a_user_with_its_password(kmsctl, role, admin, world, postgres, tmp_path):  # noqa: F811
+def test_a_user_with_its_password(kmsctl, role, admin, world, postgres, tmp_path):
     made = shown(kmsctl, APP, "generate", role, "--ttl", "30m")
     assert made["lease_id"].startswith(role + "/") and made["lease_duration"] == 1800 and made["expires"].endswith("Z")
     login = {"user": made["username"], "password": made["password"]}
@@ -59,7 +60,7 @@ def test_a_user_with_its_password(kmsctl, role, admin, world, postgres, tmp_path
     assert out.read_text().startswith("Lease id:       " + role + "/")
 
 
-def test_a_password_that_cannot_be_told_is_of_no_use(kmsctl, role, admin, world):  # noqa: F811
+def test_a_password_that_cannot_be_told_is_of_no_use(kmsctl, role, admin, world):
     """Its user goes; and where it would go is looked at before there is one."""
     before = len(world.service.records(operation="GenerateCredentials"))
     assert "IO: /nonexistent/out: No such file" in kmsctl(APP, "lease", "generate", role, "--out", "/nonexistent/out", status=1)
@@ -69,7 +70,7 @@ def test_a_password_that_cannot_be_told_is_of_no_use(kmsctl, role, admin, world)
     world.gone(admin, role)
 
 
-def test_a_password_goes_to_no_terminal_unasked(world, role, admin):  # noqa: F811
+def test_a_password_goes_to_no_terminal_unasked(world, role, admin):
     main, terminal = pty.openpty()
     command = [BIN / "kmsctl", *connection(world, APP), "lease", "generate", role]
     refused = subprocess.run(command, env=ENVIRONMENT, stdout=terminal, stderr=subprocess.PIPE, text=True)
@@ -85,13 +86,13 @@ def test_a_password_goes_to_no_terminal_unasked(world, role, admin):  # noqa: F8
     (("--ttl", "1"), 2, "--ttl 1: not like 90s, 30m, 12h or 7d"),
     (("--ttl", "-1s"), 2, "--ttl -1s: not like"),
 ])  # fmt: skip
-def test_what_cannot_be_generated(kmsctl, role, words, status, message):  # noqa: F811
+def test_what_cannot_be_generated(kmsctl, role, words, status, message):
     words = words if words == ("no/such",) else (role, *words)
     assert message in kmsctl(APP, "lease", "generate", *words, status=status)
     assert "ACCESS_DENIED" in kmsctl(ADMIN, "lease", "generate", role, status=3)  # administers it
 
 
-def test_what_there_is(kmsctl, role, app, world, admin):  # noqa: F811
+def test_what_there_is(kmsctl, role, app, world, admin):
     made = [app.GenerateCredentials(role_name=role) for _ in range(3)]
     rows = shown(kmsctl, ADMIN, "list", role)
     assert [row["lease_id"] for row in rows] == sorted(one.lease_id for one in made)
@@ -109,7 +110,7 @@ def test_what_there_is(kmsctl, role, app, world, admin):  # noqa: F811
     assert kmsctl(ADMIN, "lease", "list", world.role()) == "none\n"
 
 
-def test_renewed_and_given_back(kmsctl, role, app, world, admin, postgres):  # noqa: F811
+def test_renewed_and_given_back(kmsctl, role, app, world, admin, postgres):
     made = app.GenerateCredentials(role_name=role)
     renewed = shown(kmsctl, APP, "renew", made.lease_id, "--ttl", "12h")
     assert renewed["lease_id"] == made.lease_id and 40000 < renewed["lease_duration"] <= 43200
@@ -123,7 +124,7 @@ def test_renewed_and_given_back(kmsctl, role, app, world, admin, postgres):  # n
     assert "it has ended, or never was" in ended and "hint: `kmsctl lease list ROLE` shows the leases" in ended
 
 
-def test_leases_of_others(kmsctl, role, app):  # noqa: F811
+def test_leases_of_others(kmsctl, role, app):
     made = app.GenerateCredentials(role_name=role)
     for principal in (OTHER, ADMIN):
         for verb in ("renew", "revoke"):
@@ -136,7 +137,7 @@ def test_leases_of_others(kmsctl, role, app):  # noqa: F811
     assert shown(kmsctl, ADMIN, "list", role) == []
 
 
-def test_ids_that_are_none(kmsctl, role):  # noqa: F811
+def test_ids_that_are_none(kmsctl, role):
     assert "none: a lease is ROLE/LETTERS" in kmsctl(ADMIN, "lease", "describe", "none", status=2)
     assert "write none/ for all leases" in kmsctl(ADMIN, "lease", "revoke-prefix", "none", status=2)
     assert "INVALID_ARGUMENT" in kmsctl(APP, "lease", "revoke", "none", status=1)
@@ -144,7 +145,7 @@ def test_ids_that_are_none(kmsctl, role):  # noqa: F811
     assert "--wait 5: not like" in kmsctl(ADMIN, "lease", "revoke-prefix", role + "/", "--wait", "5", status=2)
 
 
-def test_the_end_of_many(kmsctl, role, app, world, admin, postgres):  # noqa: F811
+def test_the_end_of_many(kmsctl, role, app, world, admin, postgres):
     """With a bar on a terminal, and what is asked for is done when it ends."""
     made = [app.GenerateCredentials(role_name=role) for _ in range(5)]
     main, terminal = pty.openpty()
@@ -159,7 +160,7 @@ def test_the_end_of_many(kmsctl, role, app, world, admin, postgres):  # noqa: F8
     assert kmsctl(ADMIN, "lease", "revoke-prefix", role + "/") == "Revoked: 0\n"
 
 
-def test_a_sweep(kmsctl, role, app, world, admin, postgres):  # noqa: F811
+def test_a_sweep(kmsctl, role, app, world, admin, postgres):
     kept, lost = (app.GenerateCredentials(role_name=role) for _ in range(2))
     orphan = admin.DescribeDatabaseRole(role_name=role).user_prefix + "orphan"
     postgres.sql(f'DROP ROLE "{lost.username}"; CREATE ROLE "{orphan}" LOGIN')
@@ -172,7 +173,7 @@ def test_a_sweep(kmsctl, role, app, world, admin, postgres):  # noqa: F811
     assert kmsctl(ADMIN, "lease", "sweep", role) == "none\n"
 
 
-def test_a_sweep_that_cannot_repair_says_so(kmsctl, role, admin, postgres):  # noqa: F811
+def test_a_sweep_that_cannot_repair_says_so(kmsctl, role, admin, postgres):
     orphan = admin.DescribeDatabaseRole(role_name=role).user_prefix + "owner"
     postgres.sql(f'CREATE ROLE "{orphan}" LOGIN; CREATE TABLE owned (id int); ALTER TABLE owned OWNER TO "{orphan}"')
     refused = kmsctl(ADMIN, "lease", "sweep", role, status=1)
@@ -181,7 +182,7 @@ def test_a_sweep_that_cannot_repair_says_so(kmsctl, role, admin, postgres):  # n
     assert shown(kmsctl, ADMIN, "sweep", role)["orphans"] == [orphan]
 
 
-def test_a_sweep_of_more_than_one_answer_holds(kmsctl, role, admin, world, postgres):  # noqa: F811
+def test_a_sweep_of_more_than_one_answer_holds(kmsctl, role, admin, world, postgres):
     prefix = admin.DescribeDatabaseRole(role_name=role).user_prefix
     postgres.sql(f"DO $$ BEGIN FOR i IN 1..1003 LOOP EXECUTE format('CREATE ROLE %I', '{prefix}' || i); END LOOP; END $$")
     assert len(shown(kmsctl, ADMIN, "sweep", role, "--dry-run", "--timeout", "5m")["orphans"]) == 1000
@@ -191,7 +192,7 @@ def test_a_sweep_of_more_than_one_answer_holds(kmsctl, role, admin, world, postg
 
 def test_a_database_that_is_away(tmp_path):
     server = Postgres()
-    world = World(tmp_path / "home", server)  # noqa: F811
+    world = World(tmp_path / "home", server)
     role = world.role()
 
     def call(principal, *words, status):
@@ -199,7 +200,7 @@ def test_a_database_that_is_away(tmp_path):
         assert done.returncode == status, (words, done.stdout, done.stderr)
         return done.stderr
 
-    with world.service.client(APP) as app, world.service.client(ADMIN) as admin:  # noqa: F811
+    with world.service.client(APP) as app, world.service.client(ADMIN) as admin:
         made = app.GenerateCredentials(role_name=role)
         server.stop()
         assert "hint: repeat the command when the database answers" in call(APP, "renew", made.lease_id, "--ttl", "5h", status=5)
@@ -213,12 +214,12 @@ def test_a_database_that_is_away(tmp_path):
     server.close()
 
 
-def test_the_commands_of_the_document(tmp_path, postgres):  # noqa: F811
+def test_the_commands_of_the_document(tmp_path, postgres):
     """In its order, with its files and its SQL."""
     text = (ROOT / "docs/leases.md").read_text()
     commands = [line.strip() for line in text.splitlines() if line.startswith("    kmsctl ")]
     assert len(commands) == 12
-    world = World(tmp_path / "home", postgres)  # noqa: F811
+    world = World(tmp_path / "home", postgres)
     certs = world.service.certs
     contexts = [f"- name: {who}\n  endpoint: 127.0.0.1:{world.service.port}\n  ca: {certs.dir}/ca.pem\n"
                 f"  cert: {certs.dir}/{name}.pem\n  key: {certs.dir}/{name}.key\n"
@@ -243,6 +244,6 @@ def test_the_commands_of_the_document(tmp_path, postgres):  # noqa: F811
             assert postgres.sql("SELECT id FROM things", user=made["username"], password=made["password"]) == "42"
     assert made["lease_id"] in seen[6] and made["username"] in seen[7] and seen[8] == "Revoked: 1\n"
     assert postgres.sql("SELECT 1", user=made["username"], password=made["password"], check=False) is None
-    with world.service.client(ADMIN) as admin:  # noqa: F811
+    with world.service.client(ADMIN) as admin:
         assert not admin.ListDatabaseRoles().roles
     world.service.stop()

@@ -5,40 +5,12 @@ import random
 import threading
 import time
 
-import pytest
-
 from harness import ADMIN, APP, Failure, failure, wait_for
+from lease_world import admin, app, postgres, world  # noqa: F401 (fixtures)
 from lease_world import ACTIVE, AUDITOR, CREATING, PLAIN, REVOKING, World, logs_in
 from postgres import Postgres
 
 LEASES = int(os.environ.get("KMS_LEASES", "60"))  # 2000 takes minutes
-
-
-@pytest.fixture(scope="module")
-def postgres():
-    server = Postgres()
-    server.sql("CREATE TABLE things (id int); INSERT INTO things VALUES (42)")
-    yield server
-    server.close()
-
-
-@pytest.fixture(scope="module")
-def world(tmp_path_factory, postgres):
-    made = World(tmp_path_factory.mktemp("leases") / "home", postgres)
-    yield made
-    made.service.stop()
-
-
-@pytest.fixture(scope="module")
-def admin(world):
-    with world.service.client(ADMIN) as client:
-        yield client
-
-
-@pytest.fixture(scope="module")
-def app(world):
-    with world.service.client(APP) as client:
-        yield client
 
 
 def test_a_sweep(world, admin, app, postgres):

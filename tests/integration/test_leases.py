@@ -5,36 +5,9 @@ import uuid
 import pytest
 
 from harness import ADMIN, APP, OTHER, failure, wait_for
+from lease_world import admin, app, postgres, world  # noqa: F401 (fixtures)
 from lease_world import ACTIVE, AUDITOR, PLAIN, REVOKING, SECOND, VAULT, World, logs_in, role_policy
-from postgres import PASSWORD, Postgres
-
-
-@pytest.fixture(scope="module")
-def postgres():
-    server = Postgres()
-    server.sql("CREATE TABLE things (id int); INSERT INTO things VALUES (42)")
-    yield server
-    server.close()
-
-
-@pytest.fixture(scope="module")
-def world(tmp_path_factory, postgres):
-    made = World(tmp_path_factory.mktemp("leases") / "home", postgres)
-    yield made
-    made.service.stop()
-
-
-@pytest.fixture(scope="module")
-def admin(world):
-    with world.service.client(ADMIN) as client:
-        yield client
-
-
-@pytest.fixture(scope="module")
-def app(world):
-    with world.service.client(APP) as client:
-        yield client
-
+from postgres import PASSWORD
 
 # ---- the life of a lease ----
 
