@@ -364,6 +364,9 @@ kms_err kms_boot_start(struct kms_boot *boot, struct kms_why *why)
 
 void kms_boot_stop(struct kms_boot *boot)
 {
+    /* Calls have as long for their databases as rpc lets them have. */
+    atomic_store(&boot->core.lease_calls_until_us,
+                 kms_monotonic_us() + boot->conf->rpc_drain_ms * UINT64_C(1000));
     stop_before(boot, STAGES);
 }
 

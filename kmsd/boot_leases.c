@@ -12,6 +12,7 @@ kms_err kms_boot_leases(struct kms_boot *boot, struct kms_why *why)
     core->ttl_least_us = (uint64_t)conf->leases_min_ttl_ms * 1000;
     core->ttl_most_us = (uint64_t)conf->leases_max_ttl_ms * 1000;
     core->lease_backoff_us = (uint64_t)conf->leases_backoff_ms * 1000;
+    core->lease_turn_us = (uint64_t)conf->leases_turn_ms * 1000;
     core->sweep_interval_us = (uint64_t)conf->leases_sweep_interval_ms * 1000;
     if (sem_init(&core->leases_wake, 0, 0) != 0) return KMS_FAIL(INTERNAL);
     return kms_lease_book_new(&core->leases);

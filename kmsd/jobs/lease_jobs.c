@@ -43,31 +43,18 @@ static bool claim(void *user, const kms_crew *crew, char role[KMS_CREW_NAME_BYTE
     return due != KMS_LEASE_DUE_NOTHING;
 }
 
-/* A statement failed: of one lease, which waits by itself. */
-static bool of_one_lease(kms_err err)
-{
-    return kms_is(err, KMS_E_DATABASE_FAILED) || kms_is(err, KMS_E_INVALID_ARGUMENT);
-}
-
-/* What concerns the role as a whole keeps it back, but not from expiring. */
+/* Leases and databases that failed wait by themselves; what else may fail is tried again as any job is. */
 static bool run(void *user, const char *role, int due)
 {
     const kms_lease_jobs *jobs = user;
     struct kms_why why = {{0}};
-    kms_lease_book *leases = jobs->core->leases;
     kms_err err = kms_internal_run_role(jobs->pipeline, jobs->core, acts[due].what, role, NULL, &why);
-    uint64_t now_us = kms_monotonic_us();
-    if (due == KMS_LEASE_DUE_SWEEP)
-        kms_lease_book_swept(leases, role, now_us + jobs->core->sweep_interval_us);
-    if (kms_failed(err)) {
-        if (!of_one_lease(err)) kms_lease_book_delay_role(leases, role, now_us, jobs->core->lease_backoff_us);
+    if (kms_failed(err))
         kms_log(KMS_LOG_WARN, "jobs", "job=%s role=%s err=%s tried again later: %s", acts[due].job, role,
                 kms_err_reason(err), why.text);
-        return due != KMS_LEASE_DUE_EXPIRE;
-    }
-    if (due != KMS_LEASE_DUE_EXPIRE) kms_lease_book_ease_role(leases, role);
-    kms_log(KMS_LOG_INFO, "jobs", "job=%s role=%s", acts[due].job, role);
-    return true;
+    else
+        kms_log(KMS_LOG_INFO, "jobs", "job=%s role=%s", acts[due].job, role);
+    return !kms_failed(err);
 }
 
 kms_err kms_lease_jobs_start(unsigned threads, uint32_t interval_ms, kms_pipeline *pipeline,
@@ -89,6 +76,7 @@ kms_err kms_lease_jobs_start(unsigned threads, uint32_t interval_ms, kms_pipelin
 void kms_lease_jobs_stop(kms_lease_jobs *jobs)
 {
     if (jobs == NULL) return;
+    atomic_store(&jobs->core->lease_jobs_until_us, kms_monotonic_us());
     kms_crew_stop(jobs->crew);
     free(jobs);
 }

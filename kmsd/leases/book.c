@@ -1,39 +1,10 @@
 /* Two hash tables (uthash) under a reader-writer lock: roles by name, leases by id. */
 #include "kmsd/leases/book.h"
 
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define HASH_NONFATAL_OOM            1
-#define uthash_nonfatal_oom(element) ((element)->out_of_memory = true)
-#include <uthash.h>
-
-struct wait {
-    unsigned failures;
-    uint64_t retry_us; /* monotonic */
-};
-
-struct role_slot {
-    struct kms_role *role; /* reference held; its name is the key */
-    struct wait wait;
-    uint64_t sweep_us;
-    bool out_of_memory;
-    UT_hash_handle hh;
-};
-
-struct lease_slot {
-    struct kms_lease *lease; /* reference held; its id is the key */
-    struct wait wait;
-    bool out_of_memory;
-    UT_hash_handle hh;
-};
-
-struct kms_lease_book {
-    pthread_rwlock_t lock;
-    struct role_slot *roles;
-    struct lease_slot *leases;
-};
+#include "kmsd/leases/slots.h"
 
 kms_err kms_lease_book_new(kms_lease_book **ret_book)
 {
@@ -46,6 +17,7 @@ kms_err kms_lease_book_new(kms_lease_book **ret_book)
 
 static void free_role(struct role_slot *slot)
 {
+    kms_lease_waits_free(slot);
     kms_role_unref(slot->role);
     free(slot);
 }
@@ -80,27 +52,12 @@ void kms_lease_book_drop(kms_lease_book **book)
     kms_lease_book_free(*book);
 }
 
-/* The lock is held by the caller of these two. */
-static struct role_slot *find_role(kms_lease_book *book, struct kms_bytes name)
-{
-    struct role_slot *slot;
-    HASH_FIND(hh, book->roles, name.ptr, name.len, slot);
-    return slot;
-}
-
-static struct lease_slot *find_lease(kms_lease_book *book, const char *id)
-{
-    struct lease_slot *slot;
-    HASH_FIND(hh, book->leases, id, strlen(id), slot);
-    return slot;
-}
-
 /* ---- roles ---- */
 
 struct kms_role *kms_lease_book_role(kms_lease_book *book, struct kms_bytes name)
 {
     pthread_rwlock_rdlock(&book->lock);
-    struct role_slot *slot = find_role(book, name);
+    struct role_slot *slot = kms_slot_of_role(book, name);
     struct kms_role *role = slot != NULL ? kms_role_ref(slot->role) : NULL;
     pthread_rwlock_unlock(&book->lock);
     return role;
@@ -113,7 +70,7 @@ kms_err kms_lease_book_put_role(kms_lease_book *book, struct kms_role *role)
     if (fresh == NULL) return KMS_FAIL(NO_MEMORY);
     fresh->role = role;
     pthread_rwlock_wrlock(&book->lock);
-    struct role_slot *old = find_role(book, name);
+    struct role_slot *old = kms_slot_of_role(book, name);
     /* Two changes may come here in the other order than they were stored. */
     bool outdated = old != NULL && strcmp(old->role->stored->instance, role->stored->instance) == 0 &&
                     old->role->revision > role->revision;
@@ -122,6 +79,7 @@ kms_err kms_lease_book_put_role(kms_lease_book *book, struct kms_role *role)
         if (!fresh->out_of_memory) {
             kms_role_ref(role);
             if (old != NULL) fresh->sweep_us = old->sweep_us;
+            if (old != NULL) fresh->turn = old->turn;
             if (old != NULL) HASH_DEL(book->roles, old);
         }
     }
@@ -136,7 +94,7 @@ kms_err kms_lease_book_put_role(kms_lease_book *book, struct kms_role *role)
 bool kms_lease_book_remove_role(kms_lease_book *book, const struct kms_role *role)
 {
     pthread_rwlock_wrlock(&book->lock);
-    struct role_slot *slot = find_role(book, kms_bytes_text(role->stored->name));
+    struct role_slot *slot = kms_slot_of_role(book, kms_bytes_text(role->stored->name));
     bool same = slot != NULL && strcmp(slot->role->stored->instance, role->stored->instance) == 0 &&
                 slot->role->revision == role->revision;
     if (same) HASH_DEL(book->roles, slot);
@@ -188,7 +146,7 @@ void kms_role_list_free(struct kms_role_list *list)
 struct kms_lease *kms_lease_book_find(kms_lease_book *book, const char *lease_id)
 {
     pthread_rwlock_rdlock(&book->lock);
-    struct lease_slot *slot = find_lease(book, lease_id);
+    struct lease_slot *slot = kms_slot_of_lease(book, lease_id);
     struct kms_lease *lease = slot != NULL ? kms_lease_ref(slot->lease) : NULL;
     pthread_rwlock_unlock(&book->lock);
     return lease;
@@ -201,7 +159,7 @@ kms_err kms_lease_book_put(kms_lease_book *book, struct kms_lease *lease)
     if (fresh == NULL) return KMS_FAIL(NO_MEMORY);
     fresh->lease = lease;
     pthread_rwlock_wrlock(&book->lock);
-    struct lease_slot *old = find_lease(book, id);
+    struct lease_slot *old = kms_slot_of_lease(book, id);
     bool outdated = old != NULL && old->lease->revision > lease->revision;
     if (!outdated) {
         HASH_ADD_KEYPTR(hh, book->leases, id, strlen(id), fresh);
@@ -221,7 +179,7 @@ kms_err kms_lease_book_put(kms_lease_book *book, struct kms_lease *lease)
 void kms_lease_book_remove(kms_lease_book *book, const char *lease_id)
 {
     pthread_rwlock_wrlock(&book->lock);
-    struct lease_slot *slot = find_lease(book, lease_id);
+    struct lease_slot *slot = kms_slot_of_lease(book, lease_id);
     if (slot != NULL) HASH_DEL(book->leases, slot);
     pthread_rwlock_unlock(&book->lock);
     if (slot != NULL) free_lease(slot);
@@ -232,7 +190,7 @@ size_t kms_lease_book_count(kms_lease_book *book, kms_lease_wanted *wanted, cons
     size_t count = 0;
     pthread_rwlock_rdlock(&book->lock);
     for (struct lease_slot *slot = book->leases; slot != NULL; slot = slot->hh.next)
-        count += wanted == NULL || wanted(user, slot->lease, slot->wait.retry_us);
+        count += wanted == NULL || wanted(user, slot->lease, kms_lease_retry(book, slot));
     pthread_rwlock_unlock(&book->lock);
     return count;
 }
@@ -251,7 +209,7 @@ kms_err kms_lease_book_list(kms_lease_book *book, const char *after, size_t limi
     list.leases = calloc(HASH_COUNT(book->leases) + 1, sizeof(struct kms_lease *));
     for (struct lease_slot *slot = book->leases; slot != NULL && list.leases != NULL; slot = slot->hh.next)
         if (strcmp(slot->lease->stored->id, after) > 0 &&
-            (wanted == NULL || wanted(user, slot->lease, slot->wait.retry_us)))
+            (wanted == NULL || wanted(user, slot->lease, kms_lease_retry(book, slot))))
             list.leases[list.count++] = kms_lease_ref(slot->lease);
     pthread_rwlock_unlock(&book->lock);
     if (list.leases == NULL) return KMS_FAIL(NO_MEMORY);
@@ -267,90 +225,4 @@ void kms_lease_list_free(struct kms_lease_list *list)
     for (size_t i = 0; i < list->count; i++) kms_lease_unref(list->leases[i]);
     free(list->leases);
     *list = (struct kms_lease_list){.count = 0};
-}
-
-/* ---- what is due ---- */
-
-static void delay(struct wait *wait, uint64_t monotonic_us, uint64_t first_us)
-{
-    const uint64_t most_us = KMS_LEASE_BACKOFF_MOST_S * UINT64_C(1000000);
-    uint64_t wait_us = first_us;
-    for (unsigned i = 0; i < wait->failures && wait_us < most_us; i++) wait_us *= 2;
-    wait->failures++;
-    wait->retry_us = monotonic_us + (wait_us < most_us ? wait_us : most_us);
-}
-
-void kms_lease_book_delay(kms_lease_book *book, const char *lease_id, uint64_t monotonic_us,
-                          uint64_t first_us)
-{
-    pthread_rwlock_wrlock(&book->lock);
-    struct lease_slot *slot = find_lease(book, lease_id);
-    if (slot != NULL) delay(&slot->wait, monotonic_us, first_us);
-    pthread_rwlock_unlock(&book->lock);
-}
-
-void kms_lease_book_delay_role(kms_lease_book *book, const char *role, uint64_t monotonic_us,
-                               uint64_t first_us)
-{
-    pthread_rwlock_wrlock(&book->lock);
-    struct role_slot *slot = find_role(book, kms_bytes_text(role));
-    if (slot != NULL) delay(&slot->wait, monotonic_us, first_us);
-    pthread_rwlock_unlock(&book->lock);
-}
-
-void kms_lease_book_ease_role(kms_lease_book *book, const char *role)
-{
-    pthread_rwlock_wrlock(&book->lock);
-    struct role_slot *slot = find_role(book, kms_bytes_text(role));
-    if (slot != NULL) slot->wait = (struct wait){0};
-    pthread_rwlock_unlock(&book->lock);
-}
-
-void kms_lease_book_swept(kms_lease_book *book, const char *role, uint64_t next_us)
-{
-    pthread_rwlock_wrlock(&book->lock);
-    struct role_slot *slot = find_role(book, kms_bytes_text(role));
-    if (slot != NULL) slot->sweep_us = next_us;
-    pthread_rwlock_unlock(&book->lock);
-}
-
-static enum kms_lease_due due_of(const struct lease_slot *slot, const struct kms_lease_look *look)
-{
-    const kms_stored_lease *lease = slot->lease->stored;
-    if (lease->state == KMS_LEASE_ACTIVE && lease->expires_us <= look->now_us && !look->doubted)
-        return KMS_LEASE_DUE_EXPIRE;
-    bool revoke = lease->state == KMS_LEASE_REVOKING && slot->wait.retry_us <= look->monotonic_us;
-    return revoke ? KMS_LEASE_DUE_REVOKE : KMS_LEASE_DUE_NOTHING;
-}
-
-/* What expires waits for no database. */
-static enum kms_lease_due find_due(kms_lease_book *book, const struct kms_lease_look *look,
-                                   const struct role_slot **ret_role)
-{
-    for (const struct lease_slot *slot = book->leases; slot != NULL; slot = slot->hh.next) {
-        enum kms_lease_due due = due_of(slot, look);
-        if (due == KMS_LEASE_DUE_NOTHING) continue;
-        *ret_role = find_role(book, kms_bytes_text(slot->lease->stored->role));
-        if (*ret_role == NULL || !look->free(look->user, (*ret_role)->role->stored->name)) continue;
-        if (due == KMS_LEASE_DUE_EXPIRE || (*ret_role)->wait.retry_us <= look->monotonic_us) return due;
-    }
-    for (const struct role_slot *slot = book->roles; slot != NULL; slot = slot->hh.next) {
-        *ret_role = slot;
-        if (slot->sweep_us <= look->monotonic_us && slot->wait.retry_us <= look->monotonic_us &&
-            look->free(look->user, slot->role->stored->name))
-            return KMS_LEASE_DUE_SWEEP;
-    }
-    return KMS_LEASE_DUE_NOTHING;
-}
-
-enum kms_lease_due kms_lease_book_due(kms_lease_book *book, const struct kms_lease_look *look,
-                                      char role[KMS_SECRET_NAME_BYTES])
-{
-    const struct role_slot *slot = NULL;
-    pthread_rwlock_rdlock(&book->lock);
-    enum kms_lease_due due = find_due(book, look, &slot);
-    if (due != KMS_LEASE_DUE_NOTHING)
-        kms_copy(role, slot->role->stored->name, strlen(slot->role->stored->name) + 1);
-    pthread_rwlock_unlock(&book->lock);
-    return due;
 }

@@ -59,14 +59,14 @@ void kms_lease_list_free(struct kms_lease_list *list);
 /* ---- what is due ---- */
 
 enum { KMS_LEASE_BACKOFF_MOST_S = 600 };
-/* Failed: not again before a while, which doubles from first_us each time. The role's stands for all its
- * leases. */
+/* Failed: not again before a while, which doubles from first_us each time: one lease, or all those of a role
+ * that are in one database. */
 void kms_lease_book_delay(kms_lease_book *book, const char *lease_id, uint64_t monotonic_us,
                           uint64_t first_us);
-void kms_lease_book_delay_role(kms_lease_book *book, const char *role, uint64_t monotonic_us,
-                               uint64_t first_us);
-/* Its database works. */
-void kms_lease_book_ease_role(kms_lease_book *book, const char *role);
+void kms_lease_book_delay_database(kms_lease_book *book, const char *role, const char *database,
+                                   uint64_t monotonic_us, uint64_t first_us);
+/* It works. */
+void kms_lease_book_ease_database(kms_lease_book *book, const char *role, const char *database);
 /* The next sweep of it is due then. */
 void kms_lease_book_swept(kms_lease_book *book, const char *role, uint64_t next_us);
 
@@ -77,7 +77,8 @@ struct kms_lease_look {
     bool (*free)(const void *user, const char *role); /* no other thread has it */
     const void *user;
 };
-/* A role that has something due. */
+/* A role that has something due, and whose turn it is: of several that of which nothing was due for
+ * longest. */
 enum kms_lease_due kms_lease_book_due(kms_lease_book *book, const struct kms_lease_look *look,
                                       char role[KMS_SECRET_NAME_BYTES]);
 

@@ -10,13 +10,18 @@
 
 #include "base/clock.h"
 
-enum { GRACE_MS = 500 /* for the server's own time-out to be heard of first */, PORT_TEXT = 12 };
+enum {
+    GRACE_MS = 500, /* for the server's own time-out to be heard of first */
+    LOOK_MS = 100,  /* how often until_us is looked at */
+    PORT_TEXT = 12,
+};
 
 struct kms_connection {
     PGconn *pg;
     const struct kmsd_conf_database *database;
     bool set_up; /* the session's time-out is set */
     uint64_t deadline_us;
+    const atomic_ullong *until_us; /* or NULL */
 };
 
 static kms_err unavailable(struct kms_why *why, const char *cause)
@@ -26,15 +31,23 @@ static kms_err unavailable(struct kms_why *why, const char *cause)
     return KMS_FAIL(DATABASE_UNAVAILABLE);
 }
 
+static bool is_over(const kms_connection *c, uint64_t now_us)
+{
+    uint64_t until_us = c->until_us != NULL ? atomic_load(c->until_us) : 0;
+    return until_us != 0 && now_us >= until_us;
+}
+
 /* Until the socket is ready for events. */
 static kms_err wait_for(kms_connection *c, short events, struct kms_why *why)
 {
     for (;;) {
         uint64_t now = kms_monotonic_us();
         if (now >= c->deadline_us) return unavailable(why, "no answer in time");
+        if (is_over(c, now)) return unavailable(why, "kmsd stops and does not wait for an answer");
         struct pollfd fd = {PQsocket(c->pg), events, 0};
         if (fd.fd < 0) return unavailable(why, "the connection is gone");
-        int ready = poll(&fd, 1, (int)((c->deadline_us - now) / 1000 + 1));
+        int wait_ms = (int)((c->deadline_us - now) / 1000 + 1);
+        int ready = poll(&fd, 1, c->until_us != NULL && wait_ms > LOOK_MS ? LOOK_MS : wait_ms);
         if (ready > 0) return KMS_OK;
         if (ready < 0 && errno != EINTR) return unavailable(why, strerror(errno));
     }
@@ -118,9 +131,17 @@ static PGconn *start(const struct kmsd_conf_database *d, const struct kms_login 
 kms_err kms_connection_open(const struct kmsd_conf_database *database, const struct kms_login *login,
                             kms_connection **ret_connection, struct kms_why *why)
 {
+    return kms_connection_open_until(database, login, NULL, ret_connection, why);
+}
+
+kms_err kms_connection_open_until(const struct kmsd_conf_database *database, const struct kms_login *login,
+                                  const atomic_ullong *until_us, kms_connection **ret_connection,
+                                  struct kms_why *why)
+{
     KMS_OWN(kms_connection) c = calloc(1, sizeof *c);
     if (c == NULL) return KMS_FAIL(NO_MEMORY);
     c->database = database;
+    c->until_us = until_us;
     set_deadline(c, database->connect_timeout_ms);
     c->pg = start(database, login);
     if (c->pg == NULL) return KMS_FAIL(NO_MEMORY);

@@ -10,6 +10,8 @@
 #ifndef KMS_ROTATORS_CONNECTION_H
 #define KMS_ROTATORS_CONNECTION_H
 
+#include <stdatomic.h>
+
 #include "base/secret.h"
 #include "kmsd/conf/conf.h"
 
@@ -23,6 +25,11 @@ struct kms_login {
 KMS_MUST_USE kms_err kms_connection_open(const struct kmsd_conf_database *database,
                                          const struct kms_login *login, kms_connection **ret_connection,
                                          struct kms_why *why);
+/* until_us: when it is not 0 and that moment (monotonic) is over, every wait is, too: DATABASE_UNAVAILABLE.
+ * Others may set it meanwhile; it outlives the connection. NULL: no such moment. */
+KMS_MUST_USE kms_err kms_connection_open_until(const struct kmsd_conf_database *database,
+                                               const struct kms_login *login, const atomic_ullong *until_us,
+                                               kms_connection **ret_connection, struct kms_why *why);
 void kms_connection_free(kms_connection *connection); /* NULL is a no-op */
 void kms_connection_drop(kms_connection **connection);
 /* The server asked for the password. If not, the log-in says nothing about it. */

@@ -30,7 +30,7 @@ static const char schemas_sql[] =
     "AND d.dbid = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())";
 
 kms_err kms_database_open(const kms_rotators *rotators, const char *name, struct kms_bytes admin,
-                          kms_database **ret_database, struct kms_why *why)
+                          const atomic_ullong *until_us, kms_database **ret_database, struct kms_why *why)
 {
     const struct kmsd_conf_database *conf = kms_rotators_database(rotators, name);
     if (conf == NULL) {
@@ -43,7 +43,7 @@ kms_err kms_database_open(const kms_rotators *rotators, const char *name, struct
     KMS_OWN(kms_database) database = calloc(1, sizeof *database);
     if (database == NULL) return KMS_FAIL(NO_MEMORY);
     database->conf = conf;
-    KMS_TRY(kms_connection_open(conf, &login, &database->connection, why));
+    KMS_TRY(kms_connection_open_until(conf, &login, until_us, &database->connection, why));
     *ret_database = KMS_GIVE(database);
     return KMS_OK;
 }

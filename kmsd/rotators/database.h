@@ -12,6 +12,7 @@
 #ifndef KMS_ROTATORS_DATABASE_H
 #define KMS_ROTATORS_DATABASE_H
 
+#include "kmsd/rotators/connection.h"
 #include "kmsd/rotators/rotator.h"
 #include "kmsd/rotators/statements.h"
 
@@ -24,10 +25,12 @@ enum {
     KMS_DATABASE_PASSWORD_LEN = 32,
 };
 
-/* admin: SecretString of the database's admin_secret, in locked memory. ROTATOR_UNKNOWN: no such database is
+/* admin: SecretString of the database's admin_secret, in locked memory. until_us: as of
+ * kms_connection_open_until, or NULL. ROTATOR_UNKNOWN: no such database is
  * declared; VALUE_NOT_ROTATABLE: admin is no {"username", "password"}. */
 KMS_MUST_USE kms_err kms_database_open(const kms_rotators *rotators, const char *name, struct kms_bytes admin,
-                                       kms_database **ret_database, struct kms_why *why);
+                                       const atomic_ullong *until_us, kms_database **ret_database,
+                                       struct kms_why *why);
 void kms_database_free(kms_database *database); /* NULL is a no-op */
 void kms_database_drop(kms_database **database);
 

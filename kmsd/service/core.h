@@ -44,13 +44,16 @@ struct kms_core {
     char via_secrets[48];
     kms_secret_book *secrets;
     kms_lease_book *leases;
-    uint32_t roles_most;            /* limits.database_roles */
-    uint32_t leases_most;           /* limits.leases */
-    uint32_t leases_per_principal;  /* limits.leases_per_principal */
-    uint64_t ttl_least_us;          /* leases.min_ttl */
-    uint64_t ttl_most_us;           /* leases.max_ttl */
-    uint64_t lease_backoff_us;      /* leases.backoff */
-    uint64_t sweep_interval_us;     /* leases.sweep_interval; 0: never */
+    uint32_t roles_most;           /* limits.database_roles */
+    uint32_t leases_most;          /* limits.leases */
+    uint32_t leases_per_principal; /* limits.leases_per_principal */
+    uint64_t ttl_least_us;         /* leases.min_ttl */
+    uint64_t ttl_most_us;          /* leases.max_ttl */
+    uint64_t lease_backoff_us;     /* leases.backoff */
+    uint64_t sweep_interval_us;    /* leases.sweep_interval; 0: never */
+    uint64_t lease_turn_us;        /* leases.turn */
+    /* Nobody waits for a database any more (monotonic; 0: not yet): when jobs stop, when calls are to end. */
+    atomic_ullong lease_jobs_until_us, lease_calls_until_us;
     sem_t leases_wake;              /* posted when a lease has something due (kmsd/jobs) */
     struct kms_pipeline *pipeline;  /* once it runs */
     const char *default_secret_key; /* secrets.default_key: an alias */

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "kmsd/service/access.h"
 
 struct kms_role *kms_call_role(const struct kms_call *call)
@@ -61,6 +62,13 @@ kms_err kms_lease_say(struct kms_call *call, const char *name, const struct kms_
     *at = '\0';
     kms_call_say(call, name, text);
     return KMS_OK;
+}
+
+bool kms_lease_turn_over(const struct kms_call *call, uint64_t began_us)
+{
+    const struct kms_core *core = call->core;
+    return atomic_load(&core->lease_jobs_until_us) != 0 ||
+           kms_monotonic_us() - began_us >= core->lease_turn_us;
 }
 
 kms_err kms_change_role(struct kms_change_set *changes, struct kms_role *role)

@@ -28,6 +28,10 @@ KMS_MUST_USE kms_err kms_role_statements(struct kms_call *call, char *const *ite
  * operator has said so. Takes one HSM job. Errors as kms_database_open; NOT_FOUND: no such secret. */
 KMS_MUST_USE kms_err kms_lease_database(struct kms_call *call, const char *name, kms_database **ret_database);
 
+/* What the service does by itself with a role in one go, and began then (monotonic), is enough: others have
+ * their turn (leases.turn), or kmsd stops. */
+bool kms_lease_turn_over(const struct kms_call *call, uint64_t began_us);
+
 KMS_MUST_USE kms_err kms_change_role(struct kms_change_set *changes, struct kms_role *role);
 KMS_MUST_USE kms_err kms_change_lease(struct kms_change_set *changes, struct kms_lease *lease);
 KMS_MUST_USE kms_err kms_change_lease_gone(struct kms_change_set *changes, const struct kms_lease *lease);
@@ -41,6 +45,8 @@ struct kms_sweep {
     char **orphans, **lost, **failures;
     size_t orphan_count, lost_count, failure_count;
     struct kms_lease_list lost_leases; /* the caller's to free */
+    uint64_t began_us;                 /* of a turn (kms_lease_turn_over); 0: however long it takes */
+    bool unfinished;                   /* the turn was over first */
 };
 /* Compares the users of one role with its leases. Orphans are removed from the database, lost leases join
  * the change, unless report_only. Errors: those of the database as a whole. */

@@ -84,8 +84,9 @@ kms_err kms_lease_revoke_due_gather(struct kms_call *call)
 
 struct revoked {
     struct kms_change_set *changes;
-    size_t gone, failed;
-    kms_err first; /* failure */
+    size_t gone, failed, later; /* later: the turn was over before */
+    bool away;                  /* the database, meanwhile */
+    kms_err first;              /* failure */
     struct kms_why why;
 };
 
@@ -108,13 +109,17 @@ static kms_err revoke_each(struct kms_call *call, kms_database *database, struct
     struct kms_statements statements;
     KMS_TRY(
         kms_role_statements(call, role->revocation_statements, role->n_revocation_statements, &statements));
+    uint64_t began_us = kms_monotonic_us();
     for (size_t i = 0; i < call->leases->count; i++) {
+        revoked->later = i > 0 && kms_lease_turn_over(call, began_us) ? call->leases->count - i : 0;
+        if (revoked->later > 0) break;
         const struct kms_lease *lease = call->leases->leases[i];
         const struct kms_database_user user = {lease->stored->user, "", lease->stored->expires_us};
         struct kms_why why = {{0}};
         kms_err err = kms_database_revoke(database, &statements, &user, &why);
         if (kms_failed(err)) note_failure(call, lease, err, &why, revoked);
-        if (kms_is(err, KMS_E_DATABASE_UNAVAILABLE)) break;
+        revoked->away = kms_is(err, KMS_E_DATABASE_UNAVAILABLE);
+        if (revoked->away) break;
         if (kms_failed(err)) continue;
         KMS_TRY(kms_change_lease_gone(revoked->changes, lease));
         revoked->gone++;
@@ -135,15 +140,31 @@ static kms_err forget(struct kms_call *call, const struct revoked *revoked)
     return KMS_OK;
 }
 
+/* What concerns the database as a whole keeps back the role's leases in it, and not those in another. */
+static kms_err revoke_in(struct kms_call *call, const char *name, struct revoked *revoked)
+{
+    KMS_OWN(kms_database) database = NULL;
+    kms_lease_book *leases = call->core->leases;
+    const char *role = kms_call_role(call)->stored->name;
+    kms_err err = kms_lease_database(call, name, &database);
+    if (!kms_failed(err)) err = revoke_each(call, database, revoked);
+    if (kms_failed(err) || revoked->away)
+        kms_lease_book_delay_database(leases, role, name, kms_monotonic_us(), call->core->lease_backoff_us);
+    else
+        kms_lease_book_ease_database(leases, role, name);
+    return err;
+}
+
 kms_err kms_lease_revoke_due(struct kms_call *call)
 {
     KMS_OWN_CHANGES changes = {.count = 0};
-    KMS_OWN(kms_database) database = NULL;
     struct revoked revoked = {.changes = &changes};
     if (call->leases->count == 0) return KMS_OK;
-    KMS_TRY(kms_lease_database(call, call->leases->leases[0]->stored->database, &database));
-    KMS_TRY(revoke_each(call, database, &revoked));
+    KMS_TRY(revoke_in(call, call->leases->leases[0]->stored->database, &revoked));
     KMS_TRY(forget(call, &revoked));
+    if (revoked.later > 0)
+        call->noted = kms_arena_print(&call->arena, "%zu are gone, %zu have to wait for the next turn",
+                                      revoked.gone, revoked.later);
     if (revoked.failed == 0) return KMS_OK;
     call->noted = kms_arena_print(&call->arena, "%zu are gone, %zu are not: %s", revoked.gone, revoked.failed,
                                   revoked.why.text);

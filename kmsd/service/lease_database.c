@@ -28,5 +28,8 @@ kms_err kms_lease_database(struct kms_call *call, const char *name, kms_database
                              conf->admin_secret, name);
     struct kms_secret_plain plain;
     KMS_TRY(kms_secret_open_now(call, entry, at, &plain));
-    return kms_database_open(call->core->rotators, name, plain.bytes, ret_database, &call->why);
+    const struct kms_core *core = call->core;
+    return kms_database_open(core->rotators, name, plain.bytes,
+                             call->by_service ? &core->lease_jobs_until_us : &core->lease_calls_until_us,
+                             ret_database, &call->why);
 }

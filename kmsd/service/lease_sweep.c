@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "kmsd/service/access.h"
 #include "kmsd/service/lease.h"
@@ -131,6 +132,12 @@ static kms_err users_of(struct kms_call *call, const struct kms_lease_list *leas
     return KMS_OK;
 }
 
+static bool is_over(const struct kms_call *call, struct kms_sweep *sweep)
+{
+    if (sweep->began_us != 0 && kms_lease_turn_over(call, sweep->began_us)) sweep->unfinished = true;
+    return sweep->unfinished;
+}
+
 static kms_err compare(struct kms_call *call, struct kms_change_set *changes, kms_database *database,
                        const struct kms_lease_list *leases, const struct users *users,
                        struct kms_sweep *sweep)
@@ -138,9 +145,9 @@ static kms_err compare(struct kms_call *call, struct kms_change_set *changes, km
     const char *of = sweep->role->stored->database;
     struct users known;
     KMS_TRY(users_of(call, leases, &known));
-    for (size_t i = 0; i < users->count; i++)
+    for (size_t i = 0; i < users->count && !is_over(call, sweep); i++)
         if (!has_user(&known, users->names[i])) KMS_TRY(look_at_user(call, database, users->names[i], sweep));
-    for (size_t i = 0; i < leases->count; i++) {
+    for (size_t i = 0; i < leases->count && !is_over(call, sweep); i++) {
         const kms_stored_lease *lease = leases->leases[i]->stored;
         if (lease->state != KMS_LEASE_ACTIVE || strcmp(lease->database, of) != 0) continue;
         if (!has_user(users, lease->user))
@@ -198,12 +205,23 @@ static kms_err settle(struct kms_call *call, struct kms_change_set *changes, con
 
 /* ---- of the service itself ---- */
 
+/* The rest of one that ran out of time comes soon, unless it was failures that took the time. */
+static void put_next(struct kms_call *call, const struct kms_sweep *sweep, kms_err err)
+{
+    bool soon = !kms_failed(err) && sweep->unfinished && sweep->failure_count == 0;
+    uint64_t wait_us = soon ? call->core->lease_turn_us : call->core->sweep_interval_us;
+    kms_lease_book_swept(call->core->leases, sweep->role->stored->name, kms_monotonic_us() + wait_us);
+}
+
 kms_err kms_lease_sweep_due(struct kms_call *call)
 {
     KMS_OWN_CHANGES changes = {.count = 0};
-    struct kms_sweep sweep = {.role = kms_call_role(call)};
+    struct kms_sweep sweep = {.role = kms_call_role(call), .began_us = kms_monotonic_us()};
+    const kms_stored_role *role = sweep.role->stored;
     kms_err err = kms_sweep_role(call, &changes, &sweep);
+    if (!kms_failed(err)) kms_lease_book_ease_database(call->core->leases, role->name, role->database);
     if (!kms_failed(err)) err = settle(call, &changes, &sweep);
+    put_next(call, &sweep, err);
     kms_sweep_end(&sweep);
     return err;
 }

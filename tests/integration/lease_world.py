@@ -36,18 +36,20 @@ def service_policy():
 
 
 class World:
-    """A kmsd that knows one database."""
+    """A kmsd that knows one database, and perhaps a second. options: of both databases."""
 
-    def __init__(self, home, postgres, **sections):
+    def __init__(self, home, postgres, second=None, options=None, **sections):
         self.postgres = postgres
         sections.setdefault("leases", {"min_ttl": "1s", "backoff": "50ms", "sweep_interval": "1h"})
         sections.setdefault("jobs", {"interval": "50ms"})
-        options = {"sslmode": "disable", "admin_secret": "db/admin", "connect_timeout": "2s"}
+        options = {"sslmode": "disable", "admin_secret": "db/admin", "connect_timeout": "2s"} | (options or {})
         extra = f"""databases:
   - {postgres.declaration(**options)}
   - {postgres.declaration(name="nobody", sslmode="disable")}
   - {postgres.declaration(**options | {"name": "orders", "admin_secret": "db/orders-admin"})}
 """
+        if second:
+            extra += f"  - {second.declaration(name='second', **options)}\n"
         self.service = Service(home, extra=extra, **sections)
         self.service.service_policy(service_policy())
         self.service.init().start()

@@ -83,6 +83,77 @@ def test_a_database_that_is_away_delays_and_loses_nothing(tmp_path):
     server.close()
 
 
+def test_a_database_that_is_away_holds_up_no_other(tmp_path, postgres):
+    """Leases of one role in two databases: those in the one that works end, and orphans there are found."""
+    second = Postgres()
+    world = World(tmp_path / "home", postgres, second, leases={"min_ttl": "1s", "backoff": "50ms", "sweep_interval": "500ms"})
+    role = world.role(database="second")
+    with world.service.client(ADMIN) as admin, world.service.client(APP) as app:
+        there = {app.GenerateCredentials(role_name=role).lease_id for _ in range(8)}
+        world.put(admin, role)
+        here = app.GenerateCredentials(role_name=role)
+        second.stop()
+        assert admin.RevokePrefix(prefix=role + "/").revoked == 9
+        wait_for(lambda: set(world.leases(admin, role)) == there, what="the end of the one")
+        assert not logs_in(postgres, here)
+        orphan = admin.DescribeDatabaseRole(role_name=role).user_prefix + "orphan"
+        postgres.sql(f'CREATE ROLE "{orphan}"')
+        wait_for(lambda: not world.users(admin, role), what="a sweep")
+        second.start()
+        wait_for(lambda: not world.leases(admin, role), what="the end of all")
+    world.service.stop()
+    second.close()
+
+
+def test_one_turn_ends_some_leases(tmp_path, postgres):
+    """Each takes longer than a turn, so each is one."""
+    world = World(tmp_path / "home", postgres, leases={"turn": "10ms", "threads": 1}, jobs={"interval": "50ms"})
+    role = world.role(revocation_statements=["SELECT pg_sleep(0.05)", 'DROP ROLE "{{name}}"'])
+    with world.service.client(ADMIN) as admin, world.service.client(APP) as app:
+        for _ in range(3):
+            app.GenerateCredentials(role_name=role)
+        assert admin.RevokePrefix(prefix=role + "/").revoked == 3
+        world.gone(admin, role)
+    turns = world.service.records(operation="EndLeases", kind="outcome")
+    assert [turn["outcome"] for turn in turns] == ["OK"] * 3
+    assert [turn["extra"].get("noted") for turn in turns] == [
+        "1 are gone, 2 have to wait for the next turn", "1 are gone, 1 have to wait for the next turn", None]  # fmt: skip
+    world.service.stop()
+
+
+def running(postgres, what):
+    return postgres.sql(f"SELECT pid FROM pg_stat_activity WHERE query LIKE '%{what}%' AND pid <> pg_backend_pid()").split()
+
+
+def test_stopping_waits_for_no_database(tmp_path, postgres):
+    """Neither for one that ends leases nor, beyond rpc.drain, for one that makes a user. What was begun is ended later."""
+    world = World(tmp_path / "home", postgres, options={"statement_timeout": "10m"}, rpc={"drain": "200ms"})
+    slow, hanging = world.role([PLAIN, "SELECT pg_sleep(501)"]), world.role(revocation_statements=["SELECT pg_sleep(502)"])
+    with world.service.client(ADMIN) as admin, world.service.client(APP) as app:
+        made = [app.GenerateCredentials(role_name=hanging) for _ in range(3)]
+        assert admin.RevokePrefix(prefix=hanging + "/").revoked == 3
+        call = app.start("GenerateCredentials", role_name=slow)
+        for what in ("pg_sleep(501)", "pg_sleep(502)"):
+            wait_for(lambda: running(postgres, what), what=what)  # noqa: B023
+        world.service.stop()  # its time is shorter than theirs
+        assert call.exception() is not None
+    world.service.start()
+    with world.service.client(ADMIN) as admin:
+        assert [lease.state for lease in world.leases(admin, hanging).values()] == [REVOKING] * 3
+        world.put(admin, hanging, resource_policy="")
+
+        def unblocked():
+            for pid in running(postgres, "pg_sleep(50"):
+                postgres.sql(f"SELECT pg_terminate_backend({pid})")
+            return not world.leases(admin, hanging) and not world.leases(admin, slow)
+
+        wait_for(unblocked, what="the end of all")
+        assert not world.users(admin, hanging) and not any(logs_in(postgres, one) for one in made)
+        admin.SweepLeases(role_name=slow)
+        assert not world.users(admin, slow)
+    world.service.stop()
+
+
 def test_a_restart_keeps_what_is_active(tmp_path, postgres):
     world = World(tmp_path / "home", postgres)
     role = world.role()
@@ -210,6 +281,9 @@ def test_exactly_the_live_leases_have_users(tmp_path):
         assert admin.RevokePrefix(prefix=role + "/").revoked == count
         admin.ListDatabaseRoles()  # thousands that end at once do not stall the service
         assert time.monotonic() - began < 20
+    world.service.stop()  # nor hold it up when it stops
+    world.service.start()
+    with world.service.client(ADMIN) as admin:
         wait_for(lambda: not world.leases(admin, role), 600, "the end of all")
         assert not world.users(admin, role)
     world.service.stop()

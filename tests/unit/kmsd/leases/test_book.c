@@ -17,10 +17,11 @@ static struct kms_role *role_of(char *name, uint64_t revision)
 {
     struct kms_role *role;
     char create[] = "CREATE ROLE \"{{name}}\"", *statements[] = {create}, policy[] = POLICY,
-         instance[] = "abcdefghijkl";
+         instance[] = "abcdefghijkl", database[] = "main";
     kms_stored_role like;
     kms__store__v1__stored_database_role__init(&like);
     like.name = name;
+    like.database = database;
     like.creation_statements = statements;
     like.n_creation_statements = 1;
     like.default_ttl_us = like.max_ttl_us = 1;
@@ -190,18 +191,84 @@ static void what_is_due(void)
     CU_ASSERT_EQUAL(due(book, 100, false, NULL), KMS_LEASE_DUE_EXPIRE);
     const char *id = put_lease(book, "a", "over", KMS_LEASE_REVOKING, 10);
     CU_ASSERT_EQUAL(due(book, 1, true, NULL), KMS_LEASE_DUE_REVOKE);
-    kms_lease_book_delay_role(book, "a", 1, 10); /* its database is away */
+    kms_lease_book_delay_database(book, "a", "main", 1, 10); /* its database is away */
     CU_ASSERT_EQUAL(due(book, 10, false, NULL), KMS_LEASE_DUE_NOTHING);
     CU_ASSERT_EQUAL(due(book, 11, false, NULL), KMS_LEASE_DUE_REVOKE);
-    kms_lease_book_delay_role(book, "a", 11, 10); /* again: twice as long */
+    kms_lease_book_delay_database(book, "a", "main", 11, 10); /* again: twice as long */
     CU_ASSERT_EQUAL(due(book, 30, false, NULL), KMS_LEASE_DUE_NOTHING);
     CU_ASSERT_EQUAL(due(book, 31, false, NULL), KMS_LEASE_DUE_REVOKE);
-    kms_lease_book_ease_role(book, "a");
+    kms_lease_book_ease_database(book, "a", "main");
     kms_lease_book_delay(book, id, 31, 10); /* that one alone */
     CU_ASSERT_EQUAL(due(book, 40, false, NULL), KMS_LEASE_DUE_NOTHING);
     CU_ASSERT_EQUAL(due(book, 41, false, NULL), KMS_LEASE_DUE_REVOKE);
     kms_lease_book_remove(book, id);
     CU_ASSERT_EQUAL(due(book, 1000, true, NULL), KMS_LEASE_DUE_SWEEP);
+}
+
+static void another_database_does_not_wait(void)
+{
+    KMS_OWN(kms_lease_book) book = NULL;
+    KMS_ASSERT_OK_FATAL(kms_lease_book_new(&book));
+    put_role(book, "a");
+    kms_lease_book_swept(book, "a", UINT64_MAX);
+    const char *id = put_lease(book, "a", "over", KMS_LEASE_REVOKING, 10);
+    kms_lease_book_delay_database(book, "a", "main", 1, 10);
+    kms_lease_book_delay_database(book, "none", "main", 1, 10);
+    uint64_t now = 10;
+    CU_ASSERT_EQUAL(kms_lease_book_count(book, is_ending, &now), 0);
+    CU_ASSERT_EQUAL(due(book, now, true, NULL), KMS_LEASE_DUE_NOTHING);
+    CU_ASSERT_EQUAL(due(book, 11, true, NULL), KMS_LEASE_DUE_REVOKE);
+    kms_lease_book_delay_database(book, "a", "main", 11, 10); /* again: twice as long */
+    CU_ASSERT_EQUAL(due(book, 30, true, NULL), KMS_LEASE_DUE_NOTHING);
+    KMS_OWN_LEASE lease = kms_lease_book_find(book, id);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(lease);
+    lease->stored->database[0] = 'z'; /* one in another database */
+    CU_ASSERT_EQUAL(due(book, 30, true, NULL), KMS_LEASE_DUE_REVOKE);
+    kms_lease_book_delay_database(book, "a", "zain", 30, 10);
+    CU_ASSERT_EQUAL(due(book, 31, true, NULL), KMS_LEASE_DUE_NOTHING);
+    kms_lease_book_ease_database(book, "a", "main");
+    CU_ASSERT_EQUAL(due(book, 31, true, NULL), KMS_LEASE_DUE_NOTHING);
+    kms_lease_book_ease_database(book, "a", "zain");
+    kms_lease_book_ease_database(book, "a", "zain");
+    CU_ASSERT_EQUAL(due(book, 31, true, NULL), KMS_LEASE_DUE_REVOKE);
+}
+
+/* A sweep waits for the database that it looks at, and for no other. */
+static void sweeps_wait_for_their_database(void)
+{
+    KMS_OWN(kms_lease_book) book = NULL;
+    KMS_ASSERT_OK_FATAL(kms_lease_book_new(&book));
+    put_role(book, "a");
+    kms_lease_book_delay_database(book, "a", "other", 1, 10);
+    CU_ASSERT_EQUAL(due(book, 1, true, NULL), KMS_LEASE_DUE_SWEEP);
+    kms_lease_book_delay_database(book, "a", "main", 1, 10);
+    CU_ASSERT_EQUAL(due(book, 10, true, NULL), KMS_LEASE_DUE_NOTHING);
+    CU_ASSERT_EQUAL(due(book, 11, true, NULL), KMS_LEASE_DUE_SWEEP);
+}
+
+/* Each role that has leases to end gets its turn, however many another one has; what expires goes first. */
+static void roles_take_turns(void)
+{
+    KMS_OWN(kms_lease_book) book = NULL;
+    const struct kms_lease_look look = {.now_us = 50, .monotonic_us = 50, .free = is_free};
+    char role[KMS_SECRET_NAME_BYTES];
+    static const char *const names[] = {"a", "b", "c"};
+    KMS_ASSERT_OK_FATAL(kms_lease_book_new(&book));
+    for (size_t i = 0; i < KMS_COUNT(names); i++) {
+        put_role(book, names[i]);
+        kms_lease_book_swept(book, names[i], UINT64_MAX);
+        put_lease(book, names[i], "one", KMS_LEASE_REVOKING, 10);
+        put_lease(book, names[i], "two", KMS_LEASE_REVOKING, 10);
+    }
+    for (size_t i = 0; i < 3 * KMS_COUNT(names); i++) {
+        CU_ASSERT_EQUAL(kms_lease_book_due(book, &look, role), KMS_LEASE_DUE_REVOKE);
+        CU_ASSERT_STRING_EQUAL(role, names[i % KMS_COUNT(names)]);
+    }
+    put_lease(book, "b", "live", KMS_LEASE_ACTIVE, 50);
+    for (int i = 0; i < 2; i++) {
+        CU_ASSERT_EQUAL(kms_lease_book_due(book, &look, role), KMS_LEASE_DUE_EXPIRE);
+        CU_ASSERT_STRING_EQUAL(role, "b");
+    }
 }
 
 static void waits_are_bounded(void)
@@ -211,7 +278,7 @@ static void waits_are_bounded(void)
     put_role(book, "a");
     kms_lease_book_swept(book, "a", UINT64_MAX);
     put_lease(book, "a", "over", KMS_LEASE_REVOKING, 10);
-    for (int i = 0; i < 100; i++) kms_lease_book_delay_role(book, "a", 0, 1000000);
+    for (int i = 0; i < 100; i++) kms_lease_book_delay_database(book, "a", "main", 0, 1000000);
     const uint64_t most_us = KMS_LEASE_BACKOFF_MOST_S * UINT64_C(1000000);
     CU_ASSERT_EQUAL(due(book, most_us - 1, true, NULL), KMS_LEASE_DUE_NOTHING);
     CU_ASSERT_EQUAL(due(book, most_us, true, NULL), KMS_LEASE_DUE_REVOKE);
@@ -297,5 +364,8 @@ static void what_does_not_fit_is_named(void)
 
 KMS_TEST_MAIN("leases/book", {"names", names}, {"roles are found and listed", roles_are_found_and_listed},
               {"leases are found and listed", leases_are_found_and_listed}, {"what is due", what_is_due},
-              {"waits are bounded", waits_are_bounded}, {"everything comes back", everything_comes_back},
+              {"another database does not wait", another_database_does_not_wait},
+              {"sweeps wait for their database", sweeps_wait_for_their_database},
+              {"roles take turns", roles_take_turns}, {"waits are bounded", waits_are_bounded},
+              {"everything comes back", everything_comes_back},
               {"what does not fit is named", what_does_not_fit_is_named})

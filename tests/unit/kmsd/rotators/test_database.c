@@ -20,7 +20,7 @@ static kms_database *open_as(const char *admin)
     KMS_OWN(kms_rotators) rotators = NULL;
     declare(KMSD_ROTATOR_POSTGRESQL);
     KMS_ASSERT_OK_FATAL(kms_rotators_new(&conf, NULL, &rotators, NULL));
-    kms_err err = kms_database_open(rotators, "db", kms_bytes_text(admin), &d, &why);
+    kms_err err = kms_database_open(rotators, "db", kms_bytes_text(admin), NULL, &d, &why);
     if (kms_failed(err)) fprintf(stderr, "\n%s\n", why.text);
     KMS_ASSERT_OK_FATAL(err);
     return d;
@@ -284,17 +284,17 @@ static void no_database(void)
     struct kms_why why = {{0}};
     declare(KMSD_ROTATOR_POSTGRESQL);
     KMS_ASSERT_OK_FATAL(kms_rotators_new(&conf, NULL, &rotators, NULL));
-    KMS_ASSERT_CODE(kms_database_open(rotators, "other", kms_bytes_text(ADMIN_VALUE), &d, &why),
+    KMS_ASSERT_CODE(kms_database_open(rotators, "other", kms_bytes_text(ADMIN_VALUE), NULL, &d, &why),
                     ROTATOR_UNKNOWN);
-    KMS_ASSERT_CODE(kms_database_open(rotators, "db", kms_bytes_text("MARKER"), &d, &why),
+    KMS_ASSERT_CODE(kms_database_open(rotators, "db", kms_bytes_text("MARKER"), NULL, &d, &why),
                     VALUE_NOT_ROTATABLE);
     KMS_ASSERT_CODE(kms_database_open(rotators, "db",
-                                      kms_bytes_text("{\"username\":\"admin\",\"password\":\"MARKER\"}"), &d,
-                                      &why),
+                                      kms_bytes_text("{\"username\":\"admin\",\"password\":\"MARKER\"}"),
+                                      NULL, &d, &why),
                     DATABASE_REFUSED);
     CU_ASSERT_PTR_NULL(strstr(why.text, "MARKER"));
     database.port = free_port();
-    KMS_ASSERT_CODE(kms_database_open(rotators, "db", kms_bytes_text(ADMIN_VALUE), &d, &why),
+    KMS_ASSERT_CODE(kms_database_open(rotators, "db", kms_bytes_text(ADMIN_VALUE), NULL, &d, &why),
                     DATABASE_UNAVAILABLE);
     CU_ASSERT_PTR_NULL(d);
 }
