@@ -254,6 +254,8 @@ static kms_err rpc_start(struct kms_boot *boot, struct kms_why *why)
     };
     const struct kms_rpc_parts parts = {.methods = kms_methods,
                                         .method_count = kms_method_count,
+                                        .dialects = kms_dialects,
+                                        .dialect_count = kms_dialect_count,
                                         .authn = boot->core.authn,
                                         .pipeline = boot->pipeline};
     const struct kms_audit_pair pairs[] = {{kms_bytes_text("version"), kms_bytes_text(KMS_VERSION)},
@@ -286,37 +288,6 @@ static void jobs_stop(struct kms_boot *boot)
     boot->jobs = NULL;
 }
 
-/* The configuration's sockets in the shape of authn and rpc. */
-static kms_err sockets_start(struct kms_boot *boot, struct kms_why *why)
-{
-    (void)why;
-    const struct kmsd_conf *conf = boot->conf;
-    size_t uids = 0, at = 0;
-    for (size_t i = 0; i < conf->listen_unix_count; i++) uids += conf->listen_unix[i].uids_count;
-    boot->sockets = calloc(conf->listen_unix_count + 1, sizeof *boot->sockets);
-    boot->mappings = calloc(uids + 1, sizeof *boot->mappings);
-    if (boot->sockets == NULL || boot->mappings == NULL) return KMS_FAIL(NO_MEMORY);
-    for (size_t i = 0; i < conf->listen_unix_count; i++) {
-        const struct kmsd_conf_unix *from = &conf->listen_unix[i];
-        boot->sockets[i] = (struct kms_rpc_unix){.socket = {.path = from->path,
-                                                            .principal = from->principal,
-                                                            .uids = &boot->mappings[at],
-                                                            .uid_count = from->uids_count},
-                                                 .mode = from->mode,
-                                                 .owner = from->owner,
-                                                 .group = from->group};
-        for (size_t k = 0; k < from->uids_count; k++)
-            boot->mappings[at++] = (struct kms_unix_mapping){from->uids[k].uid, from->uids[k].principal};
-    }
-    return KMS_OK;
-}
-
-static void sockets_stop(struct kms_boot *boot)
-{
-    free(boot->sockets);
-    free(boot->mappings);
-}
-
 static const struct stage {
     const char *name;
     kms_err (*start)(struct kms_boot *boot, struct kms_why *why); /* cleans up after itself when it fails */
@@ -324,7 +295,7 @@ static const struct stage {
 } stages[] = {
     {"state", kms_boot_lock, unlock},
     {"core", core_start, core_stop},
-    {"sockets", sockets_start, sockets_stop},
+    {"doors", kms_boot_doors_start, kms_boot_doors_stop},
     {"authn", authn_start, authn_stop},
     {"audit", audit_start, audit_stop},
     {"ship", kms_boot_ship_start, kms_boot_ship_stop},

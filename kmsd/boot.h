@@ -27,8 +27,9 @@ struct kms_boot {
     kms_jobs *jobs;
     kms_secret_jobs *secret_jobs;
     kms_lease_jobs *lease_jobs;
-    struct kms_rpc_unix *sockets;
+    struct kms_rpc_socket *sockets;
     struct kms_unix_mapping *mappings;
+    struct kms_sops_key *sops_keys;
 };
 
 /* Runs every stage; on failure why says what to do, and everything is stopped again. */
@@ -45,6 +46,10 @@ unsigned kms_cores(void);
 /* boot_store.c: the keystore stage. */
 KMS_MUST_USE kms_err kms_boot_store_start(struct kms_boot *boot, struct kms_why *why);
 void kms_boot_store_stop(struct kms_boot *boot);
+
+/* boot_doors.c: the stage of what connections come in by, and what is spoken there. */
+KMS_MUST_USE kms_err kms_boot_doors_start(struct kms_boot *boot, struct kms_why *why);
+void kms_boot_doors_stop(struct kms_boot *boot);
 
 /* boot_ship.c: the stage of sinks beside the log. */
 KMS_MUST_USE kms_err kms_boot_ship_start(struct kms_boot *boot, struct kms_why *why);

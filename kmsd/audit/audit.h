@@ -90,6 +90,7 @@ struct kms_audit_event {
     const char *principal, *principal_source; /* "mtls-uri", "mtls-cn", "unix" */
     const char *peer;                         /* "ipv4:127.0.0.1:40512", "unix:uid=1000,pid=812" */
     const char *service, *operation, *class;  /* "kms.v1.CryptoService", "Decrypt", "usage" */
+    const char *protocol;                     /* "sops"; NULL: kmsd's own */
     struct kms_audit_access access[KMS_AUDIT_ACCESSES];
     size_t access_count;
     const struct kms_audit_pair *inputs; /* of conditions, the same for every access */

@@ -209,6 +209,7 @@ static void put_caller(struct kms_audit_json *json, const struct kms_audit_event
     put_word(json, F_SERVICE, event->service);
     put_word(json, F_OPERATION, event->operation);
     put_word(json, F_CLASS, event->class);
+    put_word(json, F_PROTOCOL, event->protocol);
 }
 
 static void put_result(struct kms_audit_json *json, const struct kms_audit_event *event, uint64_t time_us,

@@ -77,6 +77,7 @@ static kms_err check(const struct check *c, const struct kmsd_conf *conf)
 {
     KMS_TRY(check_tls(c, conf));
     KMS_TRY(check_unix(c, conf));
+    KMS_TRY(kmsd_conf_check_doors(conf, c->path, c->why));
     if (strncmp(conf->hsm_uri, "pkcs11:", 7) != 0) return refuse(c, "hsm.uri", "does not begin with pkcs11:");
     if (strstr(conf->hsm_uri, "pin-value") != NULL) /* the value itself must not reach any message */
         return refuse(c, "hsm.uri",

@@ -8,6 +8,16 @@
 #include "base/conf.h"
 #include "base/log.h"
 
+enum kmsd_protocol { KMSD_PROTOCOL_KMS, KMSD_PROTOCOL_SOPS };
+enum kmsd_sops_type {
+    KMSD_SOPS_KMS,
+    KMSD_SOPS_PGP,
+    KMSD_SOPS_GCP_KMS,
+    KMSD_SOPS_AZURE_KV,
+    KMSD_SOPS_HC_VAULT,
+    KMSD_SOPS_AGE,
+    KMSD_SOPS_HCKMS,
+};
 enum kmsd_separation { KMSD_SEPARATION_ENFORCE, KMSD_SEPARATION_WARN };
 enum kmsd_durability { KMSD_DURABILITY_DISK, KMSD_DURABILITY_OS };
 enum kmsd_database_engine { KMSD_ENGINE_POSTGRESQL };
@@ -31,6 +41,9 @@ KMS_MUST_USE kms_err kmsd_conf_load(const char *path, struct kmsd_conf **ret_con
 void kmsd_conf_free(struct kmsd_conf *conf); /* NULL is a no-op */
 void kmsd_conf_drop(struct kmsd_conf **conf);
 
+/* doors.c: what listens, and what is spoken there. */
+KMS_MUST_USE kms_err kmsd_conf_check_doors(const struct kmsd_conf *conf, const char *path,
+                                           struct kms_why *why);
 /* rotators.c: databases and rotators by themselves and together. path is the file's in messages. */
 KMS_MUST_USE kms_err kmsd_conf_check_rotators(const struct kmsd_conf *conf, const char *path,
                                               struct kms_why *why);

@@ -171,15 +171,16 @@ static kms_err identify_tls(kms_certificates *certificates, grpc_call *grpc_call
 }
 
 kms_err kms_identify(kms_certificates *certificates, kms_peers *peers, grpc_call *grpc_call,
-                     struct kms_call *call, int *ret_socket)
+                     struct kms_call *call, struct kms_way *ret_way)
 {
-    *ret_socket = -1;
+    static const struct kms_door tls = {.protocol = KMS_PROTOCOL_KMS};
+    *ret_way = (struct kms_way){.socket = -1};
     char *peer = grpc_call_get_peer(grpc_call);
     if (peer == NULL) return KMS_FAIL(UNAUTHENTICATED);
     if (strncmp(peer, "fd:", 3) == 0) {
         int fd = atoi(peer + 3);
         gpr_free(peer);
-        return kms_peers_find(peers, fd, call);
+        return kms_peers_find(peers, fd, call, &ret_way->door);
     }
     snprintf(call->peer, sizeof call->peer, "%s", peer);
     kms_source_ip(peer, call->source_ip, sizeof call->source_ip);
@@ -188,5 +189,6 @@ kms_err kms_identify(kms_certificates *certificates, kms_peers *peers, grpc_call
         kms_why_set(&call->why, "the address of the peer is not known");
         return KMS_FAIL(UNAUTHENTICATED);
     }
-    return identify_tls(certificates, grpc_call, call, ret_socket);
+    ret_way->door = &tls;
+    return identify_tls(certificates, grpc_call, call, &ret_way->socket);
 }

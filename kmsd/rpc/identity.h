@@ -28,10 +28,14 @@ KMS_MUST_USE kms_err kms_certificates_find(kms_certificates *certificates, const
  * kms_certificates_find. */
 int kms_certificates_socket(kms_certificates *certificates, const void *context, const char *peer);
 
-/* UNAUTHENTICATED with the cause in call->why; peer and source_ip are filled either way. *ret_socket: of
- * a TCP connection, else -1 (cork.h). */
+/* How a call came in. */
+struct kms_way {
+    int socket;                  /* of a TCP connection (cork.h), else -1 */
+    const struct kms_door *door; /* NULL: nobody knows */
+};
+/* UNAUTHENTICATED with the cause in call->why; peer, source_ip and *ret_way are filled either way. */
 KMS_MUST_USE kms_err kms_identify(kms_certificates *certificates, kms_peers *peers, grpc_call *grpc_call,
-                                  struct kms_call *call, int *ret_socket);
+                                  struct kms_call *call, struct kms_way *ret_way);
 
 /* gRPC's "ipv4:A:PORT" or "ipv6:%5BA%5D:PORT" to the address alone, "" when it is neither. */
 void kms_source_ip(const char *peer, char *text, size_t text_cap);

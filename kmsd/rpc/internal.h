@@ -15,6 +15,7 @@ enum {
     KMS_RPC_TRAILERS = 2,      /* of a reply at most: the request id, and why it was refused */
     KMS_RPC_HOT_SLOTS = 32,    /* waiting on each queue for a method of the crypto lane */
     KMS_RPC_COLD_SLOTS = 2,    /* for one of the admin lane */
+    KMS_RPC_FOREIGN_SLOTS = 8, /* for one of a foreign protocol */
     KMS_RPC_UNKNOWN_SLOTS = 4, /* for methods that there are not */
     KMS_RPC_REFUSALS = 64, /* calls above the limit that are being answered at once; more wait inside gRPC */
     KMS_RPC_QUIET_MS = 1000, /* how long stopping waits for a moment without calls */
@@ -46,7 +47,7 @@ struct kms_slot {
     size_t trailer_count;
     bool in_batch; /* counts as an active batch */
     int cancelled;
-    int socket; /* of its TCP connection, -1: none that is known */
+    struct kms_way way;
 
     /* Of a stream: */
     struct kms_tag close_tag; /* the call is over for gRPC */
@@ -57,6 +58,8 @@ struct kms_slot {
 
 struct kms_rpc_row {
     const struct kms_method *method;
+    const struct kms_dialect *dialect;       /* NULL: it is called as it is */
+    const ProtobufCMessageDescriptor *input; /* of what comes over the wire */
     void *registered;
     unsigned slots; /* to keep waiting on each queue */
 };
@@ -105,6 +108,14 @@ struct kms_rpc {
     bool stopping, drained, stopped;
     atomic_bool closing; /* new calls are told SHUTTING_DOWN */
 };
+
+/* rows.c: fills rows and has gRPC serve their paths. INTERNAL: a row that names nothing, or twice the
+ * same. */
+KMS_MUST_USE kms_err kms_rows_register(struct kms_rpc *rpc, struct kms_why *why);
+
+/* request.c: what slot->request holds becomes call->request; a foreign one by its dialect. */
+KMS_MUST_USE kms_err kms_slot_decode(struct kms_slot *slot);
+void kms_slot_drop_request(struct kms_slot *slot); /* wiped */
 
 /* queue.c */
 KMS_MUST_USE kms_err kms_queue_start(struct kms_rpc *rpc, unsigned lane);

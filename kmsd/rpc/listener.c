@@ -24,7 +24,7 @@
 enum { BACKLOG = 512, ACCEPT_BATCH = 64, PAUSE_MS = 100, WATCH_MS = 5000 };
 
 struct door {
-    const struct kms_rpc_unix *options;
+    const struct kms_rpc_socket *options;
     int fd;
     dev_t device; /* of the file, so that only our own is removed */
     ino_t inode;
@@ -79,7 +79,7 @@ static kms_err clear_way(const char *path, const struct sockaddr_un *address, st
 }
 
 /* A name or a number; "" is (id_t)-1, which chown leaves alone. */
-static bool owner_ids(const struct kms_rpc_unix *options, uid_t *ret_uid, gid_t *ret_gid)
+static bool owner_ids(const struct kms_rpc_socket *options, uid_t *ret_uid, gid_t *ret_gid)
 {
     char *end;
     *ret_uid = (uid_t)-1;
@@ -97,7 +97,7 @@ static bool owner_ids(const struct kms_rpc_unix *options, uid_t *ret_uid, gid_t 
     return true;
 }
 
-static kms_err open_door(const struct kms_rpc_unix *options, struct door *ret_door, struct kms_why *why)
+static kms_err open_door(const struct kms_rpc_socket *options, struct door *ret_door, struct kms_why *why)
 {
     const char *path = options->socket.path;
     struct sockaddr_un address;
@@ -125,7 +125,7 @@ static kms_err open_door(const struct kms_rpc_unix *options, struct door *ret_do
     return KMS_OK;
 }
 
-kms_err kms_listener_bind(const struct kms_rpc_unix *sockets, size_t count, kms_listener **ret_listener,
+kms_err kms_listener_bind(const struct kms_rpc_socket *sockets, size_t count, kms_listener **ret_listener,
                           struct kms_why *why)
 {
     kms_listener *listener = calloc(1, sizeof *listener);
@@ -166,7 +166,7 @@ static void watch_descriptors(kms_listener *listener)
 
 static void admit(kms_listener *listener, const struct door *door, int fd)
 {
-    kms_err err = kms_peers_add(listener->peers, fd, &door->options->socket);
+    kms_err err = kms_peers_add(listener->peers, fd, door->options);
     if (kms_failed(err)) {
         kms_log(KMS_LOG_WARN, "rpc.connection", "socket=%s err=%s", door->options->socket.path,
                 kms_err_reason(err));

@@ -15,7 +15,7 @@ typedef struct kms_listener kms_listener;
 /* Binds every socket with its mode and owner; a file that a dead process left is replaced. Nobody can connect
  * yet. Errors: STATE_IN_USE (somebody answers there), CONFIG_INVALID (path, owner, not a socket), IO,
  * NO_MEMORY. */
-KMS_MUST_USE kms_err kms_listener_bind(const struct kms_rpc_unix *sockets, size_t count,
+KMS_MUST_USE kms_err kms_listener_bind(const struct kms_rpc_socket *sockets, size_t count,
                                        kms_listener **ret_listener, struct kms_why *why);
 /* From here on connections come in and are handed to the server, which must have been started. */
 KMS_MUST_USE kms_err kms_listener_run(kms_listener *listener, grpc_server *server, kms_peers *peers);

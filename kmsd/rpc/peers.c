@@ -8,8 +8,8 @@
 #include <sys/stat.h>
 
 struct peer {
-    const struct kms_unix_socket *socket; /* NULL: no connection */
-    ino_t inode;                          /* of the connection: no two sockets share one */
+    const struct kms_rpc_socket *socket; /* NULL: no connection */
+    ino_t inode;                         /* of the connection: no two sockets share one */
     struct ucred credentials;
     kms_identity *identity; /* NULL: authn refused it */
 };
@@ -86,7 +86,7 @@ static kms_err put(kms_peers *peers, size_t fd, const struct peer *fresh)
     return KMS_OK;
 }
 
-kms_err kms_peers_add(kms_peers *peers, int fd, const struct kms_unix_socket *socket)
+kms_err kms_peers_add(kms_peers *peers, int fd, const struct kms_rpc_socket *socket)
 {
     struct peer fresh = {.socket = socket};
     socklen_t len = sizeof fresh.credentials;
@@ -94,7 +94,8 @@ kms_err kms_peers_add(kms_peers *peers, int fd, const struct kms_unix_socket *so
     if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &fresh.credentials, &len) != 0 || fstat(fd, &st) != 0)
         return KMS_FAIL(IO);
     fresh.inode = st.st_ino;
-    kms_err err = kms_identity_of_peer(peers->authn, socket, fresh.credentials.uid, &fresh.identity, NULL);
+    kms_err err =
+        kms_identity_of_peer(peers->authn, &socket->socket, fresh.credentials.uid, &fresh.identity, NULL);
     if (kms_failed(err) && !kms_is(err, KMS_E_UNAUTHENTICATED)) return err;
     pthread_mutex_lock(&peers->lock);
     err = put(peers, (size_t)fd, &fresh);
@@ -103,7 +104,7 @@ kms_err kms_peers_add(kms_peers *peers, int fd, const struct kms_unix_socket *so
     return err;
 }
 
-kms_err kms_peers_find(kms_peers *peers, int fd, struct kms_call *call)
+kms_err kms_peers_find(kms_peers *peers, int fd, struct kms_call *call, const struct kms_door **ret_door)
 {
     struct peer found = {0};
     pthread_mutex_lock(&peers->lock);
@@ -114,11 +115,12 @@ kms_err kms_peers_find(kms_peers *peers, int fd, struct kms_call *call)
         kms_why_set(&call->why, "the peer of this connection is not known");
         return KMS_FAIL(UNAUTHENTICATED);
     }
+    *ret_door = &found.socket->door;
     snprintf(call->peer, sizeof call->peer, "unix:uid=%lu,pid=%ld", (unsigned long)found.credentials.uid,
              (long)found.credentials.pid);
     call->identity = found.identity;
     if (found.identity != NULL) return KMS_OK;
     /* Refused before, and refused again, now for the words. */
-    return kms_identity_of_peer(peers->authn, found.socket, found.credentials.uid, &call->identity,
+    return kms_identity_of_peer(peers->authn, &found.socket->socket, found.credentials.uid, &call->identity,
                                 &call->why);
 }

@@ -10,8 +10,7 @@
 
 #include <sys/types.h>
 
-#include "kmsd/authn/authn.h"
-#include "kmsd/service/call.h"
+#include "kmsd/rpc/rpc.h"
 
 typedef struct kms_peers kms_peers;
 
@@ -21,8 +20,10 @@ void kms_peers_free(kms_peers *peers); /* NULL is a no-op */
 /* Asks the kernel who is at the other end of fd. A peer that maps to no principal is kept too: its calls are
  * told so. socket is borrowed for the life of the table. Errors: LIMIT_EXCEEDED (connections), NO_MEMORY, IO.
  */
-KMS_MUST_USE kms_err kms_peers_add(kms_peers *peers, int fd, const struct kms_unix_socket *socket);
-/* Fills identity and peer. UNAUTHENTICATED with the cause in call->why; peer is filled either way. */
-KMS_MUST_USE kms_err kms_peers_find(kms_peers *peers, int fd, struct kms_call *call);
+KMS_MUST_USE kms_err kms_peers_add(kms_peers *peers, int fd, const struct kms_rpc_socket *socket);
+/* Fills identity and peer, and *ret_door, if the peer is known. UNAUTHENTICATED with the cause in call->why;
+ * peer and door are filled either way. */
+KMS_MUST_USE kms_err kms_peers_find(kms_peers *peers, int fd, struct kms_call *call,
+                                    const struct kms_door **ret_door);
 
 #endif

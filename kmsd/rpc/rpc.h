@@ -9,17 +9,22 @@
  * handshakes. Of an answer that is many messages, each leaves when gRPC has written the one before
  * (stream.c).
  *
+ * Methods of foreign protocols are methods of the table in other words (kmsd/dialect): the pipeline gets the
+ * same call. TLS connections speak our own protocol only.
+ *
  * Thread-safety: start, reload, drain and free are for one thread at a time; it must not be the pipeline's.
  */
 #ifndef KMS_RPC_RPC_H
 #define KMS_RPC_RPC_H
 
 #include "kmsd/authn/authn.h"
+#include "kmsd/dialect/dialect.h"
 #include "kmsd/service/method.h"
 #include "kmsd/service/pipeline.h"
 
-struct kms_rpc_unix {
+struct kms_rpc_socket {
     struct kms_unix_socket socket;
+    struct kms_door door;      /* what it speaks */
     unsigned mode;             /* of the socket file, for example 0660 */
     const char *owner, *group; /* names or numbers; "" leaves the daemon's own */
 };
@@ -28,7 +33,7 @@ struct kms_rpc_options {
     const char *address; /* TLS: "0.0.0.0:8443", "[::]:8443", port 0: any; "": no TLS listener */
     const char *certificate, *key,
         *client_ca; /* PEM files: own chain, its key (not readable by others), clients' CAs */
-    const struct kms_rpc_unix *sockets;
+    const struct kms_rpc_socket *sockets;
     size_t socket_count;
     unsigned threads;                /* completion queues with one thread each, 1 to KMS_RPC_THREADS */
     uint32_t calls;                  /* active at once; more are answered LIMIT_EXCEEDED */
@@ -49,6 +54,8 @@ enum { KMS_RPC_THREADS = 64, KMS_RPC_RESERVED_FILES = 256 /* descriptors for eve
 struct kms_rpc_parts {
     const struct kms_method *methods;
     size_t method_count;
+    const struct kms_dialect *dialects; /* served when a door speaks their protocol */
+    size_t dialect_count;
     kms_authn *authn;
     kms_pipeline *pipeline; /* started with options.threads lanes; gets its transport here */
 };

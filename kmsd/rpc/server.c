@@ -99,28 +99,6 @@ static grpc_server *create_server(const struct kms_rpc_options *o)
     return server;
 }
 
-static kms_err register_methods(struct kms_rpc *rpc, struct kms_why *why)
-{
-    rpc->rows = calloc(rpc->parts.method_count + 1, sizeof *rpc->rows);
-    if (rpc->rows == NULL) return KMS_FAIL(NO_MEMORY);
-    for (size_t i = 0; i < rpc->parts.method_count; i++) {
-        const struct kms_method *method = &rpc->parts.methods[i];
-        char path[KMS_METHOD_PATH_BYTES];
-        kms_method_path(method, path);
-        struct kms_rpc_row row = {.method = method};
-        row.slots = method->lane == KMS_LANE_CRYPTO ? KMS_RPC_HOT_SLOTS : KMS_RPC_COLD_SLOTS;
-        if (kms_method_codec(method) != NULL)
-            row.registered = grpc_server_register_method(rpc->server, path, NULL,
-                                                         GRPC_SRM_PAYLOAD_READ_INITIAL_BYTE_BUFFER, 0);
-        if (row.registered == NULL) {
-            kms_why_set(why, "method %s is unknown or there twice", path);
-            return KMS_FAIL(INTERNAL);
-        }
-        rpc->rows[rpc->row_count++] = row;
-    }
-    return KMS_OK;
-}
-
 static kms_err start_queues(struct kms_rpc *rpc)
 {
     rpc->batch_room.limit = rpc->options.batch_memory_bytes;
@@ -171,7 +149,7 @@ static void fire_drained(struct kms_tag *tag, bool ok)
 static kms_err start(struct kms_rpc *rpc, struct kms_why *why)
 {
     rpc->server = create_server(&rpc->options);
-    KMS_TRY(register_methods(rpc, why));
+    KMS_TRY(kms_rows_register(rpc, why));
     KMS_TRY(kms_peers_new(rpc->parts.authn, rpc->options.connections, &rpc->peers));
     KMS_TRY(kms_listener_bind(rpc->options.sockets, rpc->options.socket_count, &rpc->listener, why));
     KMS_TRY(start_queues(rpc));

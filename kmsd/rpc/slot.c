@@ -3,7 +3,6 @@
  * waiting. Everything but encode runs on the thread of the slot's queue.
  */
 #include <grpc/byte_buffer.h>
-#include <grpc/byte_buffer_reader.h>
 #include <grpc/support/alloc.h>
 #include <grpc/support/time.h>
 #include <stdio.h>
@@ -13,10 +12,8 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/secret.h"
-#include "kmsd/rpc/decode.h"
 #include "kmsd/rpc/internal.h"
 #include "kmsd/rpc/status.h"
-#include "kmsd/rpc/wirecheck.h"
 
 grpc_call *kms_slot_grpc_call(const struct kms_call *call)
 {
@@ -28,7 +25,7 @@ struct kms_queue *kms_slot_queue(const struct kms_call *call)
 }
 int kms_slot_socket(const struct kms_call *call)
 {
-    return ((const struct kms_slot *)call->transport)->socket;
+    return ((const struct kms_slot *)call->transport)->way.socket;
 }
 
 /* --- waiting --- */
@@ -117,72 +114,6 @@ static uint64_t deadline_us(gpr_timespec deadline)
     return left.tv_sec < 0 ? now : now + (uint64_t)left.tv_sec * 1000000 + (uint64_t)left.tv_nsec / 1000;
 }
 
-/* gRPC's memory cannot be locked, but it need not keep the plaintext. */
-static void wipe(grpc_byte_buffer *buffer)
-{
-    grpc_byte_buffer_reader reader;
-    grpc_slice *slice;
-    if (!grpc_byte_buffer_reader_init(&reader, buffer)) return;
-    while (grpc_byte_buffer_reader_peek(&reader, &slice))
-        kms_wipe(GRPC_SLICE_START_PTR(*slice), GRPC_SLICE_LENGTH(*slice));
-    grpc_byte_buffer_reader_destroy(&reader);
-}
-
-/* The request in one piece: as it lies there, or collected in locked memory of len bytes (ret_whole, to be
- * given back). */
-static kms_err request_bytes(grpc_byte_buffer *buffer, size_t len, uint8_t **ret_whole,
-                             struct kms_bytes *ret_bytes)
-{
-    grpc_byte_buffer_reader reader;
-    grpc_slice *slice;
-    size_t at = 0;
-    if (!grpc_byte_buffer_reader_init(&reader, buffer)) return KMS_FAIL(INVALID_ARGUMENT);
-    uint8_t *whole = NULL;
-    kms_err err = KMS_OK;
-    struct kms_bytes bytes = {0};
-    while (!kms_failed(err) && grpc_byte_buffer_reader_peek(&reader, &slice)) {
-        bytes = kms_bytes_of(GRPC_SLICE_START_PTR(*slice), GRPC_SLICE_LENGTH(*slice));
-        if (whole == NULL && bytes.len == len) break;
-        if (whole == NULL) whole = kms_locked_alloc(len);
-        if (whole == NULL || bytes.len > len - at) {
-            err = KMS_FAIL(NO_MEMORY);
-            break;
-        }
-        kms_copy(whole + at, bytes.ptr, bytes.len);
-        at += bytes.len;
-    }
-    grpc_byte_buffer_reader_destroy(&reader);
-    *ret_whole = whole;
-    if (!kms_failed(err)) *ret_bytes = whole != NULL ? kms_bytes_of(whole, at) : bytes;
-    return err;
-}
-
-static kms_err decode(struct kms_slot *slot, struct kms_call *call)
-{
-    if (slot->request == NULL) {
-        kms_why_set(&call->why, "the call carries no request, or one that is too long");
-        return KMS_FAIL(INVALID_ARGUMENT);
-    }
-    const struct kms_rpc_options *options = &slot->queue->rpc->options;
-    bool batch = call->method->item != NULL;
-    size_t len = grpc_byte_buffer_length(slot->request);
-    uint32_t most = batch ? options->batch_message_bytes : options->message_bytes;
-    if (len > most) {
-        kms_why_set(&call->why, "a request of %zu bytes, at most %u", len, most);
-        return KMS_FAIL(LIMIT_EXCEEDED);
-    }
-    struct kms_bytes wire;
-    uint8_t *whole = NULL;
-    kms_err err = request_bytes(slot->request, len, &whole, &wire);
-    if (batch) kms_arena_prepare(&call->arena, len + len / 8); /* values, and what holds them */
-    if (!kms_failed(err))
-        err =
-            kms_decode(kms_method_codec(call->method)->input, batch ? KMS_WIRE_BATCH_FIELDS : KMS_WIRE_FIELDS,
-                       wire, &call->arena, &call->request, &call->why);
-    kms_locked_free(whole, len);
-    return batch && kms_is(err, KMS_E_NO_MEMORY) ? KMS_FAIL(LIMIT_EXCEEDED) : err;
-}
-
 /* Batches have a number and memory of their own: a flood of them leaves single calls what they need. */
 static kms_err enter_batch(struct kms_slot *slot, struct kms_call *call)
 {
@@ -195,29 +126,39 @@ static kms_err enter_batch(struct kms_slot *slot, struct kms_call *call)
     return KMS_FAIL(LIMIT_EXCEEDED);
 }
 
+static kms_err check_door(struct kms_slot *slot)
+{
+    const struct kms_dialect *dialect = slot->queue->rpc->rows[slot->row].dialect;
+    enum kms_protocol spoken = slot->way.door->protocol;
+    enum kms_protocol called = dialect != NULL ? dialect->protocol : KMS_PROTOCOL_KMS;
+    if (called == spoken) return KMS_OK;
+    kms_why_set(&slot->call.why, "a method of protocol %s, but %s is what this listener speaks (listen.unix)",
+                kms_protocol_name(called), kms_protocol_name(spoken));
+    return KMS_FAIL(UNSUPPORTED);
+}
+
 static void begin(struct kms_slot *slot, bool too_many)
 {
     struct kms_queue *queue = slot->queue;
     struct kms_rpc *rpc = queue->rpc;
     struct kms_call *call = &slot->call;
-    *call = (struct kms_call){.method = rpc->rows[slot->row].method, .transport = slot};
+    const struct kms_rpc_row *row = &rpc->rows[slot->row];
+    *call = (struct kms_call){.method = row->method, .transport = slot};
+    if (row->dialect != NULL) call->protocol = kms_protocol_name(row->dialect->protocol);
     kms_arena_init(&call->arena, rpc->options.arena_bytes);
     call->started_us = kms_now_us();
     call->deadline_us = deadline_us(slot->deadline);
     read_metadata(&slot->metadata, call);
-    call->err = kms_identify(queue->certificates, rpc->peers, slot->grpc_call, call, &slot->socket);
+    call->err = kms_identify(queue->certificates, rpc->peers, slot->grpc_call, call, &slot->way);
     if (!kms_failed(call->err) && too_many) {
         kms_why_set(&call->why, "%u calls are active already", rpc->options.calls);
         call->err = KMS_FAIL(LIMIT_EXCEEDED);
     }
     if (!kms_failed(call->err) && atomic_load(&rpc->closing)) call->err = KMS_FAIL(SHUTTING_DOWN);
+    if (!kms_failed(call->err)) call->err = check_door(slot);
     if (!kms_failed(call->err) && call->method->item != NULL) call->err = enter_batch(slot, call);
-    if (!kms_failed(call->err)) call->err = decode(slot, call);
-    if (slot->request != NULL) {
-        wipe(slot->request);
-        grpc_byte_buffer_destroy(slot->request);
-        slot->request = NULL;
-    }
+    if (!kms_failed(call->err)) call->err = kms_slot_decode(slot);
+    kms_slot_drop_request(slot);
     if (call->method->stream != NULL) kms_slot_watch(slot);
     queue->begun++;
     kms_pipeline_begin(rpc->parts.pipeline, queue->lane, call);
@@ -271,11 +212,14 @@ static kms_err encode_message(struct kms_slot *slot)
     struct kms_call *call = &slot->call;
     grpc_slice slice;
     if (call->reply == NULL) return KMS_FAIL(INTERNAL);
-    size_t len = protobuf_c_message_get_packed_size(call->reply);
+    const struct kms_dialect *dialect = slot->queue->rpc->rows[slot->row].dialect;
+    const ProtobufCMessage *reply = call->reply;
+    if (dialect != NULL) KMS_TRY(dialect->to(call, slot->way.door, &reply));
+    size_t len = protobuf_c_message_get_packed_size(reply);
     bool batch = call->batch != NULL;
     if ((batch && !kms_arena_charge(&call->arena, len)) || !reply_slice(call, len, &slice))
         return batch ? KMS_FAIL(LIMIT_EXCEEDED) : KMS_FAIL(NO_MEMORY);
-    protobuf_c_message_pack(call->reply, GRPC_SLICE_START_PTR(slice));
+    protobuf_c_message_pack(reply, GRPC_SLICE_START_PTR(slice));
     slot->message = grpc_raw_byte_buffer_create(&slice, 1);
     grpc_slice_unref(slice);
     return KMS_OK;

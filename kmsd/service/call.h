@@ -102,6 +102,7 @@ enum kms_stage {
 struct kms_call {
     /* rpc fills these before kms_pipeline_begin */
     const struct kms_method *method;
+    const char *protocol;                     /* static: whose words it came in, "sops"; NULL: our own */
     kms_arena arena;                          /* request, reply, everything in between */
     const ProtobufCMessage *request;          /* in the arena; NULL when decoding failed: then err says why */
     kms_identity *identity;                   /* reference held; NULL when err is UNAUTHENTICATED */

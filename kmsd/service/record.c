@@ -138,6 +138,7 @@ const struct kms_audit_event *kms_record_of(const struct kms_call *call, struct 
         .peer = call->peer,
         .service = call->method->service->name,
         .operation = call->method->rpc,
+        .protocol = call->protocol,
         .class = call->by_service ? "service" : class_names[kms_action_class_of(call->method->action)],
         .outcome = call->err,
         .detail = call->why.text[0] != '\0' ? call->why.text : NULL,

@@ -81,7 +81,7 @@ static const struct option long_options[] = {
     {NULL, 0, NULL, 0},
 };
 
-static bool read_options(int argc, char **argv, struct kms_rpc_options *options, struct kms_rpc_unix *door)
+static bool read_options(int argc, char **argv, struct kms_rpc_options *options, struct kms_rpc_socket *door)
 {
     for (int c; (c = getopt_long(argc, argv, "", long_options, NULL)) != -1;) {
         switch (c) {
@@ -90,7 +90,7 @@ static bool read_options(int argc, char **argv, struct kms_rpc_options *options,
             break;
         case 'u':
             *door =
-                (struct kms_rpc_unix){.socket = {.path = optarg, .principal = "unix:bench"}, .mode = 0600};
+                (struct kms_rpc_socket){.socket = {.path = optarg, .principal = "unix:bench"}, .mode = 0600};
             options->sockets = door;
             options->socket_count = 1;
             break;
@@ -118,7 +118,7 @@ int main(int argc, char **argv)
 {
     static const struct kms_method method = {
         .service = &kms__v1__crypto_service__descriptor, .rpc = "Encrypt", .lane = KMS_LANE_CRYPTO};
-    struct kms_rpc_unix door;
+    struct kms_rpc_socket door;
     struct kms_rpc_options options = {.address = "",
                                       .threads = 1,
                                       .calls = 1024,

@@ -34,7 +34,8 @@ def protos(directory):
     """Python modules of proto/, generated once for each test session."""
     out = pathlib.Path(directory)
     if not (out / "kms").exists():
-        files = sorted((ROOT / "proto").glob("kms/v1/*.proto")) + [ROOT / "proto/google/rpc/status.proto"]
+        files = [*sorted((ROOT / "proto").glob("kms/v1/*.proto")), ROOT / "proto/google/rpc/status.proto",
+                 ROOT / "proto/sops/keyservice.proto"]
         run("protoc", f"--python_out={out}", "-I", ROOT / "proto", *files)
         run("protoc", f"--python_out={out}", "-I", ROOT / "keystore", ROOT / "keystore/record.proto")
         # google.rpc is ours here; the installed google package is a namespace of protobuf

@@ -66,6 +66,7 @@ def words():
                                         "kmsd/service/internal.c") + ["unix"],
         ("", "service"): ["kms.v1." + name for name in found(r"^service (\w+) {", *paths("proto/kms/v1", "*.proto"))],
         ("", "class"): table("kmsd/service/record.c", "class_names") + ["service"],
+        ("", "protocol"): table("kmsd/dialect/protocol.c", "protocol_names")[1:],  # the first is kmsd's own, and left out
         ("", "stage"): table("kmsd/service/record.c", "stage_names"),
         ("", "operation"): found(r'KMS_\w+\(\w+,\s*"(\w+)"', "kmsd/service/method.def")
         + found(r'ROW(?:_OF)?\((?:\w+, )?"(\w+)"', "kmsd/service/internal.c") + own_operations(),

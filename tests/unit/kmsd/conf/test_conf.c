@@ -48,15 +48,20 @@ static void defaults(void)
 static void sockets(void)
 {
     KMS_OWN(kmsd_conf) c = NULL;
-    KMS_ASSERT_OK_FATAL(
-        load(LOCAL
-             "  - path: a.sock\n    mode: 0600\n    principal: unix:app\n"
-             "  - {path: /b.sock, uids: [{uid: 0, principal: unix:root}, {uid: 1000, principal: unix:me}]}\n",
-             &c, NULL));
+    KMS_ASSERT_OK_FATAL(load(
+        LOCAL "  - path: a.sock\n    mode: 0600\n    principal: unix:app\n    protocol: sops\n"
+              "  - {path: /b.sock, uids: [{uid: 0, principal: unix:root}, {uid: 1000, principal: unix:me}]}\n"
+              "sops: {keys: [{type: hc_vault, name: 'https://v/v1/transit/keys/a', key: alias/a}, "
+              "{name: b, key: alias/b}]}\n",
+        &c, NULL));
     CU_ASSERT_EQUAL_FATAL(c->listen_unix_count, 2);
     CU_ASSERT(c->listen_unix[0].mode == 0600 && c->listen_unix[1].mode == 0660);
     CU_ASSERT_EQUAL_FATAL(c->listen_unix[1].uids_count, 2);
     CU_ASSERT_EQUAL(c->listen_unix[1].uids[1].uid, 1000);
+    CU_ASSERT(c->listen_unix[0].protocol == KMSD_PROTOCOL_SOPS &&
+              c->listen_unix[1].protocol == KMSD_PROTOCOL_KMS);
+    CU_ASSERT_EQUAL_FATAL(c->sops_keys_count, 2);
+    CU_ASSERT(c->sops_keys[0].type == KMSD_SOPS_HC_VAULT && c->sops_keys[1].type == KMSD_SOPS_KMS);
     CU_ASSERT_STRING_EQUAL(c->listen_unix[1].uids[1].principal, "unix:me");
 }
 
@@ -81,6 +86,12 @@ static const struct {
      "a uid is listed twice"},
     {LOCAL "  - {path: a, principal: x}\n  - {path: a, principal: y}\n", "two sockets have one path"},
     {LOCAL "  - {path: a, principal: x, mode: 0888}\n", "'listen.unix[0].mode': not an octal number"},
+    {LOCAL "  - {path: a, principal: x, protocol: smtp}\n",
+     "listen.unix[0].protocol': not one of the choices"},
+    {LEAST "sops: {keys: [{name: a}]}\n", "option 'sops.keys[0].key': missing"},
+    {LEAST "sops: {keys: [{type: ssh, name: a, key: b}]}\n", "allowed: one of: kms, pgp, gcp_kms, azure_kv"},
+    {LEAST "sops: {keys: [{name: a, key: b}, {type: age, name: a, key: b}, {name: a, key: c}]}\n",
+     "option 'sops.keys[2].name': there twice"},
     {TLS POLICY "hsm: {uri: /usr/lib/x.so}\n", "option 'hsm.uri': does not begin with pkcs11:"},
     {TLS POLICY "hsm: {uri: 'pkcs11:token=t?pin-value=31337'}\n", "use pin-source"},
     {TLS POLICY "hsm: {uri: 'pkcs11:token=t', workers: 65}\n",

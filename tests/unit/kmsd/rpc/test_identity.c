@@ -76,8 +76,10 @@ static void test_certificates(void)
 static void test_peers(void)
 {
     struct kms_unix_mapping mine = {.uid = geteuid(), .principal = "me"};
-    struct kms_unix_socket door = {.path = "/x", .principal = "", .uids = &mine, .uid_count = 1};
-    struct kms_unix_socket closed = {.path = "/y", .principal = ""};
+    struct kms_rpc_socket door = {.socket = {.path = "/x", .principal = "", .uids = &mine, .uid_count = 1},
+                                  .door = {.protocol = KMS_PROTOCOL_SOPS}};
+    struct kms_rpc_socket closed = {.socket = {.path = "/y", .principal = ""}};
+    const struct kms_door *found = NULL;
     struct kms_authn authn = {false};
     kms_peers *peers = NULL;
     int a[2], b[2], c[2];
@@ -87,17 +89,19 @@ static void test_peers(void)
     KMS_ASSERT_OK(kms_peers_add(peers, a[0], &door));
     KMS_ASSERT_OK(kms_peers_add(peers, b[0], &closed));
     struct kms_call call = {.err = KMS_OK};
-    KMS_ASSERT_OK(kms_peers_find(peers, a[0], &call));
+    KMS_ASSERT_OK(kms_peers_find(peers, a[0], &call, &found));
     CU_ASSERT_STRING_EQUAL(call.identity->principal, "me");
+    CU_ASSERT_PTR_EQUAL(found, &door.door);
     char want[128];
     snprintf(want, sizeof want, "unix:uid=%u,pid=%d", geteuid(), getpid());
     CU_ASSERT_STRING_EQUAL(call.peer, want);
     kms_identity_drop(&call.identity);
-    KMS_ASSERT_CODE(kms_peers_find(peers, b[0], &call), UNAUTHENTICATED);
+    KMS_ASSERT_CODE(kms_peers_find(peers, b[0], &call, &found), UNAUTHENTICATED);
     CU_ASSERT_STRING_EQUAL(call.peer, want);
     CU_ASSERT_PTR_NOT_NULL(strstr(call.why.text, "is not mapped"));
-    KMS_ASSERT_CODE(kms_peers_find(peers, 4000, &call), UNAUTHENTICATED);
-    KMS_ASSERT_CODE(kms_peers_find(peers, -1, &call), UNAUTHENTICATED);
+    CU_ASSERT_PTR_EQUAL(found, &closed.door); /* refused, but by this door */
+    KMS_ASSERT_CODE(kms_peers_find(peers, 4000, &call, &found), UNAUTHENTICATED);
+    KMS_ASSERT_CODE(kms_peers_find(peers, -1, &call, &found), UNAUTHENTICATED);
     /* full, until one is closed; its number comes back with somebody else */
     CU_ASSERT_FATAL(socketpair(AF_UNIX, SOCK_STREAM, 0, c) == 0);
     KMS_ASSERT_CODE(kms_peers_add(peers, c[0], &door), LIMIT_EXCEEDED);
@@ -105,7 +109,7 @@ static void test_peers(void)
     KMS_ASSERT_OK(kms_peers_add(peers, c[0], &door));
     CU_ASSERT_EQUAL_FATAL(dup2(b[0], c[0]), c[0]);
     KMS_ASSERT_OK(kms_peers_add(peers, c[0], &closed));
-    KMS_ASSERT_CODE(kms_peers_find(peers, c[0], &call), UNAUTHENTICATED);
+    KMS_ASSERT_CODE(kms_peers_find(peers, c[0], &call, &found), UNAUTHENTICATED);
     KMS_ASSERT_CODE(kms_peers_add(peers, STDERR_FILENO, &door), IO);
     kms_peers_free(peers);
     for (int i = 0; i < 2; i++) close(b[i]), close(c[i]);

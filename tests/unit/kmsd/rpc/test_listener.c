@@ -11,19 +11,19 @@
 #include "tests/harness/suite.h"
 #include "world.h"
 
-static struct kms_rpc_unix at(const char *path)
+static struct kms_rpc_socket at(const char *path)
 {
-    return (struct kms_rpc_unix){.socket = {.path = path, .principal = "p"}, .mode = 0620};
+    return (struct kms_rpc_socket){.socket = {.path = path, .principal = "p"}, .mode = 0620};
 }
 
-static kms_err bind_one(const struct kms_rpc_unix *door, kms_listener **ret_listener, struct kms_why *why)
+static kms_err bind_one(const struct kms_rpc_socket *door, kms_listener **ret_listener, struct kms_why *why)
 {
     return kms_listener_bind(door, 1, ret_listener, why);
 }
 
 static void test_mode_and_removal(void)
 {
-    struct kms_rpc_unix door = at(world_path("a.sock"));
+    struct kms_rpc_socket door = at(world_path("a.sock"));
     kms_listener *listener = NULL;
     struct stat st;
     char group[16];
@@ -41,7 +41,7 @@ static void test_mode_and_removal(void)
 
 static void test_live_one_is_refused(void)
 {
-    struct kms_rpc_unix door = at(world_path("b.sock"));
+    struct kms_rpc_socket door = at(world_path("b.sock"));
     kms_listener *first = NULL, *second = NULL;
     struct kms_why why;
     struct stat st;
@@ -54,7 +54,7 @@ static void test_live_one_is_refused(void)
 
 static void test_dead_one_is_replaced(void)
 {
-    struct kms_rpc_unix door = at(world_path("c.sock"));
+    struct kms_rpc_socket door = at(world_path("c.sock"));
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     snprintf(address.sun_path, sizeof address.sun_path, "%s", door.socket.path);
     int dead = socket(AF_UNIX, SOCK_STREAM, 0);
@@ -69,7 +69,7 @@ static void test_bad_options(void)
 {
     kms_listener *listener = NULL;
     struct kms_why why;
-    struct kms_rpc_unix door = at(world_path("file"));
+    struct kms_rpc_socket door = at(world_path("file"));
     close(open(door.socket.path, O_CREAT | O_WRONLY, 0600));
     KMS_ASSERT_CODE(bind_one(&door, &listener, &why), CONFIG_INVALID);
     CU_ASSERT_EQUAL(access(door.socket.path, F_OK), 0);
@@ -85,7 +85,7 @@ static void test_bad_options(void)
     KMS_ASSERT_CODE(bind_one(&door, &listener, &why), CONFIG_INVALID);
     CU_ASSERT_PTR_NOT_NULL(strstr(why.text, "no-such-user"));
     /* the second fails: the first one's file is gone again */
-    struct kms_rpc_unix both[] = {at(world_path("e.sock")), at("/no/such/directory.sock")};
+    struct kms_rpc_socket both[] = {at(world_path("e.sock")), at("/no/such/directory.sock")};
     KMS_ASSERT_CODE(kms_listener_bind(both, 2, &listener, &why), IO);
     CU_ASSERT_NOT_EQUAL(access(both[0].socket.path, F_OK), 0);
     CU_ASSERT_PTR_NULL(listener);

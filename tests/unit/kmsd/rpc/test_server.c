@@ -16,17 +16,17 @@ static struct kms_authn authn;
 static kms_rpc *rpc;
 static struct reply reply;
 static struct kms_unix_mapping mapping = {.principal = "me"};
-static struct kms_rpc_unix doors[2];
+static struct kms_rpc_socket doors[2];
 
 static void open_world(struct kms_rpc_options options)
 {
     struct kms_why why = {""};
     mapping.uid = geteuid();
-    doors[0] = (struct kms_rpc_unix){
+    doors[0] = (struct kms_rpc_socket){
         .socket = {.path = world_path("mine.sock"), .principal = "", .uids = &mapping, .uid_count = 1},
         .mode = 0600};
     doors[1] =
-        (struct kms_rpc_unix){.socket = {.path = world_path("nobody.sock"), .principal = ""}, .mode = 0600};
+        (struct kms_rpc_socket){.socket = {.path = world_path("nobody.sock"), .principal = ""}, .mode = 0600};
     options.sockets = doors;
     options.socket_count = 2;
     pipeline_open(&pipeline);
