@@ -32,10 +32,17 @@ kms_err kms_revoke_prefix_gather(struct kms_call *call)
     return name != NULL ? kms_access_role(call, KMS_ACT_REVOKE_PREFIX, name, &access) : KMS_FAIL(NO_MEMORY);
 }
 
+struct wanted {
+    const char *role, *prefix;
+};
+
+/* Of this role alone: "orders/" also begins the ids of role orders/reader, whose own policy decides. */
 static bool begins_so(const void *user, const struct kms_lease *lease, uint64_t retry_us)
 {
+    const struct wanted *wanted = user;
     (void)retry_us;
-    return lease->stored->state == KMS_LEASE_ACTIVE && strncmp(lease->stored->id, user, strlen(user)) == 0;
+    return lease->stored->state == KMS_LEASE_ACTIVE && strcmp(lease->stored->role, wanted->role) == 0 &&
+           strncmp(lease->stored->id, wanted->prefix, strlen(wanted->prefix)) == 0;
 }
 
 /* Those that a call is making right now come out of it as they would have a moment later. */
@@ -45,7 +52,8 @@ kms_err kms_revoke_prefix_act(struct kms_call *call)
     Kms__V1__RevokePrefixResponse *reply = kms_new_reply(call);
     size_t count;
     if (reply == NULL) return KMS_FAIL(NO_MEMORY);
-    KMS_TRY(kms_lease_gather(call, "", SIZE_MAX, begins_so, request->prefix));
+    const struct wanted wanted = {kms_call_role(call)->stored->name, request->prefix};
+    KMS_TRY(kms_lease_gather(call, "", SIZE_MAX, begins_so, &wanted));
     KMS_TRY(kms_lease_end_all(call, &count));
     reply->revoked = count;
     return KMS_OK;

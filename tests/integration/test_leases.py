@@ -44,6 +44,20 @@ def test_each_has_its_own_user(world, admin, app, postgres):
     world.gone(admin, role)
 
 
+def test_a_prefix_is_of_one_role(world, admin, app, postgres):
+    """Role "x" says nothing about role "x/y", whose leases begin like its own."""
+    outer = world.role()
+    inner = outer + "/inner"
+    world.put(admin, inner)
+    kept, ended = app.GenerateCredentials(role_name=inner), app.GenerateCredentials(role_name=outer)
+    assert admin.RevokePrefix(prefix=outer + "/inner").revoked == 0
+    assert admin.RevokePrefix(prefix=outer + "/").revoked == 1
+    world.gone(admin, outer, ended.username)
+    assert world.leases(admin, inner)[kept.lease_id].state == ACTIVE and logs_in(postgres, kept)
+    assert admin.RevokePrefix(prefix=inner + "/").revoked == 1
+    world.gone(admin, inner)
+
+
 def test_it_expires(world, admin, app, postgres):
     role = world.role(default_ttl=1, max_ttl=1)
     made = app.GenerateCredentials(role_name=role)
