@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/clock.h"
 
@@ -14,12 +15,15 @@ enum {
     GRACE_MS = 500, /* for the server's own time-out to be heard of first */
     LOOK_MS = 100,  /* how often until_us is looked at */
     PORT_TEXT = 12,
+    MS_NS = 1000000,
 };
+#define TURN_LOCK "1802334052" /* "kmsd" in ASCII */
 
 struct kms_connection {
     PGconn *pg;
     const struct kmsd_conf_database *database;
-    bool set_up; /* the session's time-out is set */
+    bool set_up;   /* the session's time-out is set */
+    bool collided; /* with another transaction, since this was set to false */
     uint64_t deadline_us;
     const atomic_ullong *until_us; /* or NULL */
 };
@@ -177,13 +181,23 @@ static kms_err flush(kms_connection *c, struct kms_why *why)
     return KMS_OK;
 }
 
+/* serialization_failure, deadlock_detected; of rows of the catalog, which GRANT and REVOKE change without
+ * locking the table, an internal error in words that are not translated. */
+static bool is_collision(const char *state, const char *words)
+{
+    static const char concurrently[] = "tuple concurrently ";
+    return strcmp(state, "40001") == 0 || strcmp(state, "40P01") == 0 ||
+           (strcmp(state, "XX000") == 0 && strncmp(words, concurrently, sizeof concurrently - 1) == 0);
+}
+
 /* The server's words. Of a syntax error they may quote the statement, and so a password: its code has to
  * do. */
-static kms_err refused(const PGresult *result, struct kms_why *why)
+static kms_err refused(kms_connection *c, const PGresult *result, struct kms_why *why)
 {
     const char *state = PQresultErrorField(result, PG_DIAG_SQLSTATE);
     const char *words = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
     if (state == NULL || words == NULL) return unavailable(why, "the connection ended");
+    if (is_collision(state, words)) c->collided = true;
     bool syntax = strcmp(state, "42601") == 0;
     kms_why_set(why, "%.200s (SQLSTATE %.5s)", syntax ? "syntax error" : words, state);
     return KMS_FAIL(DATABASE_FAILED);
@@ -194,7 +208,7 @@ struct rows {
     void *user;
 };
 
-static kms_err take(const PGresult *result, const struct rows *rows, struct kms_why *why)
+static kms_err take(kms_connection *c, const PGresult *result, const struct rows *rows, struct kms_why *why)
 {
     switch (PQresultStatus(result)) {
     case PGRES_SINGLE_TUPLE:
@@ -210,7 +224,7 @@ static kms_err take(const PGresult *result, const struct rows *rows, struct kms_
     case PGRES_COPY_BOTH:
         return unavailable(why, "a statement copies from or to the client, which is not possible here");
     default:
-        return refused(result, why);
+        return refused(c, result, why);
     }
 }
 
@@ -225,7 +239,7 @@ static kms_err take_all(kms_connection *c, const struct rows *rows, struct kms_w
         }
         PGresult *result = PQgetResult(c->pg);
         if (result == NULL) return first;
-        kms_err err = kms_failed(first) ? KMS_OK : take(result, rows, why);
+        kms_err err = kms_failed(first) ? KMS_OK : take(c, result, rows, why);
         PQclear(result);
         if (kms_failed(err)) first = err;
         if (kms_is(err, KMS_E_DATABASE_UNAVAILABLE)) return err;
@@ -281,17 +295,42 @@ static kms_err run_inside(kms_connection *c, kms_err (*run)(kms_connection *, vo
     return kms_connection_run(c, "COMMIT", why);
 }
 
+/* Whoever gets here has had to do with another transaction of ours, most likely. An advisory lock, held until
+ * the end of the transaction, lets them pass one by one. */
+static kms_err take_turn(kms_connection *c, unsigned tries, struct kms_why *why)
+{
+    const struct timespec pause = {0, (long)(MS_NS << tries)};
+    nanosleep(&pause, NULL);
+    return kms_connection_run(c, "SELECT pg_catalog.pg_advisory_xact_lock(" TURN_LOCK ")", why);
+}
+
+static kms_err transact_once(kms_connection *c, unsigned tries,
+                             kms_err (*run)(kms_connection *, void *, struct kms_why *), void *user,
+                             struct kms_why *why)
+{
+    KMS_TRY(kms_connection_run(c, "BEGIN", why));
+    kms_err err = tries > 0 ? take_turn(c, tries, why) : KMS_OK;
+    if (!kms_failed(err)) err = run_inside(c, run, user, why);
+    if (kms_failed(err) && !kms_is(err, KMS_E_DATABASE_UNAVAILABLE) &&
+        PQtransactionStatus(c->pg) != PQTRANS_IDLE)
+        kms_ignore(kms_connection_run(c, "ROLLBACK", NULL)); /* else the end of the connection does it */
+    return err;
+}
+
 kms_err kms_connection_transact(kms_connection *connection,
                                 kms_err (*run)(kms_connection *connection, void *user, struct kms_why *why),
                                 void *user, struct kms_why *why)
 {
-    KMS_TRY(kms_connection_run(connection, "BEGIN", why));
-    kms_err err = run_inside(connection, run, user, why);
-    if (kms_failed(err) && !kms_is(err, KMS_E_DATABASE_UNAVAILABLE) &&
-        PQtransactionStatus(connection->pg) != PQTRANS_IDLE)
-        kms_ignore(
-            kms_connection_run(connection, "ROLLBACK", NULL)); /* else the end of the connection does it */
-    return err;
+    struct kms_why cause = {{0}};
+    for (unsigned tries = 0;; tries++) {
+        connection->collided = false;
+        kms_err err = transact_once(connection, tries, run, user, &cause);
+        if (!kms_failed(err)) return KMS_OK;
+        if (kms_is(err, KMS_E_DATABASE_FAILED) && connection->collided && tries + 1 < KMS_CONNECTION_TRIES)
+            continue;
+        if (why != NULL) *why = cause;
+        return err;
+    }
 }
 
 static kms_err append_escaped(char *escaped, kms_buf *sql)

@@ -45,8 +45,12 @@ KMS_MUST_USE kms_err kms_connection_run(kms_connection *connection, const char *
 KMS_MUST_USE kms_err kms_connection_ask(kms_connection *connection, const char *sql, const char *parameter,
                                         void (*each)(void *user, const char *value), void *user,
                                         struct kms_why *why);
-/* run between BEGIN and COMMIT; on failure all of it is undone. INVALID_ARGUMENT: the statements end the
- * transaction by themselves. */
+enum { KMS_CONNECTION_TRIES = 10 };
+/* run between BEGIN and COMMIT; on failure all of it is undone. When the server says that it met another
+ * transaction which changed the same (deadlocks, serialization, rights on one table), it is tried again, up
+ * to KMS_CONNECTION_TRIES times in all, so run may be called that often; from the second time on those that
+ * had this trouble go one after the other. INVALID_ARGUMENT: the statements end the transaction by
+ * themselves. */
 KMS_MUST_USE kms_err kms_connection_transact(kms_connection *connection,
                                              kms_err (*run)(kms_connection *connection, void *user,
                                                             struct kms_why *why),

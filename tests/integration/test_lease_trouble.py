@@ -7,7 +7,7 @@ import time
 
 from harness import ADMIN, APP, Failure, failure, wait_for
 from lease_world import admin, app, postgres, world  # noqa: F401 (fixtures)
-from lease_world import ACTIVE, AUDITOR, CREATING, PLAIN, REVOKING, World, logs_in
+from lease_world import ACTIVE, AUDITOR, CREATING, PLAIN, REVOKING, VAULT, World, logs_in
 from postgres import Postgres
 
 LEASES = int(os.environ.get("KMS_LEASES", "60"))  # 2000 takes minutes
@@ -103,6 +103,34 @@ def test_a_database_that_is_away_holds_up_no_other(tmp_path, postgres):
         wait_for(lambda: not world.leases(admin, role), what="the end of all")
     world.service.stop()
     second.close()
+
+
+def test_many_at_once_on_the_same_tables(tmp_path, postgres):
+    """GRANT and REVOKE of two transactions on one table do not go together: whoever fails tries again, and nobody hears of it."""
+    world = World(tmp_path / "home", postgres, limits={"admin_threads": 8}, leases={"threads": 4})
+    roles = [world.role([VAULT]) for _ in range(4)]
+    postgres.sql("".join(f"CREATE TABLE many{n} (id int);" for n in range(8)))
+    world.service.client(APP).close()  # its certificate is there before many threads want it
+
+    def some(role):
+        with world.service.client(APP) as app:
+            made = [app.GenerateCredentials(role_name=role, timeout=60) for _ in range(6)]
+            for one in made[::2]:
+                app.RevokeLease(lease_id=one.lease_id)
+            return made
+
+    with concurrent.futures.ThreadPoolExecutor(8) as pool, world.service.client(ADMIN) as admin:
+        made = [one for some in pool.map(some, roles * 2) for one in some]
+        assert len(made) == 48 and all(logs_in(postgres, one) for one in made[1::2])
+        for role in roles:
+            admin.RevokePrefix(prefix=role + "/")
+        for role in roles:
+            world.gone(admin, role)
+            assert not world.users(admin, role)
+    outcomes = {r["outcome"] for r in world.service.records(kind="outcome") if r["operation"] in ("GenerateCredentials", "EndLeases")}
+    assert outcomes == {"OK"} and "lease.revocation" not in world.service.log_text()
+    postgres.sql("".join(f"DROP TABLE many{n};" for n in range(8)))
+    world.service.stop()
 
 
 def test_one_turn_ends_some_leases(tmp_path, postgres):
