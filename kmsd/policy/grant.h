@@ -94,6 +94,11 @@ KMS_MUST_USE kms_err kms_policy_check_no_admin(const kms_policy *policy, struct 
  * taken off by the same document, and be its user tomorrow. POLICY_NOT_SEPARATED, as above. */
 KMS_MUST_USE kms_err kms_policy_check_writer(const kms_policy *policy, struct kms_bytes writer,
                                              struct kms_why *why);
+/* Separation of two documents: might somebody whom one of them names, or anybody else, be allowed `written`
+ * by `writers` and usage by `users`? NULL: nobody is allowed anything. Read as kms_policy_check_separation
+ * reads it. POLICY_NOT_SEPARATED; why names the principal and both statements. */
+KMS_MUST_USE kms_err kms_policy_check_apart(const kms_policy *users, const kms_policy *writers,
+                                            enum kms_action written, struct kms_why *why);
 /* The operations that the document surely permits a principal, whatever the request: of the key whose alias
  * moves. */
 uint32_t kms_policy_sure_operations(const kms_policy *policy, struct kms_bytes principal);

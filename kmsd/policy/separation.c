@@ -277,6 +277,49 @@ kms_err kms_policy_check_writer(const kms_policy *policy, struct kms_bytes write
     return KMS_FAIL(POLICY_NOT_SEPARATED);
 }
 
+struct pair {
+    const kms_policy *users, *writers;
+    enum kms_action written;
+};
+
+static kms_err somebody_apart(const struct pair *pair, const struct somebody *who, struct kms_why *why)
+{
+    enum kms_action action, written;
+    kms_actions used = kms_action_class_bits(KMS_CLASS_USAGE) & ~always_denied(pair->users, who);
+    kms_actions wanted = kms_action_bit(pair->written) & ~always_denied(pair->writers, who);
+    const struct kms_statement *usage = first_allow(pair->users, who, used, &action);
+    const struct kms_statement *writing = first_allow(pair->writers, who, wanted, &written);
+    if (usage == NULL || writing == NULL) return KMS_OK;
+    kms_why_set(
+        why,
+        "principal \"%s\": statement \"%s\" allows %s%s, and statement \"%s\" of %s allows %s%s; give "
+        "them to different principals",
+        show_somebody(who).text, kms_show_short(kms_bytes_text(usage->name)).text, kms_action_name(action),
+        reach(usage), kms_show_short(kms_bytes_text(writing->name)).text,
+        kms_kind_row(pair->writers->kind)->text, kms_action_name(written), reach(writing));
+    return KMS_FAIL(POLICY_NOT_SEPARATED);
+}
+
+static kms_err named_apart(const struct pair *pair, const kms_policy *names, struct kms_why *why)
+{
+    for (size_t i = 0; i < names->statement_count; i++)
+        for (size_t j = 0; j < names->statements[i].principal_count; j++) {
+            const struct kms_principal *principal = &names->statements[i].principals[j];
+            KMS_TRY(somebody_apart(pair, &(struct somebody){principal->name, principal->hash}, why));
+        }
+    return KMS_OK;
+}
+
+kms_err kms_policy_check_apart(const kms_policy *users, const kms_policy *writers, enum kms_action written,
+                               struct kms_why *why)
+{
+    const struct pair pair = {users, writers, written};
+    if (users == NULL || writers == NULL) return KMS_OK;
+    KMS_TRY(named_apart(&pair, users, why));
+    KMS_TRY(named_apart(&pair, writers, why));
+    return somebody_apart(&pair, &(struct somebody){kms_bytes_of(NULL, 0), 0}, why);
+}
+
 uint32_t kms_policy_sure_operations(const kms_policy *policy, struct kms_bytes principal)
 {
     static struct kms_statement unconditional;

@@ -85,6 +85,14 @@ const char *kms_rotators_admin_secret(const kms_rotators *rotators, const char *
                : "";
 }
 
+bool kms_rotators_administers(const kms_rotators *rotators, const char *secret_name)
+{
+    const struct kms_bytes name = kms_bytes_text(secret_name);
+    for (size_t i = 0; i < rotators->conf->databases_count; i++)
+        if (kms_bytes_equal(kms_bytes_text(rotators->conf->databases[i].admin_secret), name)) return true;
+    return false;
+}
+
 const char *kms_rotation_step_name(enum kms_rotation_step step)
 {
     static const char *const names[] = {"createSecret", "setSecret",    "testSecret",

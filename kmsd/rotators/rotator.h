@@ -33,6 +33,9 @@ const struct kmsd_conf_database *kms_rotators_database(const kms_rotators *rotat
  * rotator. */
 const char *kms_rotators_admin_secret(const kms_rotators *rotators, const char *name);
 
+/* A database names it as its admin_secret. */
+bool kms_rotators_administers(const kms_rotators *rotators, const char *secret_name);
+
 enum kms_rotation_step {
     KMS_ROTATION_CREATE, /* makes the new value */
     KMS_ROTATION_SET,    /* puts the pending value into force where it is used */

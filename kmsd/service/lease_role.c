@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "kmsd/service/access.h"
+#include "kmsd/service/admin_secret.h"
 #include "kmsd/service/lease.h"
 #include "kmsd/service/methods.h"
 #include "kmsd/service/seal.h"
@@ -62,6 +63,7 @@ static kms_stored_role role_of(struct kms_call *call, const Kms__V1__PutDatabase
     stored.max_ttl_us = (max_s < most_s ? max_s : most_s) * SECOND_US;
     stored.policy = policy;
     stored.instance = instance;
+    stored.writer = call->identity->principal;
     stored.changed_us = kms_core_now_us(call->core);
     stored.created_us = old != NULL ? old->stored->created_us : stored.changed_us;
     return stored;
@@ -128,21 +130,6 @@ static kms_err check_database(struct kms_call *call, const char *name)
                          "database %s has no admin_secret in the configuration", name);
 }
 
-/* Statements run with that secret: who may read it does not write them, whatever policy.separation says. */
-static kms_err check_admin_secret(struct kms_call *call, const char *database)
-{
-    const char *name = kms_rotators_database(call->core->rotators, database)->admin_secret;
-    const char *writer = call->identity->principal;
-    KMS_OWN_ENTRY entry = kms_secret_book_find(call->core->secrets, kms_bytes_text(name));
-    if (entry == NULL) return KMS_OK; /* nobody may read it */
-    kms_err err = kms_policy_check_writer(entry->policy, kms_bytes_text(writer), &call->why);
-    if (!kms_failed(err)) return KMS_OK;
-    return kms_call_fail(call, err,
-                         "principal \"%s\" may use %s, the admin_secret of database %s: "
-                         "another administrator must write the statements of its roles",
-                         writer, name, database);
-}
-
 static kms_err check_statements(struct kms_call *call, const kms_stored_role *stored)
 {
     const struct {
@@ -193,6 +180,16 @@ static kms_err store(struct kms_call *call, struct kms_role *role)
     return KMS_OK;
 }
 
+/* Nobody gets to read the admin_secret between the look and the change. */
+static kms_err store_in_turn(struct kms_call *call, struct kms_role *role)
+{
+    kms_secret_book_turn(call->core->secrets);
+    kms_err err = kms_admin_secret_writers(call, role->stored->database, role->policy);
+    if (!kms_failed(err)) err = store(call, role);
+    kms_secret_book_end(call->core->secrets);
+    return err;
+}
+
 kms_err kms_put_database_role_act(struct kms_call *call)
 {
     const Kms__V1__PutDatabaseRoleRequest *request = (const void *)call->request;
@@ -202,10 +199,9 @@ kms_err kms_put_database_role_act(struct kms_call *call)
     KMS_TRY(check_ttls(call, role->stored));
     KMS_TRY(check_statements(call, role->stored));
     KMS_TRY(check_database(call, role->stored->database));
-    KMS_TRY(check_admin_secret(call, role->stored->database));
     /* Statements run as the database's administrator: who writes them never gets a user that they make. */
     KMS_TRY(kms_secret_policy_accept(call, role->policy, role->arn));
-    KMS_TRY(store(call, role));
+    KMS_TRY(store_in_turn(call, role));
     reply->arn = role->arn; /* the call holds the role */
     reply->role_name = request->role_name;
     return KMS_OK;

@@ -6,6 +6,7 @@
 
 #include "kmsd/secrets/stage.h"
 #include "kmsd/service/access.h"
+#include "kmsd/service/admin_secret.h"
 
 /* Of a row that callers leave to the service: it must always be able to store how a rotation stands. */
 enum { ROOM_BYTES = 2048 };
@@ -103,17 +104,30 @@ kms_err kms_change_secret_value(struct kms_change_set *changes, struct kms_secre
     return kms_secret_value_body(entry->values[at]->stored, body);
 }
 
-kms_err kms_change_apply_secret(struct kms_change_set *changes, struct kms_call *call,
-                                struct kms_secret_entry *entry)
+static kms_err apply(struct kms_change_set *changes, struct kms_call *call, struct kms_secret_entry *entry,
+                     bool other_policy)
 {
     kms_secret_book *book = call->core->secrets;
     KMS_TRY(kms_secret_book_begin(book, entry, &call->why));
-    kms_err err = kms_change_apply(changes, call);
+    kms_err err = other_policy ? kms_admin_secret_readers(call, entry->stored->name, entry->policy) : KMS_OK;
+    if (!kms_failed(err)) err = kms_change_apply(changes, call);
     if (!kms_failed(err)) err = kms_secret_book_put(book, entry);
     kms_secret_book_end(book);
     KMS_TRY(err);
     kms_call_say(call, "secret_version", call->secret_version);
     return KMS_OK;
+}
+
+kms_err kms_change_apply_secret(struct kms_change_set *changes, struct kms_call *call,
+                                struct kms_secret_entry *entry)
+{
+    return apply(changes, call, entry, false);
+}
+
+kms_err kms_change_apply_secret_policy(struct kms_change_set *changes, struct kms_call *call,
+                                       struct kms_secret_entry *entry)
+{
+    return apply(changes, call, entry, true);
 }
 
 static kms_err remove_version(struct kms_change_set *changes, struct kms_secret_entry *entry, size_t at)

@@ -91,6 +91,9 @@ KMS_MUST_USE kms_err kms_change_secret_value(struct kms_change_set *changes, str
 /* Applies the change, then the book shows the secret as it is now; the call's record names it. */
 KMS_MUST_USE kms_err kms_change_apply_secret(struct kms_change_set *changes, struct kms_call *call,
                                              struct kms_secret_entry *entry);
+/* The same of one whose policy is new. POLICY_NOT_SEPARATED (admin_secret.h). */
+KMS_MUST_USE kms_err kms_change_apply_secret_policy(struct kms_change_set *changes, struct kms_call *call,
+                                                    struct kms_secret_entry *entry);
 
 /* AWSPENDING is on no version, or on the one with AWSCURRENT: what failed has been looked at. */
 bool kms_secret_rotation_idle(const kms_stored_secret *secret);

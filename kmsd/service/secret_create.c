@@ -174,7 +174,7 @@ static kms_err create(struct kms_call *call, const Kms__V1__CreateSecretRequest 
     KMS_TRY(remember(call, request, entry->stored));
     KMS_TRY(add_value(call, request, &changes, entry));
     KMS_TRY(kms_change_secret(&changes, call, entry));
-    KMS_TRY(kms_change_apply_secret(&changes, call, entry));
+    KMS_TRY(kms_change_apply_secret_policy(&changes, call, entry));
     return call->access_count < 2 ? KMS_OK : kms_secret_key_made(call, &call->access[1]);
 }
 

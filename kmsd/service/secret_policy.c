@@ -69,7 +69,7 @@ static kms_err put(struct kms_call *call, const char *json)
     kms_policy_unref(entry->policy);
     entry->policy = KMS_GIVE(policy);
     KMS_TRY(kms_change_secret(&changes, call, entry));
-    return kms_change_apply_secret(&changes, call, entry);
+    return kms_change_apply_secret_policy(&changes, call, entry);
 }
 
 kms_err kms_put_resource_policy_gather(struct kms_call *call)

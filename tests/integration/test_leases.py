@@ -201,21 +201,6 @@ def test_nobody_writes_statements_and_uses_them(world, admin, app):
     assert refused.reason == "POLICY_NOT_SEPARATED" and ADMIN in refused.message
 
 
-def test_who_reads_the_admin_secret_writes_no_statements(tmp_path, postgres):
-    """Nor with policy.separation=warn, which lets policies be that give both."""
-    world = World(tmp_path / "home", postgres, policy={"separation": "warn"})
-    both = {"Sid": "Both", "Effect": "Allow", "Principal": {"AWS": ADMIN}, "Action": "secretsmanager:*", "Resource": "*"}
-    with world.service.client(ADMIN) as admin:
-        role = world.role(resource_policy=role_policy(users=(APP, ADMIN)))
-        admin.PutResourcePolicy(secret_id="db/admin", resource_policy=json.dumps({"Version": "2012-10-17", "Statement": [both]}))
-        for name in (role, "role/new"):
-            refused = failure(world.put, admin=admin, name=name)
-            assert refused.reason == "POLICY_NOT_SEPARATED" and "the admin_secret of database main" in refused.message
-        admin.DeleteResourcePolicy(secret_id="db/admin")
-        world.put(admin, role)
-    world.service.stop()
-
-
 @pytest.mark.parametrize("method", ["RenewLease", "RevokeLease"])
 def test_lease_ids_that_are_none(world, app, method):
     for lease_id, role in (("a b/x", "a b"), ("x" * 600 + "/y", "x" * 600), ("none", None), ("/none", None)):

@@ -45,6 +45,15 @@ static void random_and_unknown(void)
     KMS_ASSERT_CODE(kms_rotator_step(rotators, "q", KMS_ROTATION_SET, &r, &why), ROTATOR_UNKNOWN);
     CU_ASSERT(kms_rotators_find(rotators, "q") == NULL && kms_rotators_admin_secret(rotators, "q") == NULL);
     CU_ASSERT_STRING_EQUAL(kms_rotators_admin_secret(rotators, "p"), "");
+    char admin[] = "db/admin";
+    struct kmsd_conf_database databases[] = {{.name = name, .admin_secret = no_text},
+                                             {.name = name, .admin_secret = admin}};
+    CU_ASSERT_FALSE(kms_rotators_administers(rotators, admin));
+    conf.databases = databases;
+    conf.databases_count = KMS_COUNT(databases);
+    CU_ASSERT_TRUE(kms_rotators_administers(rotators, "db/admin"));
+    CU_ASSERT_FALSE(kms_rotators_administers(rotators, "db/admin2"));
+    conf.databases_count = 0;
 
     KMS_ASSERT_OK_FATAL(kms_rotator_step(rotators, "p", KMS_ROTATION_CREATE, &r, &why));
     CU_ASSERT_EQUAL(kms_secret_len(r.created), 8); /* no field: all of it */
