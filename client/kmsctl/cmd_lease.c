@@ -46,15 +46,28 @@ static json_t *row_of(const json_t *lease)
                      json_object_get(lease, "owner"));
 }
 
+static void add_rows(const struct ctl *ctl, const json_t *leases, json_t *rows)
+{
+    size_t i;
+    json_t *lease;
+    json_array_foreach(leases, i, lease)
+        json_array_append_new(rows, ctl_wants_json(ctl) ? json_incref(lease) : row_of(lease));
+}
+
+bool ctl_leases_print(struct ctl *ctl, const json_t *leases)
+{
+    json_t *rows = json_array();
+    add_rows(ctl, leases, rows);
+    return ctl_print(ctl, rows);
+}
+
 static bool add_leases(struct ctl *ctl, kms_client *client, const struct kms_list_request *page, json_t *rows,
                        kms_buf *marker)
 {
     (void)client; /* ctl_call has it */
-    json_t *leases = json_array(), *lease;
-    size_t i;
+    json_t *leases = json_array();
     bool ok = ctl_leases_page(ctl, ctl->arguments[0], page, leases, marker);
-    json_array_foreach(leases, i, lease)
-        json_array_append_new(rows, ctl_wants_json(ctl) ? json_incref(lease) : row_of(lease));
+    add_rows(ctl, leases, rows);
     json_decref(leases);
     return ok;
 }

@@ -15,13 +15,18 @@
 
 /* ---- revoke-prefix ---- */
 
-/* How many leases that begin so are ending: their users are still in the database. */
-static bool count_ending(struct ctl *ctl, const char *role, uint64_t *ret_count)
+static bool is_text(const json_t *lease, const char *member, const char *text, size_t len)
+{
+    const char *has = json_string_value(json_object_get(lease, member));
+    return has != NULL && strncmp(has, text, len) == 0;
+}
+
+/* Adds those of the role in a state whose ids begin as was asked. */
+static bool gather(struct ctl *ctl, const char *role, const char *state, json_t *found)
 {
     KMS_OWN_BUF marker = {0};
     const char *prefix = ctl->arguments[0];
     bool ok = true;
-    *ret_count = 0;
     do {
         json_t *leases = json_array(), *lease;
         const struct kms_list_request page = {.limit = CTL_LEASES_PAGE,
@@ -30,14 +35,32 @@ static bool count_ending(struct ctl *ctl, const char *role, uint64_t *ret_count)
         ok = ctl_leases_page(ctl, role, &page, leases, &marker);
         json_array_foreach(leases, i, lease)
         {
-            const char *id = json_string_value(json_object_get(lease, "lease_id"));
-            const char *state = json_string_value(json_object_get(lease, "state"));
-            if (id != NULL && strncmp(id, prefix, strlen(prefix)) == 0 && state != NULL &&
-                strcmp(state, "REVOKING") == 0)
-                (*ret_count)++;
+            if (is_text(lease, "lease_id", prefix, strlen(prefix)) &&
+                is_text(lease, "state", state, strlen(state) + 1))
+                json_array_append(found, lease);
         }
         json_decref(leases);
     } while (ok && marker.len > 0);
+    return ok;
+}
+
+/* How many are ending: their users are still in the database. */
+static bool count_ending(struct ctl *ctl, const char *role, uint64_t *ret_count)
+{
+    json_t *ending = json_array();
+    bool ok = gather(ctl, role, "REVOKING", ending);
+    *ret_count = json_array_size(ending);
+    json_decref(ending);
+    return ok;
+}
+
+static bool list_wanted(struct ctl *ctl)
+{
+    char *role = ctl_lease_role(ctl->arguments[0]);
+    json_t *wanted = json_array();
+    bool ok = role != NULL && gather(ctl, role, "ACTIVE", wanted) && ctl_leases_print(ctl, wanted);
+    json_decref(wanted);
+    free(role);
     return ok;
 }
 
@@ -79,10 +102,11 @@ bool ctl_lease_revoke_prefix(struct ctl *ctl)
     json_t *reply;
     if (ctl->wait != NULL && !ctl_seconds(ctl->wait, &seconds))
         return ctl_fail_usage(ctl, "--wait %s: not like 90s, 30m or 12h", ctl->wait);
-    if (strchr(ctl->arguments[0], '/') == NULL)
+    if (strrchr(ctl->arguments[0], '/') == NULL || ctl->arguments[0][0] == '/')
         return ctl_fail_usage(ctl,
                               "%s: write %s/ for all leases of a role, or ROLE/ and the beginning of one",
                               ctl->arguments[0], ctl->arguments[0]);
+    if (ctl->dry_run) return list_wanted(ctl);
     json_t *request = json_pack("{s:o}", "prefix", ctl_json_text(ctl->arguments[0]));
     if (!ctl_call(ctl, SERVICE "RevokePrefix", request, &reply)) return false;
     uint64_t revoked = (uint64_t)json_integer_value(json_object_get(reply, "revoked"));

@@ -115,7 +115,7 @@ const struct ctl_command ctl_commands[] = {
      {OPT(LEASE_TTL)}, ctl_lease_renew, false},
     {"lease", "revoke", "LEASE", "end a lease of yours", {0}, ctl_lease_revoke, false},
     {"lease", "revoke-prefix", "PREFIX", "end all leases whose ids begin so, whoever has them",
-     {OPT(WAIT)}, ctl_lease_revoke_prefix, false},
+     {OPT(WAIT), OPT(DRY_RUN)}, ctl_lease_revoke_prefix, false},
     {"lease", "sweep", "[ROLE]", "compare leases with the databases, and repair",
      {OPT(DRY_RUN)}, ctl_lease_sweep, false},
     {"policy", "get", "KEY", "print the policy of a key", {OPT(OUT)}, ctl_policy_get, false},

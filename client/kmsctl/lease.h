@@ -15,6 +15,8 @@ enum { CTL_LEASES_PAGE = 1000 }; /* the most that the server gives at once */
  * becomes that of the next page. False: ctl->error. */
 bool ctl_leases_page(struct ctl *ctl, const char *role, const struct kms_list_request *page, json_t *leases,
                      kms_buf *marker);
+/* Prints leases as a list: of people's columns, or in JSON all that is known of each. */
+bool ctl_leases_print(struct ctl *ctl, const json_t *leases);
 /* The role in a lease id or a prefix of one, "ROLE/...": to be freed; NULL: there is none. */
 char *ctl_lease_role(const char *lease_id);
 /* --ttl in seconds; 0 when it is not given. False: ctl->error. */

@@ -7,30 +7,11 @@ import pytest
 
 from env_program import FIRST, SECOND, Env, lines_of, make, put
 from harness import ADMIN, APP, OTHER, free_port, wait_for
+from lease_world import admin, postgres, world  # noqa: F401 (fixtures)
 from lease_world import ACTIVE, World, role_policy
 from postgres import Postgres
 
 LIVES = "while :; do sleep 0.05; done"
-
-
-@pytest.fixture(scope="module")
-def postgres():
-    server = Postgres()
-    yield server
-    server.close()
-
-
-@pytest.fixture(scope="module")
-def world(tmp_path_factory, postgres):
-    made = World(tmp_path_factory.mktemp("leases") / "home", postgres)
-    yield made
-    made.service.stop()
-
-
-@pytest.fixture(scope="module")
-def admin(world):
-    with world.service.client(ADMIN) as client:
-        yield client
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import pytest
 
 from harness import ADMIN, APP, BIN, OTHER, ROOT
 from lease_world import admin, app, postgres, world  # noqa: F401 (fixtures)
-from lease_world import AUDITOR, World, logs_in, role_policy
+from lease_world import AUDITOR, World, logs_in
 from postgres import PASSWORD, Postgres
 from test_kmsctl import ENVIRONMENT
 from test_kmsctl_database_role import kmsctl  # noqa: F401 (fixture)
@@ -142,12 +142,19 @@ def test_ids_that_are_none(kmsctl, role):
     assert "write none/ for all leases" in kmsctl(ADMIN, "lease", "revoke-prefix", "none", status=2)
     assert "INVALID_ARGUMENT" in kmsctl(APP, "lease", "revoke", "none", status=1)
     assert "ACCESS_DENIED" in kmsctl(ADMIN, "lease", "list", "no/such", status=3)
+    assert "for all leases of a role" in kmsctl(ADMIN, "lease", "revoke-prefix", "/none", status=2)
+    assert kmsctl(ADMIN, "lease", "revoke-prefix", role + "/", "--dry-run") == "none\n"
     assert "--wait 5: not like" in kmsctl(ADMIN, "lease", "revoke-prefix", role + "/", "--wait", "5", status=2)
 
 
 def test_the_end_of_many(kmsctl, role, app, world, admin, postgres):
     """With a bar on a terminal, and what is asked for is done when it ends."""
     made = [app.GenerateCredentials(role_name=role) for _ in range(5)]
+    assert {row["lease_id"] for row in shown(kmsctl, ADMIN, "revoke-prefix", role + "/", "--dry-run")} == {
+        one.lease_id for one in made}  # fmt: skip
+    table = kmsctl(ADMIN, "lease", "revoke-prefix", made[0].lease_id, "--dry-run").splitlines()
+    assert len(table) == 2 and table[1].split()[:2] == [made[0].lease_id, "ACTIVE"]
+    assert all(logs_in(postgres, one) for one in made)  # nothing has changed
     main, terminal = pty.openpty()
     process = subprocess.Popen([BIN / "kmsctl", *connection(world, ADMIN), "lease", "revoke-prefix", role + "/", "--wait", "5m"],
                                env=dict(ENVIRONMENT, TERM="xterm"), stdout=subprocess.PIPE, stderr=terminal, text=True)  # fmt: skip
@@ -218,7 +225,7 @@ def test_the_commands_of_the_document(tmp_path, postgres):
     """In its order, with its files and its SQL."""
     text = (ROOT / "docs/leases.md").read_text()
     commands = [line.strip() for line in text.splitlines() if line.startswith("    kmsctl ")]
-    assert len(commands) == 12
+    assert len(commands) == 13
     world = World(tmp_path / "home", postgres)
     certs = world.service.certs
     contexts = [f"- name: {who}\n  endpoint: 127.0.0.1:{world.service.port}\n  ca: {certs.dir}/ca.pem\n"
@@ -227,7 +234,8 @@ def test_the_commands_of_the_document(tmp_path, postgres):
     (tmp_path / "kmsctl.yaml").write_text("current_context: admin\ncontexts:\n" + "".join(contexts))
     sql = re.search(r'^    CREATE ROLE "\{\{name\}\}".*\n(?:    .*\n)+', text, flags=re.M)[0]
     (tmp_path / "reader.sql").write_text(sql)
-    (tmp_path / "reader.json").write_text(role_policy())
+    policy = re.search(r'^    \{"Version": .*\n(?:    .*\n)+', text, flags=re.M)[0]
+    (tmp_path / "reader.json").write_text(policy)
     (tmp_path / "admin.json").write_text(json.dumps({"username": "admin", "password": PASSWORD}))
     environment = dict(ENVIRONMENT, KMSCTL_CONFIG=str(tmp_path / "kmsctl.yaml"), PATH=f"{BIN}:{os.environ['PATH']}")
     seen = []
@@ -242,7 +250,7 @@ def test_the_commands_of_the_document(tmp_path, postgres):
             made = json.loads((tmp_path / "credentials.json").read_text())
             environment["lease"] = made["lease_id"]
             assert postgres.sql("SELECT id FROM things", user=made["username"], password=made["password"]) == "42"
-    assert made["lease_id"] in seen[6] and made["username"] in seen[7] and seen[8] == "Revoked: 1\n"
+    assert made["lease_id"] in seen[6] and made["username"] in seen[7] and made["lease_id"] in seen[8] and seen[9] == "Revoked: 1\n"
     assert postgres.sql("SELECT 1", user=made["username"], password=made["password"], check=False) is None
     with world.service.client(ADMIN) as admin:
         assert not admin.ListDatabaseRoles().roles
