@@ -127,7 +127,7 @@ quickstart_configuration() {
   "Version": "2012-10-17",
   "Statement": [
     {"Sid": "Administrators", "Effect": "Allow", "Principal": {"AWS": "$(principal admin)"},
-     "Action": ["kms:CreateKey", "kms:ListKeys", "kms:ListAliases", "kms:GetStatus",
+     "Action": ["kms:CreateKey", "kms:ListKeys", "kms:ListAliases", "kms:GetStatus", "kms:GetMetrics",
                 "kms:RotateRoot", "kms:GetRootStatus", "kms:DestroyRoot",
                 "kms:GetAuditHead", "kms:GetAuditKey", "kms:ListAuditRecords",
                 "secretsmanager:CreateSecret", "secretsmanager:ListSecrets", "secretsmanager:GetRandomPassword"],

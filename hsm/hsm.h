@@ -197,6 +197,7 @@ struct kms_hsm_capability {
 };
 struct kms_hsm_status {
     unsigned workers_healthy, workers_configured;
+    unsigned jobs_waiting;         /* for a worker that has room for them */
     uint32_t root_id;              /* generation of root keys that wraps new versions */
     uint32_t roots[KMS_HSM_ROOTS]; /* all that are on the token, ascending */
     unsigned root_count;

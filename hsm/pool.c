@@ -225,4 +225,6 @@ void kms_hsm_status(kms_hsm *hsm, struct kms_hsm_status *ret_status)
     pthread_mutex_lock(&hsm->lock);
     *ret_status = hsm->status;
     pthread_mutex_unlock(&hsm->lock);
+    for (unsigned i = 0; i < KMS_POOL_QUEUES; i++)
+        ret_status->jobs_waiting += atomic_load(&hsm->waiting_count[i]);
 }

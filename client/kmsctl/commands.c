@@ -195,6 +195,8 @@ const struct ctl_command ctl_commands[] = {
      {OPT(BYTES), OPT(OUT), OPT(BASE64), OPT(SHOW)}, ctl_random, false},
     {NULL, "call", "METHOD [JSON]", "call any method of administration", {0}, ctl_call_method, false},
     {NULL, "status", "", "show how the service is, and what weakens it", {0}, ctl_status, false},
+    {NULL, "metrics", "", "show what the service counted, and how it is now",
+     {OPT(PROMETHEUS)}, ctl_metrics, false},
     {"import", "parameters", "KEY", "get a wrapping key and a token for an import",
      {OPT(WRAPPING), OPT(OUT)}, ctl_import_parameters, false},
     {"import", "material", "KEY FILE", "import wrapped key material",

@@ -99,6 +99,7 @@ bool ctl_verify_mac(struct ctl *ctl);
 bool ctl_public_key(struct ctl *ctl);
 bool ctl_call_method(struct ctl *ctl);
 bool ctl_status(struct ctl *ctl);
+bool ctl_metrics(struct ctl *ctl);
 bool ctl_import_parameters(struct ctl *ctl);
 bool ctl_import_material(struct ctl *ctl);
 bool ctl_import_delete(struct ctl *ctl);

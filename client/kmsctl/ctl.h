@@ -97,6 +97,7 @@ struct ctl {
     bool all, dry_run, no_context;
     const char *database, *default_ttl, *max_ttl, *ttl, *wait; /* database-role, lease */
     struct ctl_texts creation, creation_sql, renewal, renewal_sql, revocation, revocation_sql;
+    bool prometheus;             /* metrics */
     const char *offset, *length; /* file */
     uint32_t chunk_bytes;        /* 0: not given */
 

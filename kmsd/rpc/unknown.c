@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "base/log.h"
+#include "kmsd/metrics/metric.h"
 #include "kmsd/rpc/internal.h"
 
 struct kms_unknown {
@@ -50,6 +51,7 @@ static void on_accepted(struct kms_tag *tag, bool ok)
 {
     struct kms_unknown *unknown = (struct kms_unknown *)tag;
     if (!ok) return; /* the server is shutting down */
+    kms_metric_add(KMS_METRIC_UNKNOWN_CALLS, 1);
     atomic_fetch_add(&unknown->queue->rpc->active, 1);
     grpc_slice text = grpc_slice_from_static_string("this service has no such method");
     grpc_op ops[3] = {{.op = GRPC_OP_SEND_INITIAL_METADATA},

@@ -167,6 +167,18 @@ size_t kms_secret_book_count(kms_secret_book *book)
     return count;
 }
 
+size_t kms_secret_book_count_of(kms_secret_book *book,
+                                bool (*wanted)(const void *user, const struct kms_secret_entry *entry),
+                                const void *user)
+{
+    size_t count = 0;
+    pthread_rwlock_rdlock(&book->lock);
+    for (const struct slot *slot = book->slots; slot != NULL; slot = slot->hh.next)
+        count += wanted(user, slot->entry);
+    pthread_rwlock_unlock(&book->lock);
+    return count;
+}
+
 uint64_t kms_secret_book_bytes(kms_secret_book *book)
 {
     pthread_rwlock_rdlock(&book->lock);

@@ -35,6 +35,10 @@ void kms_secret_book_end(kms_secret_book *book);
 void kms_secret_book_turn(kms_secret_book *book);
 
 size_t kms_secret_book_count(kms_secret_book *book);
+/* Those that are wanted, which is asked with the book locked: short. */
+size_t kms_secret_book_count_of(kms_secret_book *book,
+                                bool (*wanted)(const void *user, const struct kms_secret_entry *entry),
+                                const void *user);
 /* Sealed values of all secrets together, in bytes. */
 uint64_t kms_secret_book_bytes(kms_secret_book *book);
 /* References to the secrets whose name is greater than after, by ascending name (byte by byte), at most

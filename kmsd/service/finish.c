@@ -15,6 +15,7 @@
 #include "kmsd/service/dispatch.h"
 #include "kmsd/service/heads.h"
 #include "kmsd/service/record.h"
+#include "kmsd/service/tally.h"
 #include "kmsd/service/tell.h"
 #include "kmsd/service/usage.h"
 
@@ -158,6 +159,7 @@ static void commit_batch(kms_finish *f)
             sem_post(call->recorded); /* the admin thread owns it again */
             continue;
         }
+        kms_tally_call(call);
         f->batch[replies++] = call;
     }
     f->batch_count = 0;

@@ -5,6 +5,7 @@
 #include "kmsd/service/heads.h"
 #include "kmsd/service/methods.h"
 #include "kmsd/service/seal.h"
+#include "kmsd/service/tell.h"
 
 kms_err kms_get_status_gather(struct kms_call *call)
 {
@@ -56,13 +57,11 @@ static kms_err add_stores(struct kms_call *call, Kms__V1__GetStatusResponse *rep
 
 static kms_err add_troubles(struct kms_call *call, Kms__V1__GetStatusResponse *reply)
 {
-    enum { ALL = KMS_AUDIT_TROUBLES + KMS_SHIP_TROUBLES };
-    struct kms_why troubles[ALL];
-    kms_audit_troubles(call->core->audit, troubles);
-    kms_ship_troubles(call->core->ship, troubles + KMS_AUDIT_TROUBLES);
-    reply->audit_troubles = kms_call_alloc(call, ALL * sizeof *reply->audit_troubles);
+    struct kms_why troubles[KMS_TOLD_TROUBLES];
+    kms_tell_troubles(call->core, troubles);
+    reply->audit_troubles = kms_call_alloc(call, KMS_TOLD_TROUBLES * sizeof *reply->audit_troubles);
     if (reply->audit_troubles == NULL) return KMS_FAIL(NO_MEMORY);
-    for (size_t i = 0; i < ALL; i++) {
+    for (size_t i = 0; i < KMS_TOLD_TROUBLES; i++) {
         if (troubles[i].text[0] == '\0') continue;
         char *text = keep(call, troubles[i].text);
         if (text == NULL) return KMS_FAIL(NO_MEMORY);

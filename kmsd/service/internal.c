@@ -18,6 +18,7 @@
 #include "kmsd/service/retention.h"
 #include "kmsd/service/rotation.h"
 #include "kmsd/service/secret_acts.h"
+#include "kmsd/service/tally.h"
 #include "kmsd/service/usage.h"
 
 enum { ARENA_BYTES = 2 * 1024 * 1024 };
@@ -52,6 +53,11 @@ static const struct kms_method acts[KMS_INTERNAL_COUNT] = {
         ROW_OF(lease_service, "SweepLeasesOnSchedule", kms_lease_sweep_due, SWEEP_LEASES),
     [KMS_INTERNAL_CLOSE_APPROVAL] = ROW("CloseApproval", kms_close_approval, REJECT_REQUEST),
 };
+
+const char *kms_internal_name(enum kms_internal what)
+{
+    return acts[what].rpc;
+}
 
 static kms_err record(kms_pipeline *pipeline, const struct kms_call *call)
 {
@@ -124,6 +130,7 @@ static kms_err run_about(kms_pipeline *pipeline, struct kms_core *core, enum kms
     kms_arena_init(&call.arena, ARENA_BYTES);
     kms_err err = find(&call, what, about);
     if (!kms_failed(err)) err = run(pipeline, &call);
+    kms_tally_act(what, err);
     *why = call.why;
     call.identity = NULL; /* it is ours */
     kms_call_end(&call);

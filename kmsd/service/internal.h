@@ -28,6 +28,9 @@ enum kms_internal {
     KMS_INTERNAL_COUNT
 };
 
+/* As in its records: "RotateSecretStep". */
+const char *kms_internal_name(enum kms_internal what);
+
 /* about: the key that it is about, for CLOSE_APPROVAL the approval; NULL for nothing. The error is that of
  * the act; AUDIT_UNAVAILABLE: nothing was done. */
 KMS_MUST_USE kms_err kms_internal_run(kms_pipeline *pipeline, struct kms_core *core, enum kms_internal what,

@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "kmsd/metrics/metric.h"
 #include "kmsd/service/lease.h"
 
 /* The ids of so many leases fit on record. */
@@ -95,6 +96,7 @@ static void note_failure(struct kms_call *call, const struct kms_lease *lease, k
 {
     kms_log(KMS_LOG_WARN, "lease.revocation", "lease=%s user=%s err=%s tried again later: %s",
             lease->stored->id, lease->stored->user, kms_err_reason(err), why->text);
+    kms_metric_add(KMS_METRIC_REVOCATION_FAILURES, 1);
     kms_lease_book_delay(call->core->leases, lease->stored->id, kms_monotonic_us(),
                          call->core->lease_backoff_us);
     if (revoked->failed++ > 0) return;
@@ -131,6 +133,7 @@ static kms_err forget(struct kms_call *call, const struct revoked *revoked)
 {
     if (revoked->gone == 0) return KMS_OK;
     KMS_TRY(kms_change_apply(revoked->changes, call));
+    kms_metric_add(KMS_METRIC_LEASES_REVOKED, revoked->gone);
     for (size_t i = 0; i < revoked->changes->count; i++) {
         const char *row = revoked->changes->steps[i]->id;
         char id[KMS_LEASE_ID_BYTES];

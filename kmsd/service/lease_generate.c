@@ -6,6 +6,7 @@
  */
 #include <string.h>
 
+#include "kmsd/metrics/metric.h"
 #include "kmsd/service/access.h"
 #include "kmsd/service/internal.h"
 #include "kmsd/service/lease.h"
@@ -124,6 +125,7 @@ static kms_err make(struct kms_call *call, const struct kms_role *role, struct k
     if (!kms_failed(err)) err = store_state(call, *ret_active);
     if (!kms_failed(err)) err = kms_lease_book_put(call->core->leases, *ret_active);
     if (kms_failed(err)) give_up(call, lease);
+    if (!kms_failed(err)) kms_metric_add(KMS_METRIC_LEASES_GENERATED, 1);
     return err;
 }
 

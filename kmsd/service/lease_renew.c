@@ -1,5 +1,6 @@
 /* RenewLease: first the database, then the keystore, so that a lease never says more than its user has. */
 #include "base/clock.h"
+#include "kmsd/metrics/metric.h"
 #include "kmsd/service/access.h"
 #include "kmsd/service/lease.h"
 #include "kmsd/service/methods.h"
@@ -53,6 +54,7 @@ kms_err kms_renew_lease_act(struct kms_call *call)
         KMS_TRY(kms_change_lease(&changes, renewed));
         KMS_TRY(kms_change_apply(&changes, call));
         KMS_TRY(kms_lease_book_put(call->core->leases, renewed));
+        kms_metric_add(KMS_METRIC_LEASES_RENEWED, 1);
     }
     reply->lease_id = lease->stored->id; /* the call holds the lease */
     reply->expires_us = like.expires_us;

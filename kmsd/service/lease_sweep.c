@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "kmsd/metrics/metric.h"
 #include "kmsd/service/access.h"
 #include "kmsd/service/lease.h"
 #include "kmsd/service/lease_acts.h"
@@ -54,7 +55,7 @@ static int by_text(const void *a, const void *b)
 
 static bool has_user(const struct users *users, const char *name)
 {
-    return bsearch(&name, users->names, users->count, sizeof(char *), by_text) != NULL;
+    return users->count > 0 && bsearch(&name, users->names, users->count, sizeof(char *), by_text) != NULL;
 }
 
 /* One more line; false: no room. */
@@ -191,6 +192,8 @@ static kms_err settle(struct kms_call *call, struct kms_change_set *changes, con
         kms_log(KMS_LOG_WARN, "lease.sweep", "user=%s has no lease", sweep->orphans[i]);
     for (size_t i = 0; i < sweep->lost_count; i++)
         kms_log(KMS_LOG_WARN, "lease.sweep", "lease=%s has no user any more", sweep->lost[i]);
+    kms_metric_add(KMS_METRIC_LEASE_ORPHANS, sweep->orphan_count);
+    kms_metric_add(KMS_METRIC_LEASES_LOST, sweep->lost_count);
     if (sweep->orphan_count + sweep->lost_count + sweep->failure_count > 0)
         call->noted = kms_arena_print(&call->arena, "%zu users without a lease, %zu leases without a user%s",
                                       sweep->orphan_count, sweep->lost_count,

@@ -35,7 +35,8 @@ enum {
 
 const struct kms_method kms_methods[] = {
 #define KMS_CRYPTO(svc, name, act_, prefix)                                                                  \
-    {.service = &kms__v1__##svc##__descriptor,                                                               \
+    {.number = ROW_##prefix + 1,                                                                             \
+     .service = &kms__v1__##svc##__descriptor,                                                               \
      .rpc = (name),                                                                                          \
      .action = KMS_ACT_##act_,                                                                               \
      .lane = KMS_LANE_CRYPTO,                                                                                \
@@ -43,7 +44,8 @@ const struct kms_method kms_methods[] = {
      .plan = kms_##prefix##_plan,                                                                            \
      .finish = kms_##prefix##_finish},
 #define KMS_BATCH(svc, name, act_, prefix)                                                                   \
-    {.service = &kms__v1__##svc##__descriptor,                                                               \
+    {.number = ROW_##prefix##_batch + 1,                                                                     \
+     .service = &kms__v1__##svc##__descriptor,                                                               \
      .rpc = (name),                                                                                          \
      .action = KMS_ACT_##act_,                                                                               \
      .lane = KMS_LANE_CRYPTO,                                                                                \
@@ -51,14 +53,16 @@ const struct kms_method kms_methods[] = {
      .finish = kms_batch_finish,                                                                             \
      .item = &kms_methods[ROW_##prefix]},
 #define KMS_ADMIN(svc, name, act_, prefix)                                                                   \
-    {.service = &kms__v1__##svc##__descriptor,                                                               \
+    {.number = ROW_##prefix + 1,                                                                             \
+     .service = &kms__v1__##svc##__descriptor,                                                               \
      .rpc = (name),                                                                                          \
      .action = KMS_ACT_##act_,                                                                               \
      .lane = KMS_LANE_ADMIN,                                                                                 \
      .gather = kms_##prefix##_gather,                                                                        \
      .act = kms_##prefix##_act},
 #define KMS_GUARDED(svc, name, act_, prefix)                                                                 \
-    {.service = &kms__v1__##svc##__descriptor,                                                               \
+    {.number = ROW_##prefix + 1,                                                                             \
+     .service = &kms__v1__##svc##__descriptor,                                                               \
      .rpc = (name),                                                                                          \
      .action = KMS_ACT_##act_,                                                                               \
      .lane = KMS_LANE_ADMIN,                                                                                 \
@@ -66,7 +70,8 @@ const struct kms_method kms_methods[] = {
      .gather = kms_##prefix##_gather,                                                                        \
      .act = kms_##prefix##_act},
 #define KMS_CHANGE(svc, name, act_, prefix)                                                                  \
-    {.service = &kms__v1__##svc##__descriptor,                                                               \
+    {.number = ROW_##prefix + 1,                                                                             \
+     .service = &kms__v1__##svc##__descriptor,                                                               \
      .rpc = (name),                                                                                          \
      .action = KMS_ACT_##act_,                                                                               \
      .lane = KMS_LANE_ADMIN,                                                                                 \
@@ -74,7 +79,8 @@ const struct kms_method kms_methods[] = {
      .gather = kms_##prefix##_gather,                                                                        \
      .act = kms_##prefix##_act},
 #define KMS_STREAM(svc, name, act_, prefix)                                                                  \
-    {.service = &kms__v1__##svc##__descriptor,                                                               \
+    {.number = ROW_##prefix + 1,                                                                             \
+     .service = &kms__v1__##svc##__descriptor,                                                               \
      .rpc = (name),                                                                                          \
      .action = KMS_ACT_##act_,                                                                               \
      .lane = KMS_LANE_ADMIN,                                                                                 \

@@ -33,6 +33,7 @@ struct kms_stream_row {
 };
 
 struct kms_method {
+    unsigned number; /* of its row, from 1; 0: not of the table (internal.c) */
     const ProtobufCServiceDescriptor *service;
     const char *rpc;
     enum kms_action action; /* the first it asks for; its class is the method's */

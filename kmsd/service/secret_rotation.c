@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/secret.h"
 #include "kmsd/keys/state.h"
+#include "kmsd/metrics/metric.h"
 #include "kmsd/secrets/schedule.h"
 #include "kmsd/secrets/stage.h"
 #include "kmsd/service/access.h"
@@ -26,6 +27,13 @@ bool kms_secret_rotation_due(const struct kms_secret_entry *entry, uint64_t now_
         return !doubted && rotation->automatic && rotation->next_us != 0 && rotation->next_us <= now_us;
     /* Further away than any wait: the clock was put back. */
     return rotation->next_try_us <= now_us || rotation->next_try_us > now_us + 2 * BACKOFF_MOST_US;
+}
+
+bool kms_secret_rotation_fails(const struct kms_secret_entry *entry)
+{
+    const kms_stored_rotation *rotation = entry->stored->rotation;
+    if (rotation == NULL || entry->stored->deletion_us != 0 || rotation->last_error[0] == '\0') return false;
+    return rotation->version_id[0] != '\0' || rotation->automatic || !kms_secret_rotation_idle(entry->stored);
 }
 
 /* ---- what the rotator gets ---- */
@@ -184,7 +192,9 @@ static kms_err do_step(struct kms_call *call, const struct kms_secret_entry *old
     if (!kms_failed(err)) err = advance(call, &changes, entry, &rotation);
     kms_secret_free(rotation.created);
     KMS_TRY(err);
-    return store(call, &changes, entry);
+    KMS_TRY(store(call, &changes, entry));
+    if (old->stored->rotation->next_step == KMS_ROTATION_FINISH) kms_metric_add(KMS_METRIC_ROTATIONS, 1);
+    return KMS_OK;
 }
 
 /* ---- failures ---- */
@@ -201,6 +211,7 @@ static kms_err reckon(struct kms_call *call, kms_stored_rotation *rotation)
     rotation->next_try_us = kms_core_now_us(call->core) + wait_us;
     bool forward = rotation->next_step < KMS_ROTATION_REVERT;
     if (!forward || rotation->failures < call->core->rotation_attempts) return KMS_OK;
+    kms_metric_add(KMS_METRIC_ROTATIONS_GIVEN_UP, 1);
     call->noted = "given up: what it did is undone, AWSCURRENT stays";
     if (rotation->next_step == KMS_ROTATION_CREATE) return end(rotation); /* it has done nothing */
     rotation->next_step = KMS_ROTATION_REVERT;
@@ -213,6 +224,7 @@ static kms_err store_failure(struct kms_call *call, const struct kms_secret_entr
     KMS_OWN_ENTRY entry = NULL;
     KMS_OWN_CHANGES changes = {.count = 0};
     const char *words = kms_arena_print(&call->arena, "%s: %s", kms_err_reason(cause), call->why.text);
+    kms_metric_add(KMS_METRIC_ROTATION_FAILURES, 1);
     KMS_TRY(kms_secret_entry_copy(old, &entry));
     kms_stored_rotation *rotation = entry->stored->rotation;
     KMS_TRY(kms_secret_set_text(&rotation->last_error, words != NULL ? words : kms_err_reason(cause)));

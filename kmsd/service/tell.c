@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "kmsd/metrics/metric.h"
 
 void kms_tell_commit(struct kms_told *told, kms_err err, const struct kms_why *why)
 {
@@ -28,15 +29,16 @@ void kms_tell_workers(struct kms_told *told, struct kms_core *core)
             "healthy=%u configured=%u died=%llu%s%s", status.workers_healthy, status.workers_configured,
             (unsigned long long)status.workers_replaced, status.trouble[0] != '\0' ? " " : "",
             status.trouble);
+    kms_metric_add(KMS_METRIC_HSM_WORKERS_REPLACED, status.workers_replaced - told->hsm_replaced);
     told->hsm_healthy = status.workers_healthy;
     told->hsm_replaced = status.workers_replaced;
     kms_copy(told->hsm_trouble, status.trouble, sizeof told->hsm_trouble);
 }
 
-/* That nothing can be written is told when it happens. */
-void kms_tell_audit(struct kms_told *told, struct kms_core *core)
+const char *kms_tell_trouble_name(size_t trouble)
 {
     static const char *const names[KMS_TOLD_TROUBLES] = {
+        [KMS_AUDIT_TROUBLE_WRITE] = "write",
         [KMS_AUDIT_TROUBLE_NEXT] = "next-file",
         [KMS_AUDIT_TROUBLE_LOST] = "lost-file",
         [KMS_AUDIT_TROUBLE_PACK] = "compress",
@@ -45,16 +47,27 @@ void kms_tell_audit(struct kms_told *told, struct kms_core *core)
         [KMS_AUDIT_TROUBLES + KMS_SHIP_SYSLOG] = "syslog",
         [KMS_AUDIT_TROUBLES + KMS_SHIP_KINDS + KMS_SHIP_STREAM] = "stream-gap",
         [KMS_AUDIT_TROUBLES + KMS_SHIP_KINDS + KMS_SHIP_SYSLOG] = "syslog-gap"};
+    return names[trouble];
+}
+
+void kms_tell_troubles(const struct kms_core *core, struct kms_why ret_whys[KMS_TOLD_TROUBLES])
+{
+    kms_audit_troubles(core->audit, ret_whys);
+    kms_ship_troubles(core->ship, ret_whys + KMS_AUDIT_TROUBLES);
+}
+
+void kms_tell_audit(struct kms_told *told, struct kms_core *core)
+{
     struct kms_why now[KMS_TOLD_TROUBLES];
-    kms_audit_troubles(core->audit, now);
-    kms_ship_troubles(core->ship, now + KMS_AUDIT_TROUBLES);
+    kms_tell_troubles(core, now);
     for (size_t i = 0; i < KMS_TOLD_TROUBLES; i++) {
-        if (names[i] == NULL || strcmp(now[i].text, told->audit_troubles[i].text) == 0) continue;
+        if (i == KMS_AUDIT_TROUBLE_WRITE) continue; /* told when it happens */
+        if (strcmp(now[i].text, told->audit_troubles[i].text) == 0) continue;
         bool over = now[i].text[0] == '\0';
         /* How far a place is behind changes all the time: said when it begins and ends. */
         bool place = i >= KMS_AUDIT_TROUBLES && i < KMS_AUDIT_TROUBLES + KMS_SHIP_KINDS;
         if (!place || over || told->audit_troubles[i].text[0] == '\0')
-            kms_log(over ? KMS_LOG_INFO : KMS_LOG_WARN, "audit", "trouble=%s %s", names[i],
+            kms_log(over ? KMS_LOG_INFO : KMS_LOG_WARN, "audit", "trouble=%s %s", kms_tell_trouble_name(i),
                     over ? "over" : now[i].text);
         told->audit_troubles[i] = now[i];
     }

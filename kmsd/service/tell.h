@@ -21,6 +21,10 @@ struct kms_told {
 
 /* A commit ended so. why: the cause, when it failed. */
 void kms_tell_commit(struct kms_told *told, kms_err err, const struct kms_why *why);
+/* What is wrong now, in the order of KMS_TOLD_TROUBLES; and each one's name: "write", "space", ... Thread-
+ * safe. */
+void kms_tell_troubles(const struct kms_core *core, struct kms_why ret_whys[KMS_TOLD_TROUBLES]);
+const char *kms_tell_trouble_name(size_t trouble);
 /* For each second. */
 void kms_tell_workers(struct kms_told *told, struct kms_core *core);
 void kms_tell_audit(struct kms_told *told, struct kms_core *core);

@@ -14,8 +14,9 @@ SERVICE_POLICY = {
             "Sid": "Administrators",
             "Effect": "Allow",
             "Principal": {"AWS": [ADMIN, ADMIN2]},
-            "Action": ["kms:CreateKey", "kms:ListKeys", "kms:ListAliases", "kms:GetStatus", "kms:GetAudit*", "kms:ListAuditRecords",
-                       "secretsmanager:CreateSecret", "secretsmanager:ListSecrets", "secretsmanager:GetRandomPassword"],
+            "Action": ["kms:CreateKey", "kms:ListKeys", "kms:ListAliases", "kms:GetStatus", "kms:GetMetrics", "kms:GetAudit*",
+                       "kms:ListAuditRecords", "secretsmanager:CreateSecret", "secretsmanager:ListSecrets",
+                       "secretsmanager:GetRandomPassword"],
             "Resource": "*",
         },
         {
@@ -29,7 +30,7 @@ SERVICE_POLICY = {
             "Sid": "Officer",
             "Effect": "Allow",
             "Principal": {"AWS": OFFICER},
-            "Action": ["kms:GetStatus", "kms:SimulatePolicy", "kms:GetAudit*", "kms:ListAuditRecords"],
+            "Action": ["kms:GetStatus", "kms:GetMetrics", "kms:SimulatePolicy", "kms:GetAudit*", "kms:ListAuditRecords"],
             "Resource": "*",
         },
         {

@@ -148,6 +148,7 @@ class Methods:
             ("ApproveRequest", {"approval_id": self.approval}, ["ApproveRequest"], "admin"),
             ("RejectRequest", {"approval_id": self.approval}, ["RejectRequest"], "admin"),
             ("GetStatus", {}, ["GetStatus"], "read"),
+            ("GetMetrics", {}, ["GetMetrics"], "read"),
             ("GetAuditHead", {}, ["GetAuditHead"], "read"),
             ("GetAuditKey", {}, ["GetAuditKey"], "read"),
             ("ListAuditRecords", {"limit": 1}, ["ListAuditRecords"], "read"),

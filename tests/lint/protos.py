@@ -34,7 +34,7 @@ UpdateSecret UpdateSecretVersionStage ValidateResourcePolicy""".split())
 OUR_SECRETS = {"RewrapSecret", "PutDatabaseRole", "DescribeDatabaseRole", "ListDatabaseRoles", "DeleteDatabaseRole",
                "GenerateCredentials", "RenewLease", "RevokeLease", "RevokePrefix", "ListLeases", "SweepLeases"}
 PERMISSIONS_ONLY = {"ReEncryptFrom", "ReEncryptTo"}  # AWS's two actions of ReEncrypt
-OURS = {"GetStatus", "SimulatePolicy", "GetKeyUsage", "RetireKeyVersion", "RotateRoot", "GetRootStatus", "DestroyRoot",
+OURS = {"GetStatus", "GetMetrics", "SimulatePolicy", "GetKeyUsage", "RetireKeyVersion", "RotateRoot", "GetRootStatus", "DestroyRoot",
         "PutApprovalRule", "GetApprovalRule", "ListApprovals", "DescribeApproval", "ApproveRequest", "RejectRequest", "GetAuditHead",
         "GetAuditKey", "ListAuditRecords", "StreamAuditRecords", "TagSecret", "UntagSecret"}
 # Methods that need what another is named after: AWS's two of ReEncrypt; a stream gives what the list gives.

@@ -16,6 +16,7 @@
 #include "kmsd/audit/encode.h"
 #include "kmsd/audit/write/resume.h"
 #include "kmsd/audit/write/writer.h"
+#include "kmsd/metrics/metric.h"
 
 enum { SEGMENT_MIN_BYTES = 64 * 1024 };
 #define SEGMENT_MAX_BYTES (UINT64_C(1) << 40)
@@ -107,7 +108,10 @@ static kms_err write_somewhere(kms_audit *audit, struct kms_why *why)
 kms_err kms_audit_flush(kms_audit *audit)
 {
     struct kms_why why = {.text = "internal error: no digest"};
+    uint64_t before = audit->chain.head.sequence;
     bool ok = !kms_failed(write_somewhere(audit, &why));
+    kms_metric_add(KMS_METRIC_AUDIT_RECORDS, audit->chain.head.sequence - before); /* none when it failed */
+    if (!ok) kms_metric_add(KMS_METRIC_AUDIT_WRITE_FAILURES, 1);
     if (audit->state_moved) {
         if (ok)
             audit->durable = audit->pending;

@@ -13,7 +13,7 @@ static bool about_no_key(enum kms_action action)
     return strncmp(kms_action_name(action), "kms:", 4) != 0 || action == KMS_ACT_CREATE_KEY ||
            action == KMS_ACT_LIST_KEYS || action == KMS_ACT_LIST_ALIASES ||
            action == KMS_ACT_LIST_RETIRABLE_GRANTS || action == KMS_ACT_GENERATE_RANDOM ||
-           action == KMS_ACT_GET_STATUS || action == KMS_ACT_ROTATE_ROOT ||
+           action == KMS_ACT_GET_STATUS || action == KMS_ACT_GET_METRICS || action == KMS_ACT_ROTATE_ROOT ||
            action == KMS_ACT_GET_ROOT_STATUS || action == KMS_ACT_DESTROY_ROOT ||
            action == KMS_ACT_GET_AUDIT_HEAD || action == KMS_ACT_GET_AUDIT_KEY ||
            action == KMS_ACT_LIST_AUDIT_RECORDS;

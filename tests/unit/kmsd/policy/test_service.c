@@ -23,7 +23,7 @@ static const struct {
      "line 1, column 103: Statement 1 (S): it allows kms:EnableKey, but of these the service policy grants "
      "nothing but kms:CreateKey, kms:RotateRoot, kms:DestroyRoot, kms:ListKeys, kms:ListAliases, "
      "kms:ListRetirableGrants, kms:SimulatePolicy, kms:GenerateRandom, kms:GetRootStatus, kms:GetAuditHead, "
-     "kms:GetAuditKey, kms:ListAuditRecords and kms:GetStatus"},
+     "kms:GetAuditKey, kms:ListAuditRecords, kms:GetStatus and kms:GetMetrics"},
     {BODY("Allow",
           "'Action':['secretsmanager:CreateSecret','secretsmanager:ListSecrets','secretsmanager:GetRandom*',"
           "'secretsmanager:PutDatabaseRole','secretsmanager:ListDatabaseRoles','secretsmanager:SweepLeases',"

@@ -15,6 +15,11 @@ static void put(kms_secret_book *book, const char *name, size_t versions)
     KMS_ASSERT_OK_FATAL(kms_secret_book_put(book, entry));
 }
 
+static bool has_versions(const void *user, const struct kms_secret_entry *entry)
+{
+    return entry->stored->n_versions == *(const size_t *)user;
+}
+
 static void found_by_name(void)
 {
     KMS_OWN(kms_secret_book) book = NULL;
@@ -22,6 +27,7 @@ static void found_by_name(void)
     put(book, "a", 2);
     put(book, "a-AbC123x", 1);
     CU_ASSERT_EQUAL(kms_secret_book_count(book), 2);
+    CU_ASSERT_EQUAL(kms_secret_book_count_of(book, has_versions, &(const size_t){2}), 1);
     CU_ASSERT_EQUAL(kms_secret_book_bytes(book), 120);
     KMS_OWN_ENTRY entry = kms_secret_book_find(book, kms_bytes_text("a"));
     CU_ASSERT_PTR_NOT_NULL_FATAL(entry);

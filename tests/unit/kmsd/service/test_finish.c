@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "kms/v1/crypto.pb-c.h"
 #include "kms/v1/keys.pb-c.h"
+#include "kmsd/service/tally.h"
 #include "tests/unit/kmsd/service/answers.h"
 
 static kms_err finish_method(struct kms_call *call)
@@ -113,6 +114,7 @@ static void more_than_one_commit_takes(void)
 
 static void a_failed_commit_fails_them_all(void)
 {
+    uint64_t unanswered = kms_tally_of_calls(&usage, KMS_FAIL(AUDIT_UNAVAILABLE));
     begin();
     close_gate();
     post(1, KMS_E_OK);
@@ -128,6 +130,7 @@ static void a_failed_commit_fails_them_all(void)
         CU_ASSERT_EQUAL(rig.calls[i].encoded, 2); /* made anew */
         CU_ASSERT_EQUAL(rig.calls[i].last, KMS_E_AUDIT_UNAVAILABLE);
     }
+    CU_ASSERT_EQUAL(kms_tally_of_calls(&usage, KMS_FAIL(AUDIT_UNAVAILABLE)), unanswered + 3); /* as told */
     CU_ASSERT_EQUAL(rig.calls[1].first, KMS_E_OK);
     CU_ASSERT_EQUAL(rig.calls[2].first, KMS_E_ACCESS_DENIED);
     CU_ASSERT(rig.calls[3].encoded == 1 && rig.calls[3].last == KMS_E_LIMIT_EXCEEDED); /* says nothing */

@@ -1,4 +1,5 @@
 /* What is due for a secret, by the time and by whether the time is believed. */
+#include "kmsd/secrets/stage.h"
 #include "kmsd/service/secret_acts.h"
 #include "tests/harness/suite.h"
 #include "tests/unit/kmsd/secrets/world.h"
@@ -51,5 +52,31 @@ static void under_way(void)
     CU_ASSERT_TRUE(kms_secret_rotation_due(entry, HOUR_US, false));      /* further than any wait */
 }
 
-KMS_TEST_MAIN("service/secret_due", {"deletion", deletion}, {"a schedule", a_schedule},
+/* Until somebody has been there: alerts stand on it. */
+static void fails(void)
+{
+    KMS_OWN_ENTRY entry = entry_new();
+    KMS_OWN_ENTRY pending = secret_of("two", 2);
+    KMS_OWN_ENTRY none = secret_of("none", 1);
+    kms_stored_rotation *rotation = entry->stored->rotation;
+    CU_ASSERT_FALSE(kms_secret_rotation_fails(none));
+    rotation->automatic = true;
+    CU_ASSERT_FALSE(kms_secret_rotation_fails(entry));
+    KMS_ASSERT_OK_FATAL(kms_secret_set_text(&rotation->last_error, "DATABASE_REFUSED: no"));
+    CU_ASSERT_TRUE(kms_secret_rotation_fails(entry)); /* given up, and the next window comes */
+    rotation->automatic = false;
+    CU_ASSERT_FALSE(kms_secret_rotation_fails(entry));
+    KMS_ASSERT_OK_FATAL(kms_secret_set_text(&rotation->version_id, "0123456789abcdef0123456789abcdef"));
+    CU_ASSERT_TRUE(kms_secret_rotation_fails(entry)); /* it goes on */
+    entry->stored->deletion_us = 1;
+    CU_ASSERT_FALSE(kms_secret_rotation_fails(entry));
+
+    CU_ASSERT_PTR_NOT_NULL_FATAL(kms_secret_need_rotation(pending->stored));
+    KMS_ASSERT_OK_FATAL(kms_secret_set_text(&pending->stored->rotation->last_error, "x"));
+    CU_ASSERT_FALSE(kms_secret_rotation_fails(pending));
+    KMS_ASSERT_OK_FATAL(kms_stage_move(pending->stored, KMS_STAGE_PENDING, 1, NULL));
+    CU_ASSERT_TRUE(kms_secret_rotation_fails(pending)); /* what was given up lies there still */
+}
+
+KMS_TEST_MAIN("service/secret_due", {"fails", fails}, {"deletion", deletion}, {"a schedule", a_schedule},
               {"under way", under_way})
