@@ -50,6 +50,8 @@ enum {
     KMS_HSM_MARK_BYTES = 32,          /* mark of imported material */
     KMS_HSM_AUDIT_HEAD_BYTES = 256,   /* longest text about a head of the audit log */
     KMS_HSM_AUDIT_KEY_BYTES = 128,    /* longest SubjectPublicKeyInfo of a P-256 key: 91 */
+    KMS_HSM_NAME_BYTES = 64,          /* longest common name (RFC 5280, ub-common-name) */
+    KMS_HSM_CERTIFICATE_BYTES = 2048, /* longest certificate that is made: RSA-4096 has about 1,350 */
     KMS_HSM_MAC_BYTES = 64,           /* HMAC-SHA-512 */
     KMS_HSM_RANDOM_BYTES = 1024,
 };
@@ -90,8 +92,9 @@ enum kms_hsm_op {
     KMS_HSM_MAC,         /* key, algorithm, input                -> MAC */
     KMS_HSM_VERIFY_MAC,  /* the same and proof                   -> nothing; INVALID_MAC */
     KMS_HSM_PUBLIC_KEY,  /* key                                  -> SubjectPublicKeyInfo, DER */
-    KMS_HSM_RSA_ENCRYPT, /* key, algorithm, input=plaintext      -> RSA ciphertext */
-    KMS_HSM_RSA_DECRYPT, /* key, algorithm, input=RSA ciphertext -> plaintext; INVALID_CIPHERTEXT */
+    KMS_HSM_RSA_ENCRYPT, /* key, algorithm, aad=OAEP label, input=plaintext -> RSA ciphertext */
+    /* key, algorithm, aad=OAEP label, input=RSA ciphertext -> plaintext; INVALID_CIPHERTEXT */
+    KMS_HSM_RSA_DECRYPT,
     /* key, aad, pair -> blobs (u32 length, bytes): public key (SubjectPublicKeyInfo), private key (PKCS#8);
      * then the private key sealed. Made with OpenSSL in the worker. */
     KMS_HSM_DATA_KEY_PAIR,
@@ -104,6 +107,9 @@ enum kms_hsm_op {
     /* input=instance LF sequence LF hash LF -> ECDSA P-256 SHA-256 signature, DER, by audit-sign-1 over
      * KMS_HSM_AUDIT_DOMAIN and the input: that key signs nothing else. ROOT_KEYS_MISSING: it is not there. */
     KMS_HSM_AUDIT_SIGN,
+    /* key=RSA key that decrypts, input=not before, not after (u64 each, seconds since 1970), common name
+     * (blob) -> X.509 certificate of that key, signed by it, DER. All else in it is the worker's. */
+    KMS_HSM_CERTIFY,
     KMS_HSM_OP_COUNT
 };
 

@@ -29,12 +29,13 @@ static const uint8_t fields_of[KMS_HSM_OP_COUNT] = {
     [KMS_HSM_MAC] = KEY | ALGORITHM | INPUT,
     [KMS_HSM_VERIFY_MAC] = KEY | ALGORITHM | INPUT | PROOF,
     [KMS_HSM_PUBLIC_KEY] = KEY,
-    [KMS_HSM_RSA_ENCRYPT] = KEY | ALGORITHM | INPUT,
-    [KMS_HSM_RSA_DECRYPT] = KEY | ALGORITHM | INPUT,
+    [KMS_HSM_RSA_ENCRYPT] = KEY | AAD | ALGORITHM | INPUT,
+    [KMS_HSM_RSA_DECRYPT] = KEY | AAD | ALGORITHM | INPUT,
     [KMS_HSM_DATA_KEY_PAIR] = KEY | AAD | PAIR,
     [KMS_HSM_DATA_KEY_PAIR_SEALED] = KEY | AAD | PAIR,
     [KMS_HSM_IMPORT] = KEY | INPUT | TO,
     [KMS_HSM_AUDIT_SIGN] = INPUT,
+    [KMS_HSM_CERTIFY] = KEY | INPUT,
 };
 
 enum { HEAD_BYTES = 8 + 8 + 1, KEY_BYTES = KMS_ID_BYTES + 4 + 3 + 4, STORE_KEY_BYTES = 128 };
@@ -89,6 +90,8 @@ size_t kms_hsm_output_bound(const struct kms_hsm_job *job)
         return 4 + KMS_HSM_PUBLIC_BYTES + 4 + 2 * KMS_HSM_PRIVATE_BYTES + overhead(job->key.ref.level);
     case KMS_HSM_IMPORT:
         return KMS_HSM_MARK_BYTES + KMS_HSM_WRAPPED_BYTES;
+    case KMS_HSM_CERTIFY:
+        return KMS_HSM_CERTIFICATE_BYTES;
     case KMS_HSM_OP_COUNT:
         break;
     }
@@ -138,6 +141,8 @@ static bool suits(const struct kms_hsm_job *job)
     if (job->op == KMS_HSM_NEW_KEY || job->op == KMS_HSM_REWRAP) return true;
     if (job->op == KMS_HSM_IMPORT) return import_suits(&job->key.ref);
     if (job->op == KMS_HSM_PUBLIC_KEY) return kms_family_has_public(spec->family);
+    if (job->op == KMS_HSM_CERTIFY)
+        return spec->family == KMS_FAMILY_RSA && job->key.ref.usage == KMS_USAGE_ENCRYPT_DECRYPT;
     return spec->family == KMS_FAMILY_AES &&
            (!(fields_of[job->op] & TO) || job->to.ref.spec == KMS_SPEC_AES_256);
 }

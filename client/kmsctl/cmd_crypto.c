@@ -35,6 +35,12 @@ static enum kms_encryption_algorithm algorithm_of(const struct ctl *ctl)
     return rsa ? KMS_ENCRYPTION_RSAES_OAEP_SHA_256 : KMS_ENCRYPTION_SYMMETRIC_DEFAULT;
 }
 
+static struct kms_blob label_of(const struct ctl *ctl)
+{
+    if (ctl->oaep_label == NULL) return (struct kms_blob){0};
+    return (struct kms_blob){(const uint8_t *)ctl->oaep_label, strlen(ctl->oaep_label)};
+}
+
 /* What an RSA key encrypted has no text form of ours. */
 static bool print_rsa(struct ctl *ctl, const struct kms_encrypt_result *result)
 {
@@ -68,7 +74,8 @@ bool ctl_encrypt(struct ctl *ctl)
         .key_id = ctl->key,
         .plaintext = {.data = kms_secret_data(plaintext), .len = kms_secret_len(plaintext)},
         .context = ctl_context_of(&pairs),
-        .encryption_algorithm = algorithm_of(ctl)};
+        .encryption_algorithm = algorithm_of(ctl),
+        .oaep_label = label_of(ctl)};
     kms_client *client = ctl_client(ctl);
     struct kms_encrypt_result *result;
     struct kms_call_options options = ctl_call_options(ctl);
@@ -115,7 +122,8 @@ bool ctl_decrypt(struct ctl *ctl)
     struct kms_decrypt_request request = {.ciphertext = {.data = blob.data, .len = blob.len},
                                           .context = ctl_context_of(&pairs),
                                           .key_id = ctl->key,
-                                          .encryption_algorithm = algorithm_of(ctl)};
+                                          .encryption_algorithm = algorithm_of(ctl),
+                                          .oaep_label = label_of(ctl)};
     kms_client *client = ctl_client(ctl);
     struct kms_decrypt_result *result;
     struct kms_call_options options = ctl_call_options(ctl);

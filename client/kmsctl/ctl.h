@@ -76,6 +76,7 @@ struct ctl {
     const char *secret;           /* policy replay */
     uint32_t bytes, limit, lines; /* 0: not given */
     bool bypass, base64, show, without_plaintext, follow, digest, der;
+    const char *oaep_label;
     const char *wrapping, *import_token; /* import */
     bool new_material;
     const char *grantee, *retiring, *name, *expires; /* grant */

@@ -39,6 +39,7 @@ const char *const ctl_admin_actions[] = {
     "kms:GetKeyPolicy",
     "kms:SimulatePolicy",
     "kms:GetPublicKey",
+    "kms:GetKeyCertificate",
     "kms:GetKeyRotationStatus",
     "kms:ListKeyRotations",
     "kms:GetKeyUsage",
@@ -52,8 +53,10 @@ const char *const ctl_admin_actions[] = {
 };
 /* Of every usage: what the key is not made for, it refuses. */
 const char *const ctl_usage_actions[] = {
-    "kms:Encrypt",     "kms:Decrypt",   "kms:ReEncrypt*",   "kms:GenerateDataKey*", "kms:Sign", "kms:Verify",
-    "kms:GenerateMac", "kms:VerifyMac", "kms:GetPublicKey", "kms:DescribeKey",      NULL,
+    "kms:Encrypt",           "kms:Decrypt",     "kms:ReEncrypt*",
+    "kms:GenerateDataKey*",  "kms:Sign",        "kms:Verify",
+    "kms:GenerateMac",       "kms:VerifyMac",   "kms:GetPublicKey",
+    "kms:GetKeyCertificate", "kms:DescribeKey", NULL,
 };
 
 static json_t *list_of(const char *const *items, size_t count)

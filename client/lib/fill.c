@@ -25,6 +25,7 @@ bool kms_fill_encrypt(const void *request, kms_filled *ret_filled)
     message->n_encryption_context = from->context.count;
     message->encryption_context = kms_context_map_entries(ret_filled->maps[0]);
     message->encryption_algorithm = (Kms__V1__EncryptionAlgorithm)from->encryption_algorithm;
+    message->oaep_label = kms_borrow_bytes(from->oaep_label.data, from->oaep_label.len);
     message->optional_plaintext_crc32c_case =
         KMS__V1__ENCRYPT_REQUEST__OPTIONAL_PLAINTEXT_CRC32C_PLAINTEXT_CRC32C;
     message->plaintext_crc32c = crc32c(from->plaintext);
@@ -45,6 +46,7 @@ bool kms_fill_decrypt(const void *request, kms_filled *ret_filled)
     message->encryption_context = kms_context_map_entries(ret_filled->maps[0]);
     message->key_id = kms_borrow_text(from->key_id);
     message->encryption_algorithm = (Kms__V1__EncryptionAlgorithm)from->encryption_algorithm;
+    message->oaep_label = kms_borrow_bytes(from->oaep_label.data, from->oaep_label.len);
     message->optional_ciphertext_crc32c_case =
         KMS__V1__DECRYPT_REQUEST__OPTIONAL_CIPHERTEXT_CRC32C_CIPHERTEXT_CRC32C;
     message->ciphertext_crc32c = crc32c(from->ciphertext);

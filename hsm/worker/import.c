@@ -37,9 +37,9 @@ static kms_err recover(struct kms_worker *w, EVP_PKEY *key, struct kms_bytes inp
                        struct kms_bytes *ret_secret)
 {
     uint8_t *opened = w->scratch + OPENED, *unwrapped = w->scratch + UNWRAPPED;
-    const struct kms_bytes rest = {input.ptr + MODULUS, input.len - MODULUS};
+    const struct kms_bytes no_label = {NULL, 0}, rest = {input.ptr + MODULUS, input.len - MODULUS};
     size_t len = 0, unwrapped_len;
-    kms_err err = kms_rsa_open(key, kms_bytes_of(input.ptr, MODULUS), opened, MODULUS, &len);
+    kms_err err = kms_rsa_open(key, no_label, kms_bytes_of(input.ptr, MODULUS), opened, MODULUS, &len);
     if (kms_failed(err) && !kms_is(err, KMS_E_INVALID_CIPHERTEXT)) return err;
     bool ok = !kms_failed(err);
     if (rest.len == 0) {

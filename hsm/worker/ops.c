@@ -274,6 +274,7 @@ static kms_operation *const operations[KMS_HSM_OP_COUNT] = {
     [KMS_HSM_DATA_KEY_PAIR_SEALED] = data_key_pair_sealed,
     [KMS_HSM_IMPORT] = kms_op_import,
     [KMS_HSM_AUDIT_SIGN] = kms_op_audit_sign,
+    [KMS_HSM_CERTIFY] = kms_op_certify,
 };
 
 kms_err kms_ops_run(struct kms_worker *worker, struct kms_hsm_job *job)

@@ -79,7 +79,7 @@ kms_err kms_ecdsa_der(struct kms_bytes raw, struct kms_hsm_job *job)
 }
 
 /* DigestInfo in DER (RFC 8017, 9.2, note 1): the front is the same for each length of digest but for it. */
-static struct kms_bytes digest_info(struct kms_bytes digest, uint8_t memory[19 + HASH_BYTES])
+struct kms_bytes kms_digest_info(struct kms_bytes digest, uint8_t memory[KMS_DIGEST_INFO_BYTES])
 {
     static const uint8_t front[19] = {0x30, 0x31, 0x30, 0x0d, 0x06, 0x09, 0x60, 0x86, 0x48, 0x01,
                                       0x65, 0x03, 0x04, 0x02, 0x01, 0x05, 0x00, 0x04, 0x20};
@@ -104,9 +104,9 @@ static kms_err sign_in_token(struct kms_worker *w, const struct kms_open_key *ke
         KMS_TRY(kms_token_sign(w->token, &signing, raw, made.len));
         return kms_ecdsa_der(made, job);
     }
-    uint8_t info[19 + HASH_BYTES];
+    uint8_t info[KMS_DIGEST_INFO_BYTES];
     signing.how = is_pss(job->algorithm) ? KMS_SIGNING_RSA_PSS : KMS_SIGNING_RSA_PKCS1;
-    if (signing.how == KMS_SIGNING_RSA_PKCS1) signing.input = digest_info(digest, info);
+    if (signing.how == KMS_SIGNING_RSA_PKCS1) signing.input = kms_digest_info(digest, info);
     job->output_len = bits / 8;
     return kms_token_sign(w->token, &signing, job->output, job->output_len);
 }

@@ -162,7 +162,10 @@ void kms_worker_note_roots(struct kms_worker *worker);
 /* sign.c, mac.c, rsa.c, import.c, audit.c: the operations of keys that do not seal, as rows of ops.c. */
 typedef kms_err kms_operation(struct kms_worker *worker, struct kms_hsm_job *job);
 kms_operation kms_op_sign, kms_op_verify, kms_op_mac, kms_op_verify_mac, kms_op_rsa_encrypt,
-    kms_op_rsa_decrypt, kms_op_import, kms_op_audit_sign;
+    kms_op_rsa_decrypt, kms_op_import, kms_op_audit_sign, kms_op_certify;
+/* DigestInfo (RFC 8017, 9.2, note 1) of a digest with SHA-256, SHA-384 or SHA-512; borrows memory. */
+enum { KMS_DIGEST_INFO_BYTES = 19 + 64 };
+struct kms_bytes kms_digest_info(struct kms_bytes digest, uint8_t memory[KMS_DIGEST_INFO_BYTES]);
 /* r and s, each half of raw, into the job's output as Ecdsa-Sig-Value (RFC 3279, 2.2.3). */
 KMS_MUST_USE kms_err kms_ecdsa_der(struct kms_bytes raw, struct kms_hsm_job *job);
 /* audit.c: finds audit-sign-1; its public half goes into the hello. No error when it is not there. CORRUPT:
@@ -170,8 +173,8 @@ KMS_MUST_USE kms_err kms_ecdsa_der(struct kms_bytes raw, struct kms_hsm_job *job
 KMS_MUST_USE kms_err kms_audit_key_load(struct kms_worker *worker, struct kms_why *why);
 /* Opens RSAES-OAEP with a private key that is here. out has room for a modulus. INVALID_CIPHERTEXT, in the
  * same time whatever is wrong. */
-KMS_MUST_USE kms_err kms_rsa_open(EVP_PKEY *key, struct kms_bytes input, uint8_t *out, size_t cap,
-                                  size_t *ret_len);
+KMS_MUST_USE kms_err kms_rsa_open(EVP_PKEY *key, struct kms_bytes label, struct kms_bytes input, uint8_t *out,
+                                  size_t cap, size_t *ret_len);
 /* SHA-256, SHA-384 or SHA-512 of OpenSSL; NULL: bits of no hash. */
 const EVP_MD *kms_hash_of(unsigned bits);
 

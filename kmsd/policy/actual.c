@@ -29,6 +29,7 @@ static const struct {
     REQUEST(VIA_SERVICE, via_service),
     INPUT(SIGNING_ALGORITHM, signing_algorithm),
     INPUT(MAC_ALGORITHM, mac_algorithm),
+    INPUT(OAEP_LABEL, oaep_label),
     INPUT(MESSAGE_TYPE, message_type),
     INPUT(DATA_KEY_PAIR_SPEC, data_key_pair_spec),
     INPUT(GRANTEE_PRINCIPAL, grantee_principal),

@@ -56,6 +56,7 @@ struct kms_pair {
 /* What only some operations have, for the condition keys of the same names. All borrowed; zero: not there. */
 struct kms_operation_inputs {
     struct kms_bytes signing_algorithm, mac_algorithm; /* "RSASSA_PSS_SHA_256", "HMAC_SHA_256" */
+    struct kms_bytes oaep_label;                       /* of RSA keys: "prod/mail" */
     struct kms_bytes message_type;                     /* "RAW", "DIGEST"; say the default, too */
     struct kms_bytes data_key_pair_spec;               /* "ECC_NIST_P256" */
     struct kms_bytes grantee_principal, retiring_principal;

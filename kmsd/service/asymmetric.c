@@ -1,6 +1,9 @@
 /* Algorithms of the protocol, of policies and of jobs, one beside the other. */
 #include "kmsd/service/asymmetric.h"
 
+#include <string.h>
+
+#include "base/text.h"
 #include "hsm/spec.h"
 #include "kmsd/service/access.h"
 
@@ -70,6 +73,38 @@ kms_err kms_access_algorithm(struct kms_call *call, struct kms_access *access, u
     return KMS_OK;
 }
 
+/* Whoever reads it tells a label that is text from one that is not. */
+static kms_err label_text(struct kms_call *call, struct kms_bytes label, struct kms_bytes *ret_text)
+{
+    enum { MARK = 7 };
+    static const char mark[] = "base64:";
+    bool marked = label.len >= MARK && memcmp(label.ptr, mark, MARK) == 0;
+    *ret_text = label;
+    if (kms_utf8_valid(label) && !marked) return KMS_OK;
+    char *text = kms_call_alloc(call, MARK + kms_base64_len(label.len) + 1);
+    if (text == NULL) return KMS_FAIL(NO_MEMORY);
+    kms_copy(text, mark, MARK);
+    kms_base64(label, text + MARK);
+    *ret_text = kms_bytes_text(text);
+    return KMS_OK;
+}
+
+kms_err kms_access_label(struct kms_call *call, struct kms_access *access, unsigned algorithm,
+                         ProtobufCBinaryData label)
+{
+    if (label.len == 0) return KMS_OK;
+    if (algorithm != KMS_ALGORITHM_RSAES_OAEP_SHA_256)
+        return kms_call_fail(call, KMS_FAIL(INVALID_ARGUMENT),
+                             "oaep_label: %s takes none: RSAES_OAEP_SHA_256 does",
+                             kms_algorithm_of(algorithm)->name);
+    if (label.len > KMS_OAEP_LABEL_BYTES)
+        return kms_call_fail(call, KMS_FAIL(INVALID_ARGUMENT), "oaep_label: at most %d bytes, not %zu",
+                             KMS_OAEP_LABEL_BYTES, label.len);
+    struct kms_operation_inputs *inputs = kms_access_inputs(call, access);
+    if (inputs == NULL) return KMS_FAIL(NO_MEMORY);
+    return label_text(call, kms_bytes_of(label.data, label.len), &inputs->oaep_label);
+}
+
 static kms_err check_message(struct kms_call *call, const struct kms_use *use)
 {
     const struct kms_algorithm_row *row = kms_algorithm_of(use->algorithm);
@@ -122,7 +157,8 @@ kms_err kms_use_plan(struct kms_call *call, enum kms_hsm_op op, const struct kms
     return call->job.output != NULL ? KMS_OK : KMS_FAIL(NO_MEMORY);
 }
 
-kms_err kms_rsa_plan(struct kms_call *call, enum kms_hsm_op op, ProtobufCBinaryData message)
+kms_err kms_rsa_plan(struct kms_call *call, enum kms_hsm_op op, ProtobufCBinaryData message,
+                     ProtobufCBinaryData label)
 {
     enum { OAEP_BYTES = 2 * 32 + 2 }; /* RFC 8017, 7.1.1, with SHA-256 */
     const struct kms_use use = {.message = message, .algorithm = KMS_ALGORITHM_RSAES_OAEP_SHA_256};
@@ -135,6 +171,7 @@ kms_err kms_rsa_plan(struct kms_call *call, enum kms_hsm_op op, ProtobufCBinaryD
         return kms_call_fail(call, KMS_FAIL(INVALID_ARGUMENT),
                              "plaintext: %s encrypts at most %zu bytes, not %zu: encrypt a data key with it",
                              spec->name, most, message.len);
+    call->job.aad = kms_bytes_of(label.data, label.len);
     return kms_use_plan(call, op, &use);
 }
 

@@ -60,7 +60,7 @@ kms_err kms_get_audit_key_act(struct kms_call *call)
     const struct kms_bytes key = {status.audit_key, status.audit_key_len};
     KMS_TRY(kms_audit_key_id(key, key_id));
     reply->signing_key_id = kms_arena_print(&call->arena, "%s", key_id);
-    reply->public_key_pem = kms_pem_of(call, key);
+    reply->public_key_pem = kms_pem_of(call, "PUBLIC KEY", key);
     reply->public_key.data = kms_call_alloc(call, key.len);
     if (reply->signing_key_id == NULL || reply->public_key_pem == NULL || reply->public_key.data == NULL)
         return KMS_FAIL(NO_MEMORY);

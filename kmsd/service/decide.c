@@ -156,6 +156,12 @@ static bool same_word(const char *a, const char *b)
     return a == b || (a != NULL && b != NULL && strcmp(a, b) == 0);
 }
 
+/* The one input of operations that methods have which come in batches. */
+static struct kms_bytes label_of(const struct kms_access *access)
+{
+    return access->inputs != NULL ? access->inputs->oaep_label : (struct kms_bytes){0};
+}
+
 /* Whatever the decision can depend on and is not the batch's own. A key that does not exist is asked about by
  * its name, for the record. */
 static bool same_question(const struct kms_access *a, const struct kms_access *b)
@@ -164,13 +170,13 @@ static bool same_question(const struct kms_access *a, const struct kms_access *b
            (same_key(a->key, b->key) ||
             (a->key == NULL && b->key == NULL && kms_bytes_equal(a->named, b->named))) &&
            kms_bytes_equal(a->alias, b->alias) && kms_bytes_equal(a->canonical, b->canonical) &&
-           same_word(a->encryption_algorithm, b->encryption_algorithm) && a->inputs == NULL &&
-           b->inputs == NULL; /* no method that comes in batches has others */
+           same_word(a->encryption_algorithm, b->encryption_algorithm) &&
+           kms_bytes_equal(label_of(a), label_of(b));
 }
 
 static uint32_t digest_of(const struct kms_access *access)
 {
-    uint32_t digest = kms_crc32c(0, access->canonical);
+    uint32_t digest = kms_crc32c(kms_crc32c(0, access->canonical), label_of(access));
     if (access->key == NULL) return kms_crc32c(digest, access->named);
     return kms_crc32c(digest, kms_bytes_of(access->key->id.bytes, sizeof access->key->id.bytes));
 }

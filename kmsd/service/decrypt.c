@@ -22,6 +22,7 @@ kms_err kms_decrypt_gather(struct kms_call *call)
                 ? kms_access_named(call, KMS_ACT_DECRYPT, request->key_id, &access)
                 : kms_open_gather(call, KMS_ACT_DECRYPT, request->ciphertext_blob, request->key_id, &access));
     KMS_TRY(kms_access_algorithm(call, access, algorithm, false));
+    KMS_TRY(kms_access_label(call, access, algorithm, request->oaep_label));
     KMS_TRY(kms_access_context(call, access, request->n_encryption_context, request->encryption_context));
     if (request->optional_ciphertext_crc32c_case == 0) return KMS_OK;
     return kms_check_crc32c(call, "ciphertext_blob", request->ciphertext_blob, request->ciphertext_crc32c);
@@ -30,7 +31,8 @@ kms_err kms_decrypt_gather(struct kms_call *call)
 kms_err kms_decrypt_plan(struct kms_call *call)
 {
     const Kms__V1__DecryptRequest *request = (const void *)call->request;
-    if (is_rsa(request)) return kms_rsa_plan(call, KMS_HSM_RSA_DECRYPT, request->ciphertext_blob);
+    if (is_rsa(request))
+        return kms_rsa_plan(call, KMS_HSM_RSA_DECRYPT, request->ciphertext_blob, request->oaep_label);
     call->job.op = KMS_HSM_DECRYPT;
     KMS_TRY(kms_open_plan(call, &call->access[0], request->ciphertext_blob, request->key_id));
     call->job.output_cap = kms_hsm_output_bound(&call->job);

@@ -20,6 +20,7 @@ kms_err kms_encrypt_gather(struct kms_call *call)
     KMS_TRY(kms_access_named(call, KMS_ACT_ENCRYPT, request->key_id, &access));
     KMS_TRY(kms_encryption_algorithm(call, request->encryption_algorithm, &algorithm));
     KMS_TRY(kms_access_algorithm(call, access, algorithm, false));
+    KMS_TRY(kms_access_label(call, access, algorithm, request->oaep_label));
     KMS_TRY(kms_access_context(call, access, request->n_encryption_context, request->encryption_context));
     if (request->plaintext.len < 1 || request->plaintext.len > KMS_PLAINTEXT_BYTES)
         return kms_call_fail(call, KMS_FAIL(INVALID_ARGUMENT), "plaintext: 1 to %d bytes, not %zu",
@@ -31,7 +32,8 @@ kms_err kms_encrypt_gather(struct kms_call *call)
 kms_err kms_encrypt_plan(struct kms_call *call)
 {
     const Kms__V1__EncryptRequest *request = (const void *)call->request;
-    if (is_rsa(request)) return kms_rsa_plan(call, KMS_HSM_RSA_ENCRYPT, request->plaintext);
+    if (is_rsa(request))
+        return kms_rsa_plan(call, KMS_HSM_RSA_ENCRYPT, request->plaintext, request->oaep_label);
     call->job.op = KMS_HSM_ENCRYPT;
     call->job.input = kms_bytes_of(request->plaintext.data, request->plaintext.len);
     KMS_TRY(kms_seal_plan(call, &call->access[0], &call->job.key, &call->job.aad));

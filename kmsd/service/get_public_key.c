@@ -1,5 +1,7 @@
 /* GetPublicKey: the public half of a key pair, from a worker that has verified that it belongs to the key. */
 #include <openssl/evp.h>
+#include <stdio.h>
+#include <string.h>
 
 #include "hsm/spec.h"
 #include "kmsd/service/access.h"
@@ -29,21 +31,19 @@ kms_err kms_get_public_key_plan(struct kms_call *call)
     return call->job.output != NULL ? KMS_OK : KMS_FAIL(NO_MEMORY);
 }
 
-char *kms_pem_of(struct kms_call *call, struct kms_bytes der)
+char *kms_pem_of(struct kms_call *call, const char *label, struct kms_bytes der)
 {
-    enum { LINE_BYTES = 48, LINE = 64 };
-    static const char head[] = "-----BEGIN PUBLIC KEY-----\n", tail[] = "-----END PUBLIC KEY-----\n";
-    size_t lines = (der.len + LINE_BYTES - 1) / LINE_BYTES;
-    char *pem = kms_call_alloc(call, sizeof head + sizeof tail + lines * (LINE + 2)), *at = pem;
+    enum { LINE_BYTES = 48, LINE = 64, FRAME = 64 };
+    size_t lines = (der.len + LINE_BYTES - 1) / LINE_BYTES, frame = 2 * (FRAME + strlen(label));
+    char *pem = kms_call_alloc(call, frame + lines * (LINE + 2)), *at = pem;
     if (pem == NULL) return NULL;
-    kms_copy(at, head, sizeof head - 1);
-    at += sizeof head - 1;
+    at += snprintf(at, frame / 2, "-----BEGIN %s-----\n", label);
     for (size_t from = 0; from < der.len; from += LINE_BYTES) {
         size_t len = der.len - from < LINE_BYTES ? der.len - from : LINE_BYTES;
         at += EVP_EncodeBlock((unsigned char *)at, der.ptr + from, (int)len);
         *at++ = '\n';
     }
-    kms_copy(at, tail, sizeof tail); /* its NUL too */
+    snprintf(at, frame / 2, "-----END %s-----\n", label);
     return pem;
 }
 
@@ -52,7 +52,7 @@ kms_err kms_get_public_key_finish(struct kms_call *call)
     const struct kms_key *key = call->access[0].key;
     Kms__V1__GetPublicKeyResponse *reply = kms_new_reply(call);
     char *arn = kms_access_arn(call, &call->access[0]);
-    char *pem = kms_pem_of(call, kms_bytes_of(call->job.output, call->job.output_len));
+    char *pem = kms_pem_of(call, "PUBLIC KEY", kms_bytes_of(call->job.output, call->job.output_len));
     struct kms_algorithms algorithms;
     if (reply == NULL || arn == NULL || pem == NULL || !kms_algorithms_of_key(call, key, &algorithms))
         return KMS_FAIL(NO_MEMORY);

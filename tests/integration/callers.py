@@ -64,7 +64,7 @@ ADMIN_ACTIONS = [
     "kms:SimulatePolicy",
 ]
 USE_ACTIONS = """kms:Encrypt kms:Decrypt kms:ReEncrypt* kms:GenerateDataKey* kms:Sign kms:Verify kms:*Mac kms:GetPublicKey
-kms:DescribeKey""".split()
+kms:GetKeyCertificate kms:DescribeKey""".split()
 
 
 SECRET_ADMIN_ACTIONS = """PutSecretValue UpdateSecret* DeleteSecret RestoreSecret RotateSecret CancelRotateSecret RewrapSecret

@@ -46,6 +46,7 @@ class Methods:
         self.signer = service.new_key(key_spec=5)  # ECC_NIST_P256, and HMAC_256 below
         self.signed = {"key_id": self.signer, "message": b"m", "message_type": 1, "signing_algorithm": ECDSA_SHA_256}
         self.authenticated = {"key_id": service.new_key(key_spec=9), "message": b"m", "mac_algorithm": 1}
+        self.sealer = service.new_key(key_spec=2, key_usage=1)  # RSA_2048, ENCRYPT_DECRYPT
         self.imported = service.new_key(origin=2)
         self.ruled, self.rule = service.new_key(policy=approval_world.policy()), approval_world.rule(1, ADMIN)
         self.shared, self.approval = approval_world.waiting(service)
@@ -92,6 +93,7 @@ class Methods:
             ("GenerateMac", dict(self.authenticated), ["GenerateMac"], "usage"),
             ("VerifyMac", dict(self.authenticated, mac=self.mac), ["VerifyMac"], "usage"),
             ("GetPublicKey", {"key_id": self.signer}, ["GetPublicKey"], "read"),
+            ("GetKeyCertificate", {"key_id": self.sealer}, ["GetKeyCertificate"], "read"),
             ("GenerateDataKeyPair", dict(named, key_pair_spec=5), ["GenerateDataKeyPair"], "usage"),
             (
                 "GenerateDataKeyPairWithoutPlaintext",

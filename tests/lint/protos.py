@@ -36,7 +36,7 @@ OUR_SECRETS = {"RewrapSecret", "PutDatabaseRole", "DescribeDatabaseRole", "ListD
 PERMISSIONS_ONLY = {"ReEncryptFrom", "ReEncryptTo"}  # AWS's two actions of ReEncrypt
 OURS = {"GetStatus", "GetMetrics", "SimulatePolicy", "GetKeyUsage", "RetireKeyVersion", "RotateRoot", "GetRootStatus", "DestroyRoot",
         "PutApprovalRule", "GetApprovalRule", "ListApprovals", "DescribeApproval", "ApproveRequest", "RejectRequest", "GetAuditHead",
-        "GetAuditKey", "ListAuditRecords", "StreamAuditRecords", "TagSecret", "UntagSecret"}
+        "GetAuditKey", "ListAuditRecords", "StreamAuditRecords", "TagSecret", "UntagSecret", "GetKeyCertificate"}
 # Methods that need what another is named after: AWS's two of ReEncrypt; a stream gives what the list gives.
 OTHER_WORDS = {("ReEncrypt", "ReEncryptFrom"), ("StreamAuditRecords", "ListAuditRecords"), ("TagSecret", "TagResource"),
                ("UntagSecret", "UntagResource")}

@@ -61,6 +61,7 @@ struct kms_encrypt_request {
     struct kms_blob plaintext; /* 1 to 65,536 bytes; with an RSA key a few hundred */
     struct kms_context context;
     enum kms_encryption_algorithm encryption_algorithm; /* of an RSA key: not the default, and no context */
+    struct kms_blob oaep_label; /* optional, with an RSA key: at most 512 bytes, no secret */
 };
 struct kms_encrypt_result {
     struct kms_blob ciphertext;
@@ -73,6 +74,7 @@ struct kms_decrypt_request {
     struct kms_context context; /* as at encryption */
     const char *key_id;         /* optional: the key that must have made the ciphertext, else INCORRECT_KEY */
     enum kms_encryption_algorithm encryption_algorithm; /* as at encryption; an RSA key must be named */
+    struct kms_blob oaep_label;                         /* as at encryption */
 };
 struct kms_decrypt_result {
     kms_plaintext *plaintext; /* may be taken out: set the member to NULL and free it yourself */

@@ -14,6 +14,7 @@ static void suit(struct kms_hsm_job *job)
         {KMS_HSM_VERIFY_MAC, KMS_SPEC_HMAC_512, KMS_USAGE_GENERATE_VERIFY_MAC, KMS_ALGORITHM_HMAC_SHA_512},
         {KMS_HSM_PUBLIC_KEY, KMS_SPEC_ED25519, KMS_USAGE_SIGN_VERIFY, 0},
         {KMS_HSM_RSA_ENCRYPT, KMS_SPEC_RSA_2048, KMS_USAGE_ENCRYPT_DECRYPT, KMS_ALGORITHM_RSAES_OAEP_SHA_256},
+        {KMS_HSM_CERTIFY, KMS_SPEC_RSA_4096, KMS_USAGE_ENCRYPT_DECRYPT, 0},
         {KMS_HSM_IMPORT, KMS_SPEC_RSA_4096, KMS_USAGE_ENCRYPT_DECRYPT, 0},
         {KMS_HSM_RSA_DECRYPT, KMS_SPEC_RSA_3072, KMS_USAGE_ENCRYPT_DECRYPT, KMS_ALGORITHM_RSAES_OAEP_SHA_256},
     };
@@ -168,6 +169,12 @@ static void algorithms_belong_to_keys(void)
     CU_ASSERT_FALSE(kms_job_valid(&job));
     job = sample(KMS_HSM_PUBLIC_KEY);
     job.key.ref = (struct kms_key_ref){{{1}}, 1, KMS_SPEC_HMAC_256, KMS_USAGE_GENERATE_VERIFY_MAC, 1};
+    CU_ASSERT_FALSE(kms_job_valid(&job));
+    job = sample(KMS_HSM_CERTIFY);
+    CU_ASSERT_TRUE(kms_job_valid(&job));
+    job.key.ref.usage = KMS_USAGE_SIGN_VERIFY; /* such a key signs certificates of others, too */
+    CU_ASSERT_FALSE(kms_job_valid(&job));
+    job.key.ref = (struct kms_key_ref){{{1}}, 1, KMS_SPEC_AES_256, KMS_USAGE_ENCRYPT_DECRYPT, 1};
     CU_ASSERT_FALSE(kms_job_valid(&job));
     job = sample(KMS_HSM_DATA_KEY_PAIR);
     CU_ASSERT_TRUE(kms_job_valid(&job) && kms_job_slow(&job) && !kms_job_makes_rsa(&job));

@@ -192,6 +192,9 @@ static void known_public_key(struct made *m, struct kms_bytes public_key)
 
 static uint8_t memory[KMS_HSM_SIGNATURE_BYTES];
 
+/* What the next operations have as label. */
+static struct kms_bytes label;
+
 /* *ret_out is what came out, in memory that the next one uses again. */
 static kms_err operate(enum kms_hsm_op op, const struct made *m, unsigned algorithm, struct kms_bytes input,
                        struct kms_bytes proof, struct kms_bytes *ret_out)
@@ -199,6 +202,7 @@ static kms_err operate(enum kms_hsm_op op, const struct made *m, unsigned algori
     struct kms_hsm_job job = {.op = op,
                               .key = m->key,
                               .algorithm = (uint8_t)algorithm,
+                              .aad = label,
                               .input = input,
                               .proof = proof,
                               .output = memory,
@@ -221,6 +225,31 @@ static void count(const json_t *vector, bool valid, bool as_said)
     CU_ASSERT_TRUE(as_said);
 }
 
+/* A ciphertext with a label opens with it alone. */
+static void oaep_case(const struct made *m, unsigned algorithm, const json_t *vector, struct kms_bytes text,
+                      struct kms_bytes sealed)
+{
+    static uint8_t given[KMS_HSM_PROOF_BYTES];
+    const bool valid = json_is_true(json_object_get(vector, "valid"));
+    struct kms_bytes out;
+    label = kms_bytes_of(given, 0);
+    if (json_object_get(vector, "label") != NULL) {
+        label.len = bytes_of(vector, "label", given);
+        given[label.len - 1] ^= 1;
+        KMS_ASSERT_CODE(operate(KMS_HSM_RSA_DECRYPT, m, algorithm, sealed, (struct kms_bytes){0}, &out),
+                        INVALID_CIPHERTEXT);
+        given[label.len - 1] ^= 1;
+        label.len = 0;
+        KMS_ASSERT_CODE(operate(KMS_HSM_RSA_DECRYPT, m, algorithm, sealed, (struct kms_bytes){0}, &out),
+                        INVALID_CIPHERTEXT);
+        label.len = bytes_of(vector, "label", given);
+    }
+    kms_err err = operate(KMS_HSM_RSA_DECRYPT, m, algorithm, sealed, (struct kms_bytes){0}, &out);
+    bool same = !kms_failed(err) && kms_bytes_equal(text, out);
+    label.len = 0;
+    count(vector, valid, valid ? same : kms_is(err, KMS_E_INVALID_CIPHERTEXT));
+}
+
 static void one_case(const struct made *m, unsigned algorithm, const json_t *vector, bool signs)
 {
     static uint8_t message[KMS_HSM_PROOF_BYTES], given[KMS_HSM_PROOF_BYTES];
@@ -233,9 +262,7 @@ static void one_case(const struct made *m, unsigned algorithm, const json_t *vec
     bool valid = json_is_true(json_object_get(vector, "valid"));
     struct kms_bytes out;
     if (usage == KMS_USAGE_ENCRYPT_DECRYPT) {
-        kms_err err = operate(KMS_HSM_RSA_DECRYPT, m, algorithm, proof, nothing, &out);
-        bool same = !kms_failed(err) && kms_bytes_equal(text, out);
-        count(vector, valid, valid ? same : kms_is(err, KMS_E_INVALID_CIPHERTEXT));
+        oaep_case(m, algorithm, vector, text, proof);
         return;
     }
     bool mac = usage == KMS_USAGE_GENERATE_VERIFY_MAC;

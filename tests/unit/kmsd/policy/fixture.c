@@ -72,6 +72,7 @@ static bool set_text(struct asked *asked, const char *name, const char *value)
         {"algorithm", &request->encryption_algorithm},
         {"signing", &inputs->signing_algorithm},
         {"mac", &inputs->mac_algorithm},
+        {"label", &inputs->oaep_label},
         {"message", &inputs->message_type},
         {"pair", &inputs->data_key_pair_spec},
         {"grantee", &inputs->grantee_principal},
