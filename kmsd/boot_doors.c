@@ -5,15 +5,27 @@
 #include "kmsd/boot.h"
 #include "kmsd/keys/name.h"
 
-_Static_assert((int)KMSD_PROTOCOL_SOPS == (int)KMS_PROTOCOL_SOPS, "options.def has the protocols in order");
+_Static_assert((int)KMSD_PROTOCOL_SOPS == (int)KMS_PROTOCOL_SOPS &&
+                   (int)KMSD_PROTOCOL_KUBERNETES == (int)KMS_PROTOCOL_KUBERNETES,
+               "options.def has the protocols in order");
 _Static_assert((int)KMSD_SOPS_GCP_KMS == (int)KMS_SOPS_GCP_KMS &&
                    (int)KMSD_SOPS_AZURE_KV == (int)KMS_SOPS_AZURE_KV &&
                    (int)KMSD_SOPS_HC_VAULT == (int)KMS_SOPS_HC_VAULT &&
                    (int)KMSD_SOPS_HCKMS == (int)KMS_SOPS_HCKMS,
                "and the key types of sops");
 
-/* What stands for a master key must look like a key's name; whether there is such a key is seen call by
- * call. */
+/* A key's name; whether there is such a key is seen call by call. */
+static kms_err check_key(const struct kms_boot *boot, const char *list, size_t i, const char *key,
+                         struct kms_why *why)
+{
+    struct kms_key_name name;
+    struct kms_why cause = {{0}};
+    if (!kms_failed(kms_key_name_parse(&boot->core.arn, kms_bytes_text(key), &name, &cause))) return KMS_OK;
+    kms_why_set(why, "option '%s[%zu].key': %s", list, i, cause.text);
+    return KMS_FAIL(CONFIG_INVALID);
+}
+
+/* What stands for a master key must look like a key's name. */
 static kms_err add_sops_keys(struct kms_boot *boot, struct kms_why *why)
 {
     const struct kmsd_conf *conf = boot->conf;
@@ -21,18 +33,13 @@ static kms_err add_sops_keys(struct kms_boot *boot, struct kms_why *why)
     if (boot->sops_keys == NULL) return KMS_FAIL(NO_MEMORY);
     for (size_t i = 0; i < conf->sops_keys_count; i++) {
         const struct kmsd_conf_sops_key *from = &conf->sops_keys[i];
-        struct kms_key_name name;
-        struct kms_why cause = {{0}};
         boot->sops_keys[i] = (struct kms_sops_key){(enum kms_sops_type)from->type, from->name, from->key};
-        if (!kms_failed(kms_key_name_parse(&boot->core.arn, kms_bytes_text(from->key), &name, &cause)))
-            continue;
-        kms_why_set(why, "option 'sops.keys[%zu].key': %s", i, cause.text);
-        return KMS_FAIL(CONFIG_INVALID);
+        KMS_TRY(check_key(boot, "sops.keys", i, from->key, why));
     }
     return KMS_OK;
 }
 
-static kms_err add_sockets(struct kms_boot *boot)
+static kms_err add_sockets(struct kms_boot *boot, struct kms_why *why)
 {
     const struct kmsd_conf *conf = boot->conf;
     size_t uids = 0, at = 0;
@@ -48,10 +55,12 @@ static kms_err add_sockets(struct kms_boot *boot)
                                                               .uid_count = from->uids_count},
                                                    .door = {.protocol = (enum kms_protocol)from->protocol,
                                                             .sops_keys = boot->sops_keys,
-                                                            .sops_key_count = conf->sops_keys_count},
+                                                            .sops_key_count = conf->sops_keys_count,
+                                                            .key = from->key},
                                                    .mode = from->mode,
                                                    .owner = from->owner,
                                                    .group = from->group};
+        if (from->key[0] != '\0') KMS_TRY(check_key(boot, "listen.unix", i, from->key, why));
         for (size_t k = 0; k < from->uids_count; k++)
             boot->mappings[at++] = (struct kms_unix_mapping){from->uids[k].uid, from->uids[k].principal};
     }
@@ -61,7 +70,7 @@ static kms_err add_sockets(struct kms_boot *boot)
 kms_err kms_boot_doors_start(struct kms_boot *boot, struct kms_why *why)
 {
     kms_err err = add_sops_keys(boot, why);
-    if (!kms_failed(err)) err = add_sockets(boot);
+    if (!kms_failed(err)) err = add_sockets(boot, why);
     if (kms_failed(err)) kms_boot_doors_stop(boot);
     return err;
 }

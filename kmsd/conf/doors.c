@@ -16,7 +16,23 @@ static kms_err check_sops_keys(const struct kmsd_conf *conf, const char *path, s
     return KMS_OK;
 }
 
+/* Who asks by KMS v2 names no key: the socket does. */
+static kms_err check_keys(const struct kmsd_conf *conf, const char *path, struct kms_why *why)
+{
+    for (size_t i = 0; i < conf->listen_unix_count; i++) {
+        const struct kmsd_conf_unix *unix_socket = &conf->listen_unix[i];
+        bool wants = unix_socket->protocol == KMSD_PROTOCOL_KUBERNETES, has = unix_socket->key[0] != '\0';
+        if (wants == has) continue;
+        kms_why_set(why, "%s: option 'listen.unix[%zu].key': %s", path, i,
+                    wants ? "a socket of protocol kubernetes needs the key that seals there"
+                          : "only a socket of protocol kubernetes has one");
+        return KMS_FAIL(CONFIG_INVALID);
+    }
+    return KMS_OK;
+}
+
 kms_err kmsd_conf_check_doors(const struct kmsd_conf *conf, const char *path, struct kms_why *why)
 {
+    KMS_TRY(check_keys(conf, path, why));
     return check_sops_keys(conf, path, why);
 }

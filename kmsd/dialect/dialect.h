@@ -12,7 +12,7 @@
 
 #include "kmsd/service/method.h"
 
-enum kms_protocol { KMS_PROTOCOL_KMS, KMS_PROTOCOL_SOPS };
+enum kms_protocol { KMS_PROTOCOL_KMS, KMS_PROTOCOL_SOPS, KMS_PROTOCOL_KUBERNETES };
 const char *kms_protocol_name(enum kms_protocol protocol); /* "kms" (our own), "sops": also in records */
 
 /* The key types of sops, called as in the metadata of a file: "kms", "pgp", "gcp_kms", "azure_kv",
@@ -37,6 +37,7 @@ struct kms_door {
     enum kms_protocol protocol;
     const struct kms_sops_key *sops_keys;
     size_t sops_key_count;
+    const char *key; /* KUBERNETES: the one that seals there; id, alias/NAME or ARN of ours */
 };
 
 struct kms_dialect {

@@ -35,7 +35,7 @@ def protos(directory):
     out = pathlib.Path(directory)
     if not (out / "kms").exists():
         files = [*sorted((ROOT / "proto").glob("kms/v1/*.proto")), ROOT / "proto/google/rpc/status.proto",
-                 ROOT / "proto/sops/keyservice.proto"]
+                 ROOT / "proto/sops/keyservice.proto", ROOT / "proto/k8s/kms_v2.proto"]
         run("protoc", f"--python_out={out}", "-I", ROOT / "proto", *files)
         run("protoc", f"--python_out={out}", "-I", ROOT / "keystore", ROOT / "keystore/record.proto")
         # google.rpc is ours here; the installed google package is a namespace of protobuf

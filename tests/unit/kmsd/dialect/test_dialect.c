@@ -58,6 +58,7 @@ static void names(void)
 {
     CU_ASSERT_STRING_EQUAL(kms_protocol_name(KMS_PROTOCOL_KMS), "kms");
     CU_ASSERT_STRING_EQUAL(kms_protocol_name(KMS_PROTOCOL_SOPS), "sops");
+    CU_ASSERT_STRING_EQUAL(kms_protocol_name(KMS_PROTOCOL_KUBERNETES), "kubernetes");
 }
 
 KMS_TEST_MAIN("dialect", {"every row is a method of ours", every_row_is_a_method_of_ours},
