@@ -11,6 +11,7 @@ kms_err kms_lease_book_new(kms_lease_book **ret_book)
     kms_lease_book *book = calloc(1, sizeof *book);
     if (book == NULL) return KMS_FAIL(NO_MEMORY);
     pthread_rwlock_init(&book->lock, NULL);
+    kms_lease_changes_init(book);
     *ret_book = book;
     return KMS_OK;
 }
@@ -43,6 +44,7 @@ void kms_lease_book_free(kms_lease_book *book)
         HASH_DEL(book->leases, lease);
         free_lease(lease);
     }
+    kms_lease_changes_end(book);
     pthread_rwlock_destroy(&book->lock);
     free(book);
 }

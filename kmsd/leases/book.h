@@ -56,6 +56,30 @@ size_t kms_lease_book_count(kms_lease_book *book, kms_lease_wanted *wanted, cons
 void kms_lease_list_free(struct kms_lease_list *list);
 #define KMS_OWN_LEASE_LIST __attribute__((cleanup(kms_lease_list_free))) struct kms_lease_list
 
+/* ---- changing them ---- */
+
+/* Stored leases change one after the other: between the two, what the book says of a lease is what is stored,
+ * so no change of one fails for another. Held while the keystore works, not while a database does. */
+kms_lease_book *kms_lease_book_begin_change(kms_lease_book *book);
+void kms_lease_book_end_change(kms_lease_book **book);
+#define KMS_OWN_LEASE_CHANGE __attribute__((cleanup(kms_lease_book_end_change))) kms_lease_book *
+
+/* One that is being made is to end as soon as it is there. False: it is not being made, or is doomed. */
+bool kms_lease_book_doom(kms_lease_book *book, const char *lease_id);
+bool kms_lease_book_doomed(kms_lease_book *book, const char *lease_id);
+
+/* Who does something with a lease in its database that another must not do at the same time. Waits at most
+ * so long; false: somebody has it still. lease_id is borrowed. release: of a zeroed claim is a no-op. */
+struct kms_lease_claim {
+    kms_lease_book *book;
+    const char *lease_id;
+    struct kms_lease_claim *next;
+};
+KMS_MUST_USE bool kms_lease_book_claim(kms_lease_book *book, const char *lease_id, uint32_t wait_ms,
+                                       struct kms_lease_claim *claim);
+void kms_lease_book_release(struct kms_lease_claim *claim);
+#define KMS_OWN_LEASE_CLAIM __attribute__((cleanup(kms_lease_book_release))) struct kms_lease_claim
+
 /* ---- what is due ---- */
 
 enum { KMS_LEASE_BACKOFF_MOST_S = 600 };

@@ -36,6 +36,7 @@ struct role_slot {
 struct lease_slot {
     struct kms_lease *lease; /* reference held; its id is the key */
     struct wait wait;
+    bool doomed; /* being made, and ending then */
     bool out_of_memory;
     UT_hash_handle hh;
 };
@@ -45,6 +46,10 @@ struct kms_lease_book {
     struct role_slot *roles;
     struct lease_slot *leases;
     atomic_ullong turns;
+    pthread_mutex_t change; /* held from reading leases until their next generations are stored and shown */
+    pthread_mutex_t claims_lock;
+    pthread_cond_t released;
+    struct kms_lease_claim *claims;
 };
 
 /* The lock is held by the caller of all these. NULL: none. */
@@ -65,5 +70,8 @@ static inline struct lease_slot *kms_slot_of_lease(kms_lease_book *book, const c
 /* When it may be tried again to end it: neither it nor its database waits for longer. 0: it is not ending. */
 uint64_t kms_lease_retry(kms_lease_book *book, const struct lease_slot *slot);
 void kms_lease_waits_free(struct role_slot *slot);
+/* book_change.c: the locks. */
+void kms_lease_changes_init(kms_lease_book *book);
+void kms_lease_changes_end(kms_lease_book *book);
 
 #endif

@@ -90,13 +90,13 @@ kms_err kms_change_lease_gone(struct kms_change_set *changes, const struct kms_l
     return kms_change_remove(changes, KMS_TABLE_LEASE, lease->row, lease->revision);
 }
 
-/* New generations of those that are active. */
+/* New generations of those that are active now. */
 static kms_err end_each(struct kms_call *call, struct kms_change_set *changes, struct kms_lease_list *ended)
 {
     for (size_t i = 0; i < call->leases->count; i++) {
-        const struct kms_lease *lease = call->leases->leases[i];
-        if (lease->stored->state != KMS_LEASE_ACTIVE) continue;
-        KMS_TRY(kms_lease_in_state(lease, KMS_LEASE_REVOKING, &ended->leases[ended->count]));
+        KMS_OWN_LEASE now = kms_lease_book_find(call->core->leases, call->leases->leases[i]->stored->id);
+        if (now == NULL || now->stored->state != KMS_LEASE_ACTIVE) continue;
+        KMS_TRY(kms_lease_in_state(now, KMS_LEASE_REVOKING, &ended->leases[ended->count]));
         KMS_TRY(kms_change_lease(changes, ended->leases[ended->count++]));
     }
     return KMS_OK;
@@ -104,16 +104,20 @@ static kms_err end_each(struct kms_call *call, struct kms_change_set *changes, s
 
 kms_err kms_lease_end_all(struct kms_call *call, size_t *ret_count)
 {
+    kms_lease_book *book = call->core->leases;
     KMS_OWN_CHANGES changes = {.count = 0};
     KMS_OWN_LEASE_LIST ended = {.count = 0};
+    KMS_OWN_LEASE_CHANGE changing = kms_lease_book_begin_change(book);
+    size_t doomed = 0;
     *ret_count = 0;
     ended.leases = calloc(call->leases->count + 1, sizeof(struct kms_lease *));
     if (ended.leases == NULL) return KMS_FAIL(NO_MEMORY);
     KMS_TRY(end_each(call, &changes, &ended));
-    if (ended.count == 0) return KMS_OK;
-    KMS_TRY(kms_change_apply(&changes, call));
-    for (size_t i = 0; i < ended.count; i++) KMS_TRY(kms_lease_book_put(call->core->leases, ended.leases[i]));
-    *ret_count = ended.count;
-    kms_core_wake_leases(call->core);
+    if (ended.count > 0) KMS_TRY(kms_change_apply(&changes, call));
+    for (size_t i = 0; i < ended.count; i++) KMS_TRY(kms_lease_book_put(changing, ended.leases[i]));
+    for (size_t i = 0; i < call->leases->count; i++)
+        doomed += kms_lease_book_doom(book, call->leases->leases[i]->stored->id);
+    *ret_count = ended.count + doomed;
+    if (ended.count > 0) kms_core_wake_leases(call->core);
     return KMS_OK;
 }

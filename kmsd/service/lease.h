@@ -35,23 +35,8 @@ bool kms_lease_turn_over(const struct kms_call *call, uint64_t began_us);
 KMS_MUST_USE kms_err kms_change_role(struct kms_change_set *changes, struct kms_role *role);
 KMS_MUST_USE kms_err kms_change_lease(struct kms_change_set *changes, struct kms_lease *lease);
 KMS_MUST_USE kms_err kms_change_lease_gone(struct kms_change_set *changes, const struct kms_lease *lease);
-/* All of the call's leases that are not ending yet are, from now on; the book shows it. */
+/* All of the call's leases that are not ending yet are, from now on, whatever has become of them since the
+ * call found them; those that are being made will be. The book shows it. */
 KMS_MUST_USE kms_err kms_lease_end_all(struct kms_call *call, size_t *ret_count);
-
-struct kms_sweep {
-    const struct kms_role *role;
-    bool report_only;
-    /* What was found, in the arena: users without a lease, leases without a user, what could not be done. */
-    char **orphans, **lost, **failures;
-    size_t orphan_count, lost_count, failure_count;
-    struct kms_lease_list lost_leases; /* the caller's to free */
-    uint64_t began_us;                 /* of a turn (kms_lease_turn_over); 0: however long it takes */
-    bool unfinished;                   /* the turn was over first */
-};
-/* Compares the users of one role with its leases. Orphans are removed from the database, lost leases join
- * the change, unless report_only. Errors: those of the database as a whole. */
-KMS_MUST_USE kms_err kms_sweep_role(struct kms_call *call, struct kms_change_set *changes,
-                                    struct kms_sweep *sweep);
-void kms_sweep_end(struct kms_sweep *sweep);
 
 #endif

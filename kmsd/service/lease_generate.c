@@ -109,6 +109,17 @@ static void give_up(struct kms_call *call, const struct kms_lease *lease)
     call->why = why;
 }
 
+/* Unless somebody has ended it meanwhile. */
+static kms_err activate(struct kms_call *call, const struct kms_lease *lease, struct kms_lease **ret_active)
+{
+    KMS_OWN_LEASE_CHANGE changing = kms_lease_book_begin_change(call->core->leases);
+    if (kms_lease_book_doomed(changing, lease->stored->id))
+        return kms_call_fail(call, KMS_FAIL(CONFLICT), "the lease was revoked while its user was made");
+    KMS_TRY(kms_lease_in_state(lease, KMS_LEASE_ACTIVE, ret_active));
+    KMS_TRY(store_state(call, *ret_active));
+    return kms_lease_book_put(changing, *ret_active);
+}
+
 /* The lease that is stored when it returns OK, with its user. */
 static kms_err make(struct kms_call *call, const struct kms_role *role, struct kms_lease *lease,
                     const char *password, struct kms_lease **ret_active)
@@ -121,9 +132,7 @@ static kms_err make(struct kms_call *call, const struct kms_role *role, struct k
         return err;
     }
     if (!kms_failed(err)) err = make_user(call, role, lease, password);
-    if (!kms_failed(err)) err = kms_lease_in_state(lease, KMS_LEASE_ACTIVE, ret_active);
-    if (!kms_failed(err)) err = store_state(call, *ret_active);
-    if (!kms_failed(err)) err = kms_lease_book_put(call->core->leases, *ret_active);
+    if (!kms_failed(err)) err = activate(call, lease, ret_active);
     if (kms_failed(err)) give_up(call, lease);
     if (!kms_failed(err)) kms_metric_add(KMS_METRIC_LEASES_GENERATED, 1);
     return err;

@@ -41,11 +41,11 @@ static bool begins_so(const void *user, const struct kms_lease *lease, uint64_t 
 {
     const struct wanted *wanted = user;
     (void)retry_us;
-    return lease->stored->state == KMS_LEASE_ACTIVE && strcmp(lease->stored->role, wanted->role) == 0 &&
+    return lease->stored->state != KMS_LEASE_REVOKING && strcmp(lease->stored->role, wanted->role) == 0 &&
            strncmp(lease->stored->id, wanted->prefix, strlen(wanted->prefix)) == 0;
 }
 
-/* Those that a call is making right now come out of it as they would have a moment later. */
+/* Those that a call is making right now end as soon as they are there, and that call says so. */
 kms_err kms_revoke_prefix_act(struct kms_call *call)
 {
     const Kms__V1__RevokePrefixRequest *request = (const void *)call->request;

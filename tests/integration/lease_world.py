@@ -88,6 +88,18 @@ class World:
         assert not set(self.users(admin, role)) & set(users or self.users(admin, role))
 
 
+def waits_for(table):
+    """A statement that ends when somebody makes this table."""
+    there = f"EXISTS (SELECT FROM pg_tables WHERE tablename = '{table}')"
+    return f"DO $$BEGIN WHILE NOT {there} LOOP PERFORM pg_sleep(0.02); END LOOP; END$$"
+
+
+def running(postgres, what):
+    """Pids of the server's that run a statement with these words."""
+    words = what.replace("'", "''")
+    return postgres.sql(f"SELECT pid FROM pg_stat_activity WHERE query LIKE '%{words}%' AND pid <> pg_backend_pid()").split()
+
+
 def logs_in(postgres, made):
     return postgres.sql("SELECT 1", user=made.username, password=made.password, check=False) == "1"
 

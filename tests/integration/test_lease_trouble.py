@@ -7,7 +7,7 @@ import time
 
 from harness import ADMIN, APP, Failure, failure, wait_for
 from lease_world import admin, app, postgres, world  # noqa: F401 (fixtures)
-from lease_world import ACTIVE, AUDITOR, CREATING, PLAIN, REVOKING, VAULT, World, logs_in
+from lease_world import ACTIVE, AUDITOR, CREATING, PLAIN, REVOKING, World, logs_in, running, waits_for
 from postgres import Postgres
 
 LEASES = int(os.environ.get("KMS_LEASES", "60"))  # 2000 takes minutes
@@ -52,8 +52,64 @@ def test_sweeps_by_itself(tmp_path, postgres):
         wait_for(lambda: not world.leases(admin, role) and not world.users(admin, role), what="a sweep")
     log = world.service.log_text()
     assert f"user={orphan} has no lease" in log and f"lease={made.lease_id} has no user" in log
-    assert world.service.records(operation="SweepLeasesOnSchedule", kind="outcome")
+    swept = world.service.records(operation="SweepLeasesOnSchedule", kind="outcome")
+    named = [r["extra"]["orphans"] for r in swept if "orphans" in r.get("extra", ())]
+    assert named and set(named) == {orphan}
     world.service.stop()
+
+
+def test_what_a_sweep_could_not_do_is_on_record(tmp_path, postgres):
+    """Some of it: the log has all."""
+    world = World(tmp_path / "home", postgres, leases={"sweep_interval": "200ms", "turn": "5m"})
+    role = world.role()
+    with world.service.client(ADMIN) as admin:
+        prefix = admin.DescribeDatabaseRole(role_name=role).user_prefix
+        orphans = [f"{prefix}owner{number:02}" for number in range(20)]
+        owned = "".join(f'CREATE ROLE "{o}"; CREATE SCHEMA "{o}" AUTHORIZATION "{o}";' for o in orphans)
+        postgres.sql(f"BEGIN; {owned} COMMIT")
+
+        def recorded():
+            for record in world.service.records(operation="SweepLeasesOnSchedule", kind="outcome"):
+                if "16 more" in record.get("extra", {}).get("failures", ""):
+                    return record
+            return None
+
+        record = wait_for(recorded, what="a sweep of all of them")
+        assert record["extra"]["orphans"] == ", ".join(orphans[:16]) + " and 4 more"
+        failures = record["extra"]["failures"]
+        assert failures.count("DATABASE_FAILED") == 4 and failures.startswith(orphans[0] + ": DATABASE_FAILED")
+        assert record["extra"]["noted"] == "20 users without a lease, 0 leases without a user, 20 failures"
+        assert all(f'failed="{orphan}: DATABASE_FAILED' in world.service.log_text() for orphan in orphans)
+        postgres.sql("".join(f'DROP SCHEMA "{orphan}";' for orphan in orphans))
+        wait_for(lambda: not world.users(admin, role), what="the next sweep")
+    world.service.stop()
+
+
+def test_a_sweep_of_databases_that_leases_are_in(tmp_path, postgres):
+    """The one that the role names and those of its leases; one that is away is told and keeps nobody from the other."""
+    second = Postgres()
+    world = World(tmp_path / "home", postgres, second)
+    role = world.role(database="second")
+    with world.service.client(ADMIN) as admin, world.service.client(APP) as app:
+        there = app.GenerateCredentials(role_name=role)
+        lost = app.GenerateCredentials(role_name=role)
+        world.put(admin, role)
+        here = app.GenerateCredentials(role_name=role)
+        orphan = admin.DescribeDatabaseRole(role_name=role).user_prefix + "orphan"
+        second.sql(f'CREATE ROLE "{orphan}"; DROP ROLE "{lost.username}"')
+        told = admin.SweepLeases(role_name=role)
+        assert (list(told.orphans), list(told.lost), list(told.failures)) == ([orphan], [lost.lease_id], [])
+        assert logs_in(second, there) and logs_in(postgres, here)
+        second.stop()
+        postgres.sql(f'CREATE ROLE "{orphan}"')
+        told = admin.SweepLeases(role_name=role)
+        assert list(told.orphans) == [orphan] and not told.lost and len(told.failures) == 1
+        assert told.failures[0].startswith(f"{role} in database second: DATABASE_UNAVAILABLE")
+        second.start()
+        admin.RevokePrefix(prefix=role + "/")
+        wait_for(lambda: not world.leases(admin, role), what="the end of all")
+    world.service.stop()
+    second.close()
 
 
 def test_a_database_that_is_away_delays_and_loses_nothing(tmp_path):
@@ -105,34 +161,6 @@ def test_a_database_that_is_away_holds_up_no_other(tmp_path, postgres):
     second.close()
 
 
-def test_many_at_once_on_the_same_tables(tmp_path, postgres):
-    """GRANT and REVOKE of two transactions on one table do not go together: whoever fails tries again, and nobody hears of it."""
-    world = World(tmp_path / "home", postgres, limits={"admin_threads": 8}, leases={"threads": 4})
-    roles = [world.role([VAULT]) for _ in range(4)]
-    postgres.sql("".join(f"CREATE TABLE many{n} (id int);" for n in range(8)))
-    world.service.client(APP).close()  # its certificate is there before many threads want it
-
-    def some(role):
-        with world.service.client(APP) as app:
-            made = [app.GenerateCredentials(role_name=role, timeout=60) for _ in range(6)]
-            for one in made[::2]:
-                app.RevokeLease(lease_id=one.lease_id)
-            return made
-
-    with concurrent.futures.ThreadPoolExecutor(8) as pool, world.service.client(ADMIN) as admin:
-        made = [one for some in pool.map(some, roles * 2) for one in some]
-        assert len(made) == 48 and all(logs_in(postgres, one) for one in made[1::2])
-        for role in roles:
-            admin.RevokePrefix(prefix=role + "/")
-        for role in roles:
-            world.gone(admin, role)
-            assert not world.users(admin, role)
-    outcomes = {r["outcome"] for r in world.service.records(kind="outcome") if r["operation"] in ("GenerateCredentials", "EndLeases")}
-    assert outcomes == {"OK"} and "lease.revocation" not in world.service.log_text()
-    postgres.sql("".join(f"DROP TABLE many{n};" for n in range(8)))
-    world.service.stop()
-
-
 def test_one_turn_ends_some_leases(tmp_path, postgres):
     """Each takes longer than a turn, so each is one."""
     world = World(tmp_path / "home", postgres, leases={"turn": "10ms", "threads": 1}, jobs={"interval": "50ms"})
@@ -147,10 +175,6 @@ def test_one_turn_ends_some_leases(tmp_path, postgres):
     assert [turn["extra"].get("noted") for turn in turns] == [
         "1 are gone, 2 have to wait for the next turn", "1 are gone, 1 have to wait for the next turn", None]  # fmt: skip
     world.service.stop()
-
-
-def running(postgres, what):
-    return postgres.sql(f"SELECT pid FROM pg_stat_activity WHERE query LIKE '%{what}%' AND pid <> pg_backend_pid()").split()
 
 
 def test_stopping_waits_for_no_database(tmp_path, postgres):
@@ -201,25 +225,21 @@ def test_a_restart_keeps_what_is_active(tmp_path, postgres):
     world.service.stop()
 
 
-def sleeping(postgres):
-    return postgres.sql("SELECT 1 FROM pg_stat_activity WHERE query LIKE '%pg_sleep(1.5)%' AND pid <> pg_backend_pid()")
-
-
 def test_killed_while_the_user_is_made(tmp_path, postgres):
     """The creation statements wait; kmsd is killed; they end by themselves, and the user that nobody knows goes."""
     world = World(tmp_path / "home", postgres)
-    role = world.role([PLAIN, "SELECT pg_sleep(1.5)"])
+    role = world.role([PLAIN, waits_for("go_on")])
     with world.service.client(APP) as app, world.service.client(ADMIN) as admin:
         call = app.start("GenerateCredentials", role_name=role)
-        wait_for(lambda: sleeping(postgres), what="the statement")
+        wait_for(lambda: running(postgres, "go_on"), what="the statement")
         assert [lease.state for lease in world.leases(admin, role).values()] == [CREATING]
-        assert admin.RevokePrefix(prefix=role + "/").revoked == 0  # it is not there yet
         world.service.kill()
         assert call.exception() is not None
     world.service.start()
     with world.service.client(ADMIN) as admin:
         world.gone(admin, role)
-        wait_for(lambda: not sleeping(postgres), what="its end")
+        postgres.sql("CREATE TABLE go_on (x int)")
+        wait_for(lambda: not running(postgres, "go_on"), what="its end")
         admin.SweepLeases(role_name=role)  # what the server may have committed after kmsd looked
         assert not world.users(admin, role)
     world.service.stop()
