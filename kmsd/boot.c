@@ -308,6 +308,7 @@ static const struct stage {
     {"jobs", jobs_start, jobs_stop},
     {"secrets", kms_boot_secret_jobs_start, kms_boot_secret_jobs_stop},
     {"leases", kms_boot_lease_jobs_start, kms_boot_lease_jobs_stop},
+    {"metrics", kms_boot_metrics_start, kms_boot_metrics_stop},
 };
 enum { STAGES = sizeof stages / sizeof stages[0] };
 

@@ -6,6 +6,7 @@
 #include "kmsd/conf/conf.h"
 #include "kmsd/jobs/jobs.h"
 #include "kmsd/jobs/lease_jobs.h"
+#include "kmsd/jobs/metrics_file.h"
 #include "kmsd/jobs/secret_jobs.h"
 #include "kmsd/rotators/runner.h"
 #include "kmsd/rpc/rpc.h"
@@ -27,6 +28,7 @@ struct kms_boot {
     kms_jobs *jobs;
     kms_secret_jobs *secret_jobs;
     kms_lease_jobs *lease_jobs;
+    kms_metrics_file *metrics_file;
     struct kms_rpc_socket *sockets;
     struct kms_unix_mapping *mappings;
     struct kms_sops_key *sops_keys;
@@ -63,6 +65,9 @@ void kms_boot_secret_jobs_stop(struct kms_boot *boot);
 KMS_MUST_USE kms_err kms_boot_leases(struct kms_boot *boot, struct kms_why *why);
 KMS_MUST_USE kms_err kms_boot_lease_jobs_start(struct kms_boot *boot, struct kms_why *why);
 void kms_boot_lease_jobs_stop(struct kms_boot *boot);
+/* boot_metrics.c: the stage of the file of metrics. */
+KMS_MUST_USE kms_err kms_boot_metrics_start(struct kms_boot *boot, struct kms_why *why);
+void kms_boot_metrics_stop(struct kms_boot *boot);
 
 /* boot_policy.c: the service policy, read from its file; an audit record says which one is in force. */
 KMS_MUST_USE kms_err kms_boot_service_policy(struct kms_boot *boot, struct kms_why *why);
