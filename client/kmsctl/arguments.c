@@ -40,6 +40,13 @@ bool ctl_command_has(const struct ctl_command *command, enum ctl_option option)
     return false;
 }
 
+bool ctl_own_output(const struct ctl_command *command)
+{
+    return ctl_command_has(command, CTL_OPT_RECORD_OUTPUT) ||
+           ctl_command_has(command, CTL_OPT_MANIFEST_OUTPUT) ||
+           ctl_command_has(command, CTL_OPT_UNSEALED_OUTPUT);
+}
+
 const struct ctl_command *ctl_find_command(const char *group, const char *verb)
 {
     for (size_t i = 0; i < ctl_command_count; i++) {
@@ -175,7 +182,7 @@ static void parse_rest(struct ctl *ctl, int argc, char **argv)
     for (size_t i = 0; i < CTL_COMMAND_OPTIONS && command->options[i] != CTL_OPT_CONFIG; i++)
         options[count++] = argp_row(command->options[i]);
     options[count++] = argp_row(CTL_OPT_TIMEOUT);
-    if (!ctl_command_has(command, CTL_OPT_RECORD_OUTPUT)) options[count++] = argp_row(CTL_OPT_OUTPUT);
+    if (!ctl_own_output(command)) options[count++] = argp_row(CTL_OPT_OUTPUT);
     char name[64], doc[128];
     snprintf(name, sizeof name, "kmsctl %s%s%s", command->group != NULL ? command->group : "",
              command->group != NULL ? " " : "", command->verb);

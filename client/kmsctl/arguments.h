@@ -21,6 +21,7 @@ const struct ctl_option_row *ctl_option_row(enum ctl_option option);
 const struct ctl_command *ctl_find_command(const char *group, const char *verb);
 
 bool ctl_command_has(const struct ctl_command *command, enum ctl_option option);
+bool ctl_own_output(const struct ctl_command *command);      /* it has an -o of its own */
 bool ctl_choice_has(const char *choices, const char *value); /* "table|json" has "json" */
 
 #endif

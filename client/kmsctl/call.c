@@ -70,6 +70,15 @@ bool ctl_call(struct ctl *ctl, const char *method, json_t *request, json_t **ret
     return true;
 }
 
+bool ctl_new_token(struct ctl *ctl, char token[KMS_ID_TEXT])
+{
+    struct kms_id id;
+    kms_err err = kms_id_new(&id);
+    if (kms_failed(err)) return ctl_fail(ctl, err, NULL);
+    kms_id_text(&id, token);
+    return true;
+}
+
 bool ctl_call_print(struct ctl *ctl, const char *method, json_t *request)
 {
     json_t *reply;

@@ -4,6 +4,7 @@
 
 #include <jansson.h>
 
+#include "base/id.h"
 #include "client/kmsctl/ctl.h"
 
 /* Takes the reference of request; NULL: memory ran out. *ret_reply is a new reference. False: ctl->error. */
@@ -15,6 +16,8 @@ bool ctl_call_print(struct ctl *ctl, const char *method, json_t *request);
 /* Members of a request that are there only when they say something: text NULL and flag false add nothing. */
 void ctl_put_text(json_t *request, const char *name, const char *text);
 void ctl_put_flag(json_t *request, const char *name, bool flag);
+/* For client_request_token: makes a call safe to repeat. False: ctl->error. */
+bool ctl_new_token(struct ctl *ctl, char token[KMS_ID_TEXT]);
 /* "team=web" -> {"tag_key": "team", "tag_value": "web"}; without "=" the value is "". A new reference. */
 json_t *ctl_tag_of(const char *text);
 

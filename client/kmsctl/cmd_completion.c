@@ -31,7 +31,7 @@ struct place {
 static bool is_in(const struct ctl_command *command, enum ctl_option option)
 {
     if (command == NULL) return option < CTL_OPT_GLOBAL_END;
-    if (option == CTL_OPT_OUTPUT) return !ctl_command_has(command, CTL_OPT_RECORD_OUTPUT);
+    if (option == CTL_OPT_OUTPUT) return !ctl_own_output(command);
     return option == CTL_OPT_TIMEOUT || ctl_command_has(command, option);
 }
 

@@ -10,34 +10,11 @@
 #include "client/kmsctl/pages.h"
 #include "client/kmsctl/policy_document.h"
 
-/* The token makes the call safe to repeat. */
-static bool new_token(struct ctl *ctl, char token[KMS_ID_TEXT])
-{
-    struct kms_id id;
-    kms_err err = kms_id_new(&id);
-    if (kms_failed(err)) return ctl_fail(ctl, err, NULL);
-    kms_id_text(&id, token);
-    return true;
-}
-
-static bool read_policy(struct ctl *ctl, kms_buf *policy)
-{
-    struct kms_why why = {0};
-    kms_err err;
-    if (ctl->policy != NULL && ctl->admins.count + ctl->users.count > 0)
-        return ctl_fail_usage(ctl, "--policy says all: leave --admin and --user out");
-    if (ctl->policy != NULL)
-        err = ctl_read_text(ctl->policy, CTL_POLICY_BYTES, policy, &why);
-    else
-        err = ctl_policy_build(&ctl->admins, &ctl->users, policy, &why);
-    return kms_failed(err) ? ctl_fail(ctl, err, &why) : true;
-}
-
 bool ctl_key_create(struct ctl *ctl)
 {
     KMS_OWN_BUF policy = {0};
     char token[KMS_ID_TEXT], alias[CTL_ALIAS_BYTES];
-    if (!read_policy(ctl, &policy) || !new_token(ctl, token)) return false;
+    if (!ctl_policy_given(ctl, &policy) || !ctl_new_token(ctl, token)) return false;
     struct kms_create_key_request request = {
         .policy = policy.len > 0 ? (const char *)policy.data : NULL,
         .description = ctl->description,
@@ -121,7 +98,7 @@ bool ctl_key_rotate(struct ctl *ctl)
     char token[KMS_ID_TEXT];
     kms_client *client = ctl_client(ctl);
     struct kms_rotate_result *result;
-    if (client == NULL || !new_token(ctl, token) ||
+    if (client == NULL || !ctl_new_token(ctl, token) ||
         !kms_client_rotate_key_on_demand(client, ctl->arguments[0], token, NULL, &result, &ctl->error))
         return false;
     bool ok = ctl_print(ctl, json_pack("{s:o, s:I}", "key_arn", ctl_json_text(result->key_arn),

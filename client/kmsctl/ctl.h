@@ -98,7 +98,10 @@ struct ctl {
     bool all, dry_run, no_context;
     const char *database, *default_ttl, *max_ttl, *ttl, *wait; /* database-role, lease */
     struct ctl_texts creation, creation_sql, renewal, renewal_sql, revocation, revocation_sql;
-    bool prometheus;             /* metrics */
+    bool prometheus;                              /* metrics */
+    const char *sealing_cert, *scope, *namespace; /* seal */
+    struct ctl_texts sealing_keys;
+    bool raw;
     const char *offset, *length; /* file */
     uint32_t chunk_bytes;        /* 0: not given */
 
@@ -114,9 +117,11 @@ struct ctl {
 
 void ctl_close(struct ctl *ctl);
 
-/* Both answer false. Our own errors, in words; and a command line that makes no sense. */
+/* All answer false. Our own errors, in words; and a command line that makes no sense. */
 bool ctl_fail(struct ctl *ctl, kms_err err, const struct kms_why *why);
 __attribute__((format(printf, 2, 3))) bool ctl_fail_usage(struct ctl *ctl, const char *format, ...);
+/* Puts where it went wrong in front of an error that is there: "PLACE: ". */
+__attribute__((format(printf, 2, 3))) bool ctl_fail_at(struct ctl *ctl, const char *format, ...);
 /* "kmsctl: REASON: message" and a hint, to standard error. Tells the exit status. */
 enum ctl_exit ctl_report(const struct ctl *ctl);
 /* The exit status of an error, and the next step for whoever sees it (NULL: none), which depends on the

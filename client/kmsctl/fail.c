@@ -30,7 +30,7 @@ static const struct row {
      "`kmsctl policy check FILE` finds mistakes of form before anything is sent"},
     {"ROOT_IN_USE", CTL_FAILED, "`kmsctl root status` shows what each generation wraps"},
     {"INVALID_CIPHERTEXT", CTL_FAILED,
-     "give the same --context pairs as at encryption, and the whole ciphertext"},
+     "give the same --context pairs, or the same label, as at encryption, and the whole ciphertext"},
     {"INVALID_SIGNATURE", CTL_INTEGRITY,
      "message, signature, key and algorithm must be those of the signing"},
     {"INVALID_MAC", CTL_INTEGRITY, "message, MAC, key and algorithm must be those of the making"},
@@ -141,6 +141,22 @@ bool ctl_fail(struct ctl *ctl, kms_err err, const struct kms_why *why)
     ctl->error = (struct kms_error){.code = kms_err_grpc_status(err)};
     snprintf(ctl->error.reason, sizeof ctl->error.reason, "%s", kms_err_reason(err));
     snprintf(ctl->error.message, sizeof ctl->error.message, "%s", has_words ? why->text : kms_err_text(err));
+    return false;
+}
+
+bool ctl_fail_at(struct ctl *ctl, const char *format, ...)
+{
+    enum { PLACE_BYTES = 200 };
+    char place[PLACE_BYTES], *message = ctl->error.message;
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(place, sizeof place, format, arguments);
+    va_end(arguments);
+    const size_t front = strlen(place), room = sizeof ctl->error.message - 1 - front, len = strlen(message);
+    const size_t kept = len < room ? len : room;
+    memmove(message + front, message, kept);
+    memcpy(message, place, front);
+    message[front + kept] = '\0';
     return false;
 }
 

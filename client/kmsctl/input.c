@@ -63,6 +63,20 @@ kms_err ctl_read_secret(const char *path, size_t max_len, kms_secret **ret_secre
     return KMS_OK;
 }
 
+kms_err ctl_read_locked(const char *path, size_t max_len, void **ret_memory, size_t *ret_len,
+                        struct kms_why *why)
+{
+    void *memory = kms_locked_alloc(max_len + 1);
+    if (memory == NULL) return KMS_FAIL(NO_MEMORY);
+    kms_err err = read_all(path, memory, max_len + 1, ret_len, why);
+    if (!kms_failed(err)) err = check_len(path, *ret_len, max_len, why);
+    if (kms_failed(err))
+        kms_locked_free(memory, max_len + 1);
+    else
+        *ret_memory = memory;
+    return err;
+}
+
 kms_err ctl_read_text(const char *path, size_t max_len, kms_buf *out, struct kms_why *why)
 {
     uint8_t *room = malloc(max_len + 1);

@@ -11,6 +11,10 @@
  * or longer than max_len bytes; IO; why names it. */
 KMS_MUST_USE kms_err ctl_read_secret(const char *path, size_t max_len, kms_secret **ret_secret,
                                      struct kms_why *why);
+/* The same where it may be longer than a kms_secret: *ret_memory is locked, max_len + 1 bytes of which
+ * *ret_len are used, and the caller's (kms_locked_free). */
+KMS_MUST_USE kms_err ctl_read_locked(const char *path, size_t max_len, void **ret_memory, size_t *ret_len,
+                                     struct kms_why *why);
 /* The same for what is no secret. out must be empty. */
 KMS_MUST_USE kms_err ctl_read_text(const char *path, size_t max_len, kms_buf *out, struct kms_why *why);
 

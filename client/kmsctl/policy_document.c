@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/text.h"
+#include "client/kmsctl/input.h"
 #include "kmsd/policy/policy.h"
 
 /* Everything an administrator needs of a key and nothing that uses it: all actions of class admin and read
@@ -127,6 +128,19 @@ kms_err ctl_policy_build(const struct ctl_texts *admins, const struct ctl_texts 
     kms_err err = append_json(document, out);
     json_decref(document);
     return err;
+}
+
+bool ctl_policy_given(struct ctl *ctl, kms_buf *policy)
+{
+    struct kms_why why = {0};
+    kms_err err;
+    if (ctl->policy != NULL && ctl->admins.count + ctl->users.count > 0)
+        return ctl_fail_usage(ctl, "--policy says all: leave --admin and --user out");
+    if (ctl->policy != NULL)
+        err = ctl_read_text(ctl->policy, CTL_POLICY_BYTES, policy, &why);
+    else
+        err = ctl_policy_build(&ctl->admins, &ctl->users, policy, &why);
+    return kms_failed(err) ? ctl_fail(ctl, err, &why) : true;
 }
 
 bool ctl_only_keys(struct ctl *ctl)

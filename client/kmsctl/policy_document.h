@@ -14,6 +14,9 @@ enum { CTL_POLICY_BYTES = 32768 }; /* longest document (proto/kms/v1/keys.proto)
 KMS_MUST_USE kms_err ctl_policy_build(const struct ctl_texts *admins, const struct ctl_texts *users,
                                       kms_buf *out, struct kms_why *why);
 
+/* The policy of a new key: --policy, or that of --admin and --user; empty without any. False: ctl->error. */
+bool ctl_policy_given(struct ctl *ctl, kms_buf *policy);
+
 /* What the server checks of a document alone: its grammar and separation. Lock-out depends on who writes
  * it. MALFORMED_POLICY, POLICY_NOT_SEPARATED: why has the place. */
 KMS_MUST_USE kms_err ctl_policy_check(enum kms_policy_kind kind, struct kms_bytes text, struct kms_why *why);

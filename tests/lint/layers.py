@@ -52,7 +52,7 @@ ONLY_HERE = {
     "<libpq-fe.h>": ["keystore/postgres/", "kmsd/rotators/"],
     "<p11-kit/": ["hsm/pkcs11/"],
     "<seccomp.h>": ["hsm/worker/"],
-    "<yaml.h>": ["base/conf", "client/kmsctl/tree/"],
+    "<yaml.h>": ["base/conf", "client/kmsctl/tree/", "client/kmsctl/sealed/manifest"],
     "<syslog.h>": ["kmsd/audit/send/anchor", "kmsd/audit/send/ship_socket", "tests/unit/kmsd/audit/send/test_anchor"],
 }
 
