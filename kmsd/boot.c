@@ -244,6 +244,7 @@ static kms_err rpc_start(struct kms_boot *boot, struct kms_why *why)
         .calls = conf->limits_calls,
         .connections = conf->limits_connections,
         .streams_per_connection = conf->limits_streams_per_connection,
+        .health_watches = conf->limits_health_watches,
         .message_bytes = (uint32_t)message,
         .batch_message_bytes = (uint32_t)conf->limits_batch_bytes + KMS_BATCH_OVERHEAD_BYTES,
         .batches = conf->limits_batches,
@@ -257,7 +258,9 @@ static kms_err rpc_start(struct kms_boot *boot, struct kms_why *why)
                                         .dialects = kms_dialects,
                                         .dialect_count = kms_dialect_count,
                                         .authn = boot->core.authn,
-                                        .pipeline = boot->pipeline};
+                                        .pipeline = boot->pipeline,
+                                        .well = kms_boot_well,
+                                        .well_self = boot};
     const struct kms_audit_pair pairs[] = {{kms_bytes_text("version"), kms_bytes_text(KMS_VERSION)},
                                            {kms_bytes_text("listen"), kms_bytes_text(conf->listen_tls)}};
     KMS_TRY(kms_boot_note(boot, "start", pairs, 2));

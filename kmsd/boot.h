@@ -53,6 +53,9 @@ void kms_boot_store_stop(struct kms_boot *boot);
 KMS_MUST_USE kms_err kms_boot_doors_start(struct kms_boot *boot, struct kms_why *why);
 void kms_boot_doors_stop(struct kms_boot *boot);
 
+/* boot_health.c: which parts of the service are well, as enum kms_rpc_part; boot is a struct kms_boot. */
+unsigned kms_boot_well(void *boot);
+
 /* boot_ship.c: the stage of sinks beside the log. */
 KMS_MUST_USE kms_err kms_boot_ship_start(struct kms_boot *boot, struct kms_why *why);
 void kms_boot_ship_stop(struct kms_boot *boot);

@@ -22,6 +22,8 @@ enum {
     KMS_RPC_BATCH = 64,      /* calls begun before the pipeline is told to send, even if more events wait */
 };
 
+enum kms_guest_row { KMS_GUEST_CHECK, KMS_GUEST_LIST, KMS_GUEST_WATCH, KMS_GUEST_ROWS }; /* guest.h */
+
 /* What a completion queue gives back. First member of whatever it belongs to. */
 struct kms_tag {
     void (*fire)(struct kms_tag *tag, bool ok);
@@ -82,6 +84,11 @@ struct kms_queue {
     pthread_mutex_t lock;
     struct kms_call *back, **back_end; /* released by another thread, linked by next */
     bool woken;                        /* back_tag is under way */
+
+    unsigned guests_waiting[KMS_GUEST_ROWS];
+    struct kms_tag guests_tag;
+    struct kms_guest *guest_streams; /* under lock, as guests_woken: guests_tag is under way */
+    bool guests_woken;
 };
 
 struct kms_rpc {
@@ -99,6 +106,10 @@ struct kms_rpc {
     unsigned queue_count;
     atomic_uint active, batches;
     struct kms_arena_room batch_room; /* of all batches */
+    void *guest_methods[KMS_GUEST_ROWS];
+    atomic_uint guests[KMS_GUEST_ROWS]; /* active; not among those of active */
+    atomic_bool guests_leave;           /* streams among them are told SHUTTING_DOWN */
+    struct kms_health *health;
 
     pthread_mutex_t lock;
     pthread_cond_t changed; /* monotonic clock */

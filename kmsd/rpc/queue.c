@@ -5,6 +5,7 @@
 
 #include "base/log.h"
 #include "kmsd/rpc/cork.h"
+#include "kmsd/rpc/guest.h"
 #include "kmsd/rpc/internal.h"
 
 /* The queue whose thread this is. */
@@ -110,6 +111,7 @@ static void begin(struct kms_queue *queue)
     bool serving = rpc->serving;
     pthread_mutex_unlock(&rpc->lock);
     if (serving) kms_unknown_begin(queue);
+    if (serving) kms_guests_fill(queue);
     for (size_t row = 0; serving && row < rpc->row_count; row++) kms_slot_fill(queue, row);
 }
 

@@ -6,7 +6,9 @@
  * through kms_pipeline_begin, also when it cannot be decoded, has no identity or is one too many, so that it
  * is recorded. Not seen by the pipeline, because gRPC itself refuses them: unknown methods (UNIMPLEMENTED),
  * compressed requests (UNIMPLEMENTED), requests longer than any may be (RESOURCE_EXHAUSTED), failed
- * handshakes. Of an answer that is many messages, each leaves when gRPC has written the one before
+ * handshakes. Nor is grpc.health.v1 (guest.h), which concerns no key and no state: any peer that a door lets
+ * in hears it, also one that maps to no principal, and nothing is recorded. Of an answer that is many
+ * messages, each leaves when gRPC has written the one before
  * (stream.c).
  *
  * Methods of foreign protocols are methods of the table in other words (kmsd/dialect): the pipeline gets the
@@ -39,6 +41,7 @@ struct kms_rpc_options {
     uint32_t calls;                  /* active at once; more are answered LIMIT_EXCEEDED */
     uint32_t connections;            /* see kms_rpc_start */
     uint32_t streams_per_connection; /* calls that one connection may have open */
+    uint32_t health_watches;         /* Watch streams open at once; more are answered LIMIT_EXCEEDED */
     uint32_t message_bytes;          /* longest request of a method that is no batch */
     uint32_t batch_message_bytes;    /* longest of a batch */
     uint32_t batches;                /* active at once; more are answered LIMIT_EXCEEDED */
@@ -50,6 +53,14 @@ struct kms_rpc_options {
 
 enum { KMS_RPC_THREADS = 64, KMS_RPC_RESERVED_FILES = 256 /* descriptors for everything but connections */ };
 
+/* What the service stands on, for grpc.health.v1. */
+enum kms_rpc_part {
+    KMS_RPC_HSM = 1,      /* a worker answers */
+    KMS_RPC_KEYSTORE = 2, /* can be read */
+    KMS_RPC_AUDIT = 4,    /* can be written */
+    KMS_RPC_ALL_PARTS = 7
+};
+
 /* What the calls are handed to. All of it outlives the kms_rpc. */
 struct kms_rpc_parts {
     const struct kms_method *methods;
@@ -58,6 +69,9 @@ struct kms_rpc_parts {
     size_t dialect_count;
     kms_authn *authn;
     kms_pipeline *pipeline; /* started with options.threads lanes; gets its transport here */
+    /* Which parts are well: asked once a second, by a thread of its own. NULL: all. */
+    unsigned (*well)(void *self);
+    void *well_self;
 };
 
 typedef struct kms_rpc kms_rpc;

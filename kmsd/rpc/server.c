@@ -8,7 +8,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "kmsd/rpc/internal.h"
+#include "kmsd/rpc/guest.h"
 
 /* What gRPC has to say (failed handshakes, mostly): strangers can cause it, so one line a second. */
 static void log_grpc(gpr_log_func_args *args)
@@ -150,9 +150,11 @@ static kms_err start(struct kms_rpc *rpc, struct kms_why *why)
 {
     rpc->server = create_server(&rpc->options);
     KMS_TRY(kms_rows_register(rpc, why));
+    KMS_TRY(kms_guests_register(rpc, why));
     KMS_TRY(kms_peers_new(rpc->parts.authn, rpc->options.connections, &rpc->peers));
     KMS_TRY(kms_listener_bind(rpc->options.sockets, rpc->options.socket_count, &rpc->listener, why));
     KMS_TRY(start_queues(rpc));
+    KMS_TRY(kms_health_start(rpc));
     KMS_TRY(listen_tls(rpc, why));
     rpc->listening = true;
     grpc_server_start(rpc->server);
@@ -216,13 +218,18 @@ kms_err kms_rpc_reload(kms_rpc *rpc, struct kms_why *why)
     return rpc->tls == NULL ? KMS_OK : kms_tls_reload(rpc->tls, why);
 }
 
+static bool is_quiet(const struct kms_rpc *rpc)
+{
+    return atomic_load(&rpc->active) == 0 && kms_guests_active(rpc) == 0;
+}
+
 /* True: no call is active, and no connection is left either if drained is asked for. deadline NULL: as long
  * as it takes. */
 static bool wait_until_quiet(struct kms_rpc *rpc, bool drained, const struct timespec *deadline)
 {
     int err = 0;
     pthread_mutex_lock(&rpc->lock);
-    while (err == 0 && (atomic_load(&rpc->active) > 0 || (drained && !rpc->drained)))
+    while (err == 0 && (!is_quiet(rpc) || (drained && !rpc->drained)))
         err = deadline == NULL ? pthread_cond_wait(&rpc->changed, &rpc->lock)
                                : pthread_cond_timedwait(&rpc->changed, &rpc->lock, deadline);
     pthread_mutex_unlock(&rpc->lock);
@@ -236,8 +243,10 @@ static void say_farewell(struct kms_rpc *rpc)
     enum { FAREWELL_MS = 200 };
     uint32_t ms = rpc->options.drain_ms < FAREWELL_MS ? rpc->options.drain_ms : FAREWELL_MS;
     atomic_store(&rpc->closing, true);
+    kms_guests_wake(rpc);                          /* who watches hears NOT_SERVING */
     kms_pipeline_end_streams(rpc->parts.pipeline); /* they would not end by themselves */
     nanosleep(&(struct timespec){.tv_nsec = (long)ms * 1000000}, NULL);
+    kms_guests_leave(rpc);
 }
 
 /*
@@ -266,6 +275,7 @@ void kms_rpc_drain_and_stop(kms_rpc *rpc)
 {
     if (rpc->stopped) return;
     rpc->stopped = true;
+    kms_health_stop(rpc);
     kms_listener_close(rpc->listener);
     rpc->listener = NULL;
     if (!rpc->go) let_go(rpc, false);
@@ -279,6 +289,7 @@ void kms_rpc_free(kms_rpc *rpc)
     kms_rpc_drain_and_stop(rpc);
     grpc_server_destroy(rpc->server);
     for (unsigned i = 0; i < rpc->queue_count; i++) kms_queue_clear(&rpc->queues[i]);
+    kms_health_free(rpc);
     kms_peers_free(rpc->peers);
     kms_tls_free(rpc->tls);
     free(rpc->queues);

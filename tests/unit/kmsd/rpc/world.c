@@ -374,6 +374,7 @@ struct kms_rpc_options world_options(void)
                                     .calls = 2000,
                                     .connections = 64,
                                     .streams_per_connection = 1000,
+                                    .health_watches = 100,
                                     .message_bytes = 70000,
                                     .grpc_memory_bytes = 64 << 20,
                                     .arena_bytes = 256 << 10,
