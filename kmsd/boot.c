@@ -245,6 +245,8 @@ static kms_err rpc_start(struct kms_boot *boot, struct kms_why *why)
         .connections = conf->limits_connections,
         .streams_per_connection = conf->limits_streams_per_connection,
         .health_watches = conf->limits_health_watches,
+        .reflection = conf->listen_reflection,
+        .reflection_streams = conf->limits_reflection_streams,
         .message_bytes = (uint32_t)message,
         .batch_message_bytes = (uint32_t)conf->limits_batch_bytes + KMS_BATCH_OVERHEAD_BYTES,
         .batches = conf->limits_batches,

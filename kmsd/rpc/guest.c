@@ -9,36 +9,52 @@
 #include "kmsd/rpc/status.h"
 
 /* In the order of enum kms_guest_row. */
+#define REFLECTION                                                                                           \
+    .stream = true, .many = true, .limit = KMS_GUEST_REFLECTIONS, .begin = kms_guest_read,                   \
+    .read = kms_reflect_answer, .look = kms_guest_read
 static const struct kms_guest_method methods[KMS_GUEST_ROWS] = {
     {.path = "/grpc.health.v1.Health/Check", .begin = kms_health_check},
     {.path = "/grpc.health.v1.Health/List", .begin = kms_health_list},
     {.path = "/grpc.health.v1.Health/Watch",
      .stream = true,
+     .limit = KMS_GUEST_WATCHES,
      .begin = kms_health_watch,
      .look = kms_health_look},
+    {.path = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", REFLECTION},
+    {.path = "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo", REFLECTION},
 };
+
+/* What bounds how many there are at once. */
+static uint32_t most(const struct kms_guest *guest)
+{
+    const struct kms_rpc_options *options = &guest->queue->rpc->options;
+    const uint32_t limits[] = {options->calls, options->health_watches, options->reflection_streams};
+    return limits[guest->method->limit];
+}
+
+static const char *most_name(const struct kms_guest *guest)
+{
+    static const char *const names[] = {"limits.calls", "limits.health_watches", "limits.reflection_streams"};
+    return names[guest->method->limit];
+}
 
 static size_t row_of(const struct kms_guest *guest)
 {
     return (size_t)(guest->method - methods);
 }
 
-static uint32_t most(const struct kms_guest *guest)
+const char *kms_guest_path(size_t row)
 {
-    const struct kms_rpc_options *options = &guest->queue->rpc->options;
-    return guest->method->stream ? options->health_watches : options->calls;
-}
-
-static const char *most_name(const struct kms_guest *guest)
-{
-    return guest->method->stream ? "limits.health_watches" : "limits.calls";
+    return methods[row].path;
 }
 
 kms_err kms_guests_register(struct kms_rpc *rpc, struct kms_why *why)
 {
     for (size_t row = 0; row < KMS_GUEST_ROWS; row++) {
-        rpc->guest_methods[row] = grpc_server_register_method(rpc->server, methods[row].path, NULL,
-                                                              GRPC_SRM_PAYLOAD_READ_INITIAL_BYTE_BUFFER, 0);
+        if (methods[row].limit == KMS_GUEST_REFLECTIONS && !rpc->options.reflection) continue;
+        rpc->guest_methods[row] = grpc_server_register_method(
+            rpc->server, methods[row].path, NULL,
+            methods[row].many ? GRPC_SRM_PAYLOAD_NONE : GRPC_SRM_PAYLOAD_READ_INITIAL_BYTE_BUFFER, 0);
         if (rpc->guest_methods[row] != NULL) continue;
         kms_why_set(why, "method %s is there twice", methods[row].path);
         return KMS_FAIL(INTERNAL);
@@ -67,7 +83,7 @@ static bool wait_for_one(struct kms_queue *queue, size_t row)
     grpc_metadata_array_init(&guest->metadata);
     grpc_call_error err = grpc_server_request_registered_call(
         queue->rpc->server, queue->rpc->guest_methods[row], &guest->grpc_call, &guest->deadline,
-        &guest->metadata, &guest->request, queue->cq, queue->cq, &guest->tag);
+        &guest->metadata, guest->method->many ? NULL : &guest->request, queue->cq, queue->cq, &guest->tag);
     if (err == GRPC_CALL_OK) return true;
     kms_log(KMS_LOG_ERROR, "rpc.request", "err=\"%s\"", grpc_call_error_to_string(err));
     give_up(guest);
@@ -76,6 +92,7 @@ static bool wait_for_one(struct kms_queue *queue, size_t row)
 
 static void fill(struct kms_queue *queue, size_t row)
 {
+    if (queue->rpc->guest_methods[row] == NULL) return;
     while (queue->guests_waiting[row] < KMS_GUEST_SLOTS && wait_for_one(queue, row))
         queue->guests_waiting[row]++;
 }
@@ -87,15 +104,7 @@ void kms_guests_fill(struct kms_queue *queue)
 
 /* --- one operation after another --- */
 
-static struct kms_guest *of_close(struct kms_tag *tag)
-{
-    return (struct kms_guest *)(void *)((char *)tag - offsetof(struct kms_guest, close_tag));
-}
-
-static struct kms_guest *of_end(struct kms_tag *tag)
-{
-    return (struct kms_guest *)(void *)((char *)tag - offsetof(struct kms_guest, end_tag));
-}
+#define GUEST_OF(tag, member) ((struct kms_guest *)(void *)((char *)(tag)-offsetof(struct kms_guest, member)))
 
 static void forget(struct kms_guest *guest)
 {
@@ -159,7 +168,7 @@ static void look(struct kms_guest *guest)
 
 static void on_closed(struct kms_tag *tag, bool ok)
 {
-    struct kms_guest *guest = of_close(tag);
+    struct kms_guest *guest = GUEST_OF(tag, close_tag);
     (void)ok;
     if (!guest->ended) kms_guest_end(guest, NULL, KMS_FAIL(CANCELLED), NULL);
     one_less(guest);
@@ -168,7 +177,7 @@ static void on_closed(struct kms_tag *tag, bool ok)
 static void on_ended(struct kms_tag *tag, bool ok)
 {
     (void)ok;
-    one_less(of_end(tag));
+    one_less(GUEST_OF(tag, end_tag));
 }
 
 static void on_written(struct kms_tag *tag, bool ok)
@@ -179,6 +188,29 @@ static void on_written(struct kms_tag *tag, bool ok)
     drop_message(guest);
     look(guest);
     one_less(guest);
+}
+
+static void on_read(struct kms_tag *tag, bool ok)
+{
+    struct kms_guest *guest = GUEST_OF(tag, read_tag);
+    (void)ok; /* if not, there is no request */
+    guest->reading = false;
+    if (!guest->ended && guest->request != NULL)
+        guest->method->read(guest);
+    else if (!guest->ended)
+        kms_guest_end(guest, NULL, KMS_OK, NULL);
+    if (guest->request != NULL) grpc_byte_buffer_destroy(guest->request);
+    guest->request = NULL;
+    one_less(guest);
+}
+
+void kms_guest_read(struct kms_guest *guest)
+{
+    if (guest->reading || guest->busy || guest->ended) return;
+    grpc_op op = {.op = GRPC_OP_RECV_MESSAGE};
+    op.data.recv_message.recv_message = &guest->request;
+    guest->read_tag.fire = on_read;
+    guest->reading = started(guest, &op, 1, &guest->read_tag);
 }
 
 /* --- answers --- */

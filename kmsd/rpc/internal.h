@@ -22,7 +22,14 @@ enum {
     KMS_RPC_BATCH = 64,      /* calls begun before the pipeline is told to send, even if more events wait */
 };
 
-enum kms_guest_row { KMS_GUEST_CHECK, KMS_GUEST_LIST, KMS_GUEST_WATCH, KMS_GUEST_ROWS }; /* guest.h */
+enum kms_guest_row {
+    KMS_GUEST_CHECK,
+    KMS_GUEST_LIST,
+    KMS_GUEST_WATCH,
+    KMS_GUEST_REFLECT,
+    KMS_GUEST_REFLECT_ALPHA,
+    KMS_GUEST_ROWS
+}; /* guest.h */
 
 /* What a completion queue gives back. First member of whatever it belongs to. */
 struct kms_tag {
@@ -110,6 +117,7 @@ struct kms_rpc {
     atomic_uint guests[KMS_GUEST_ROWS]; /* active; not among those of active */
     atomic_bool guests_leave;           /* streams among them are told SHUTTING_DOWN */
     struct kms_health *health;
+    struct kms_reflection *reflection; /* NULL: not offered */
 
     pthread_mutex_t lock;
     pthread_cond_t changed; /* monotonic clock */

@@ -1,18 +1,19 @@
 /*
- * The transport: the only room of the daemon that sees gRPC. Takes calls from TLS and Unix sockets, finds out
- * who calls, decodes, hands each call to the pipeline, and sends the answers that the pipeline releases.
+ * The transport: the only room of the daemon that sees gRPC. Takes calls from TLS and Unix sockets, finds
+ * out who calls, decodes, hands each call to the pipeline, and sends the answers that the pipeline
+ * releases.
  *
  * One thread for each completion queue, each a lane of the pipeline. Every call that reaches a method goes
- * through kms_pipeline_begin, also when it cannot be decoded, has no identity or is one too many, so that it
- * is recorded. Not seen by the pipeline, because gRPC itself refuses them: unknown methods (UNIMPLEMENTED),
- * compressed requests (UNIMPLEMENTED), requests longer than any may be (RESOURCE_EXHAUSTED), failed
- * handshakes. Nor is grpc.health.v1 (guest.h), which concerns no key and no state: any peer that a door lets
- * in hears it, also one that maps to no principal, and nothing is recorded. Of an answer that is many
- * messages, each leaves when gRPC has written the one before
- * (stream.c).
+ * through kms_pipeline_begin, also when it cannot be decoded, has no identity or is one too many, so that
+ * it is recorded. Not seen by the pipeline, because gRPC itself refuses them: unknown methods
+ * (UNIMPLEMENTED), compressed requests (UNIMPLEMENTED), requests longer than any may be
+ * (RESOURCE_EXHAUSTED), failed handshakes. Nor are grpc.health.v1 and grpc.reflection (guest.h), which
+ * concern no key and no state: any peer that a door lets in hears it, also one that maps to no principal,
+ * and nothing is recorded. Of an answer that is many messages, each leaves when gRPC has written the one
+ * before (stream.c).
  *
- * Methods of foreign protocols are methods of the table in other words (kmsd/dialect): the pipeline gets the
- * same call. TLS connections speak our own protocol only.
+ * Methods of foreign protocols are methods of the table in other words (kmsd/dialect): the pipeline gets
+ * the same call. TLS connections speak our own protocol only.
  *
  * Thread-safety: start, reload, drain and free are for one thread at a time; it must not be the pipeline's.
  */
@@ -42,6 +43,8 @@ struct kms_rpc_options {
     uint32_t connections;            /* see kms_rpc_start */
     uint32_t streams_per_connection; /* calls that one connection may have open */
     uint32_t health_watches;         /* Watch streams open at once; more are answered LIMIT_EXCEEDED */
+    bool reflection;                 /* grpc.reflection is offered */
+    uint32_t reflection_streams;     /* of each version, as health_watches */
     uint32_t message_bytes;          /* longest request of a method that is no batch */
     uint32_t batch_message_bytes;    /* longest of a batch */
     uint32_t batches;                /* active at once; more are answered LIMIT_EXCEEDED */

@@ -151,6 +151,7 @@ static kms_err start(struct kms_rpc *rpc, struct kms_why *why)
     rpc->server = create_server(&rpc->options);
     KMS_TRY(kms_rows_register(rpc, why));
     KMS_TRY(kms_guests_register(rpc, why));
+    KMS_TRY(kms_reflect_start(rpc));
     KMS_TRY(kms_peers_new(rpc->parts.authn, rpc->options.connections, &rpc->peers));
     KMS_TRY(kms_listener_bind(rpc->options.sockets, rpc->options.socket_count, &rpc->listener, why));
     KMS_TRY(start_queues(rpc));
@@ -290,6 +291,7 @@ void kms_rpc_free(kms_rpc *rpc)
     grpc_server_destroy(rpc->server);
     for (unsigned i = 0; i < rpc->queue_count; i++) kms_queue_clear(&rpc->queues[i]);
     kms_health_free(rpc);
+    kms_reflect_free(rpc);
     kms_peers_free(rpc->peers);
     kms_tls_free(rpc->tls);
     free(rpc->queues);

@@ -36,13 +36,15 @@ def protos(directory):
     if not (out / "kms").exists():
         files = [*sorted((ROOT / "proto").glob("kms/v1/*.proto")), ROOT / "proto/google/rpc/status.proto",
                  ROOT / "proto/sops/keyservice.proto", ROOT / "proto/k8s/kms_v2.proto",
-                 ROOT / "proto/grpc/health/v1/health.proto"]
+                 ROOT / "proto/grpc/health/v1/health.proto",
+                 ROOT / "proto/grpc/reflection/v1/reflection.proto"]
         run("protoc", f"--python_out={out}", "-I", ROOT / "proto", *files)
         run("protoc", f"--python_out={out}", "-I", ROOT / "keystore", ROOT / "keystore/record.proto")
         # google.rpc is ours here; the installed google package is a namespace of protobuf
         shutil.move(out / "google" / "rpc" / "status_pb2.py", out / "kms_rpc_status_pb2.py")
         # and so is grpc, of grpcio
         shutil.move(out / "grpc" / "health" / "v1" / "health_pb2.py", out / "grpc_health_pb2.py")
+        shutil.move(out / "grpc" / "reflection" / "v1" / "reflection_pb2.py", out / "grpc_reflection_pb2.py")
     if str(out) not in sys.path:
         sys.path.insert(0, str(out))
 

@@ -1,5 +1,9 @@
-"""What any gRPC client may ask of any service: grpc.health.v1. Answers are compared as bytes where the protocol's are published."""
+"""What any gRPC client may ask of any service: grpc.health.v1, grpc.reflection.
+
+Answers are compared as bytes where the protocol's are published.
+"""
 import os
+import queue
 import signal
 
 import pytest
@@ -175,3 +179,191 @@ def test_a_thousand_watches(fresh):
     for client in clients:
         client.close()
     assert "event=rpc.drain" not in fresh.log_text(), "nothing had to be cancelled"
+
+# -- grpc.reflection --
+
+REFLECTION = "/grpc.reflection.%s.ServerReflection/ServerReflectionInfo"
+BOTH = pytest.mark.parametrize("version", ["v1", "v1alpha"])
+
+
+class Reflection:
+    """One stream: a request, its answer, the next request."""
+
+    def __init__(self, client, version="v1"):
+        self.grpc, self.requests = client.grpc, queue.SimpleQueue()
+        function = client.channel.stream_stream(
+            REFLECTION % version, request_serializer=bytes, response_deserializer=bytes
+        )
+        self.call = function(iter(self.requests.get, None))
+
+    def raw(self, data):
+        self.requests.put(data)
+        try:
+            return next(self.call)
+        except self.grpc.RpcError as error:
+            raise Failure(error) from None
+
+    def ask(self, **fields):
+        import grpc_reflection_pb2 as reflection_pb2
+
+        request = reflection_pb2.ServerReflectionRequest(**fields)
+        response = reflection_pb2.ServerReflectionResponse.FromString(self.raw(request.SerializeToString()))
+        assert response.original_request == request and response.valid_host == request.host
+        return response
+
+    def services(self):
+        return [one.name for one in self.ask(list_services="*").list_services_response.service]
+
+    def file(self, **fields):
+        from google.protobuf.descriptor_pb2 import FileDescriptorProto
+
+        [data] = self.ask(**fields).file_descriptor_response.file_descriptor_proto
+        return FileDescriptorProto.FromString(data)
+
+    def refused(self, **fields):
+        """The code in an answer, which ends nothing."""
+        return self.ask(**fields).error_response.error_code
+
+    def end(self):
+        """Half-closes: nothing more comes, and that is no failure."""
+        self.requests.put(None)
+        assert list(self.call) == [] and self.call.code().name == "OK"
+
+
+@BOTH
+def test_a_tool_that_knows_nothing(service, app, version):
+    """As grpcurl does: the services, the file of each, and whatever those import; then a call by what was learnt."""
+    from google.protobuf import descriptor_pool, message_factory
+
+    stream, files = Reflection(app, version), {}
+    services = stream.services()
+    assert sorted(services) == sorted(
+        [f"kms.v1.{name}" for name in app.modules]
+        + ["grpc.health.v1.Health"]
+        + [f"grpc.reflection.{one}.ServerReflection" for one in ("v1", "v1alpha")]
+    )
+    todo = [stream.file(file_containing_symbol=name) for name in services]
+    while todo:
+        file = todo.pop()
+        files[file.name] = file
+        todo += [stream.file(file_by_filename=name) for name in file.dependency if name not in files]
+    stream.end()
+    pool, added = descriptor_pool.DescriptorPool(), set()
+
+    def add(file):
+        if file.name not in added:
+            added.add(file.name)
+            for name in file.dependency:
+                add(files[name])
+            pool.Add(file)
+
+    for file in files.values():
+        add(file)
+    for name, module in app.modules.items():
+        ours = module.DESCRIPTOR.services_by_name[name]
+        theirs = pool.FindServiceByName(ours.full_name)
+        assert [one.full_name for one in theirs.methods] == [one.full_name for one in ours.methods]
+    method = pool.FindMethodByName("kms.v1.CryptoService.GenerateRandom")
+    factory = message_factory.MessageFactory(pool)
+    request = factory.GetPrototype(method.input_type)(number_of_bytes=7)
+    reply = app.raw("/kms.v1.CryptoService/GenerateRandom", request.SerializeToString())
+    assert len(factory.GetPrototype(method.output_type).FromString(reply).plaintext) == 7
+
+
+@BOTH
+def test_lookups(app, version):
+    stream = Reflection(app, version)
+    for symbol, file in {
+        "kms.v1.CryptoService.Encrypt": "kms/v1/crypto.proto",
+        "kms.v1.EncryptRequest": "kms/v1/crypto.proto",
+        "google.rpc.ErrorInfo": "google/rpc/status.proto",
+        "grpc.health.v1.HealthCheckResponse.ServingStatus": "grpc/health/v1/health.proto",
+    }.items():
+        assert stream.file(file_containing_symbol=symbol, host="example").name == file
+        assert stream.file(file_by_filename=file).name == file
+    not_found, invalid = 5, 3
+    for name in ("", "kms.v1", "kms.v1.Nothing", "x" * 3000):
+        assert stream.refused(file_containing_symbol=name) == not_found
+        assert stream.refused(file_by_filename=name) == not_found
+        assert stream.refused(all_extension_numbers_of_type=name) == not_found
+    extension = {"containing_type": "kms.v1.EncryptRequest", "extension_number": 7}
+    assert stream.refused(file_containing_extension=extension) == not_found
+    numbers = stream.ask(all_extension_numbers_of_type="kms.v1.EncryptRequest").all_extension_numbers_response
+    assert (numbers.base_type_name, list(numbers.extension_number)) == ("kms.v1.EncryptRequest", [])
+    assert stream.refused() == invalid  # asks nothing
+    assert stream.raw(bytes.fromhex("3a012a")).startswith(bytes.fromhex("12033a012a32"))
+    stream.end()
+
+
+def test_answers_come_in_order(app):
+    """Many requests at once; one is looked at, answered and written before the next."""
+    import grpc_reflection_pb2 as reflection_pb2
+
+    names = [f"kms.v1.{'CryptoService' if i % 3 else 'Nothing'}{'' if i % 3 else i}" for i in range(2000)]
+    requests = [reflection_pb2.ServerReflectionRequest(file_containing_symbol=name) for name in names]
+    call = app.channel.stream_stream(
+        REFLECTION % "v1",
+        request_serializer=lambda one: one.SerializeToString(),
+        response_deserializer=reflection_pb2.ServerReflectionResponse.FromString,
+    )
+    answers = list(call(iter(requests), timeout=300))
+    assert [one.original_request for one in answers] == requests
+
+
+@BOTH
+@pytest.mark.parametrize(
+    "data, code",
+    [
+        (b"\x22\x05ab", "INVALID_ARGUMENT"),
+        (b"\x22\x03a\0b", "INVALID_ARGUMENT"),
+        (b"\x22\x02\xff\xfe", "INVALID_ARGUMENT"),
+        (b"\xff" * 64, "INVALID_ARGUMENT"),
+        (b"\x22\x01x" * 100, "INVALID_ARGUMENT"),
+        (b"\x22\x88\x27" + b"x" * 5000, "RESOURCE_EXHAUSTED"),
+    ],
+    ids=["cut", "NUL", "UTF-8", "garbage", "many", "long"],
+)
+def test_requests_that_ask_nothing(app, version, data, code):
+    with pytest.raises(Failure) as caught:
+        Reflection(app, version).raw(data)
+    assert caught.value.code == code
+    assert Reflection(app, version).services()
+
+
+def test_reflection_leaves_no_record(service, app):
+    app.GenerateRandom(number_of_bytes=1)
+    records = len(service.records())
+    Reflection(app).services()
+    app.GenerateRandom(number_of_bytes=1)
+    assert [r["operation"] for r in service.records()[records:]] == ["GenerateRandom"]
+
+
+def test_reflection_streams_are_bounded_and_end_with_the_service(fresh):
+    fresh.write_config(limits={"reflection_streams": "2"}, rpc={"drain": "2m"})
+    fresh.init().start()
+    with fresh.client(APP) as app:
+        streams = [Reflection(app) for _ in range(2)]
+        services = [stream.services() for stream in streams]
+        with pytest.raises(Failure) as caught:
+            Reflection(app).services()
+        assert (caught.value.code, caught.value.reason) == ("RESOURCE_EXHAUSTED", "LIMIT_EXCEEDED")
+        assert "limits.reflection_streams" in caught.value.message
+        assert Reflection(app, "v1alpha").services() == services[0] == services[1]
+        fresh.signal(signal.SIGTERM)
+        for stream in streams:
+            with pytest.raises(stream.grpc.RpcError) as ended:
+                next(stream.call)
+            assert Failure(ended.value).reason == "SHUTTING_DOWN"
+    fresh.stop()
+    assert "event=rpc.drain" not in fresh.log_text(), "nothing had to be cancelled"
+
+
+def test_reflection_can_be_turned_off(fresh):
+    fresh.write_config(unix="  reflection: false")
+    fresh.init().start()
+    with fresh.client(APP) as app:
+        for version in ("v1", "v1alpha"):
+            with pytest.raises(Failure) as caught:
+                Reflection(app, version).services()
+            assert caught.value.code == "UNIMPLEMENTED"
+        assert check(app) == SERVING

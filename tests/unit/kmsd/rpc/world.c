@@ -375,6 +375,8 @@ struct kms_rpc_options world_options(void)
                                     .connections = 64,
                                     .streams_per_connection = 1000,
                                     .health_watches = 100,
+                                    .reflection = true,
+                                    .reflection_streams = 10,
                                     .message_bytes = 70000,
                                     .grpc_memory_bytes = 64 << 20,
                                     .arena_bytes = 256 << 10,
