@@ -28,8 +28,10 @@ kms_err kms_boot_secret_jobs_start(struct kms_boot *boot, struct kms_why *why)
                                  boot->pipeline, &boot->core, &boot->secret_jobs);
 }
 
+/* A step that was cut short is done again at the next start, as after a crash. */
 void kms_boot_secret_jobs_stop(struct kms_boot *boot)
 {
+    kms_runner_end(boot->runner);
     kms_secret_jobs_stop(boot->secret_jobs);
     boot->secret_jobs = NULL;
 }

@@ -19,7 +19,7 @@ struct kms_secret_jobs {
 
 struct look {
     const kms_crew *crew;
-    uint64_t now_us;
+    uint64_t backoff_us, now_us;
     bool doubted;
 };
 
@@ -27,7 +27,7 @@ static bool due(const void *user, const struct kms_secret_entry *entry)
 {
     const struct look *look = user;
     bool goes = !look->doubted && kms_secret_deletion_due(entry, look->now_us);
-    if (!goes && !kms_secret_rotation_due(entry, look->now_us, look->doubted)) return false;
+    if (!goes && !kms_secret_rotation_due(entry, look->backoff_us, look->now_us, look->doubted)) return false;
     return !kms_crew_has(look->crew, entry->stored->name);
 }
 
@@ -35,7 +35,8 @@ static bool due(const void *user, const struct kms_secret_entry *entry)
 static bool claim(void *user, const kms_crew *crew, char name[KMS_CREW_NAME_BYTES], int *ret_what)
 {
     const kms_secret_jobs *jobs = user;
-    const struct look look = {crew, kms_core_now_us(jobs->core), atomic_load(&jobs->core->clock_doubted)};
+    const struct look look = {crew, jobs->core->rotation_backoff_us, kms_core_now_us(jobs->core),
+                              atomic_load(&jobs->core->clock_doubted)};
     KMS_OWN_SECRET_LIST list = {.count = 0};
     kms_err err = kms_secret_book_list(jobs->core->secrets, "", 1, due, &look, &list);
     if (kms_failed(err) || list.count == 0) return false;

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -19,6 +20,7 @@
 
 struct kms_runner {
     int control;
+    int ending; /* an eventfd; readable from kms_runner_end on */
     pid_t pid;
 };
 
@@ -60,6 +62,15 @@ static kms_err prepare(const struct kmsd_conf *conf, struct kms_runner_program *
     return KMS_OK;
 }
 
+static void stop(kms_runner *runner)
+{
+    close(runner->control); /* its signal to kill and reap */
+    while (runner->pid > 0 && waitpid(runner->pid, NULL, 0) < 0 && errno == EINTR) {
+    }
+    kms_fd_drop(&runner->ending);
+    free(runner);
+}
+
 static kms_err fork_runner(const struct kms_runner_program *programs, size_t count, kms_runner **ret_runner)
 {
     int ends[2];
@@ -75,10 +86,9 @@ static kms_err fork_runner(const struct kms_runner_program *programs, size_t cou
         kms_runner_serve(ends[1], programs, count);
     }
     close(ends[1]);
-    *r = (kms_runner){.control = ends[0], .pid = pid};
-    if (pid < 0) {
-        close(ends[0]);
-        free(r);
+    *r = (kms_runner){.control = ends[0], .ending = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), .pid = pid};
+    if (pid < 0 || r->ending < 0) {
+        stop(r);
         return KMS_FAIL(NO_MEMORY);
     }
     *ret_runner = r;
@@ -100,11 +110,14 @@ kms_err kms_runner_start(const struct kmsd_conf *conf, kms_runner **ret_runner, 
 
 void kms_runner_stop(kms_runner *runner)
 {
-    if (runner == NULL) return;
-    close(runner->control); /* its signal to kill and reap */
-    while (waitpid(runner->pid, NULL, 0) < 0 && errno == EINTR) {
-    }
-    free(runner);
+    if (runner != NULL) stop(runner);
+}
+
+void kms_runner_end(kms_runner *runner)
+{
+    const uint64_t once = 1;
+    if (runner != NULL && write(runner->ending, &once, sizeof once) < 0) /* full: it was said before */
+        return;
 }
 
 /* One run. Descriptors -1: closed. */
@@ -113,7 +126,7 @@ struct run {
     struct kms_bytes input; /* what is left to write */
     struct kms_runner_result *result;
     struct kms_run_message end; /* end 0: it still runs */
-    bool too_much;
+    bool too_much, kmsd_ends;
 };
 
 static void close_run(struct run *r)
@@ -196,10 +209,13 @@ static void read_output(struct run *r)
     }
 }
 
+/* Not for ever: a program may write faster than this reads. */
 static void read_errors(struct run *r)
 {
+    enum { TURNS = 256 };
     struct kms_runner_result *result = r->result;
-    for (uint8_t text[512]; r->errors >= 0;) {
+    uint8_t text[512];
+    for (int i = 0; i < TURNS && r->errors >= 0; i++) {
         ssize_t got = read(r->errors, text, sizeof text);
         if (got < 0 && errno == EINTR) continue;
         if (got < 0 && errno == EAGAIN) return;
@@ -223,19 +239,25 @@ static void read_life(struct run *r)
     r->end = (struct kms_run_message){KMS_RUN_NOT_STARTED, EPIPE}; /* the runner is gone */
 }
 
-/* Until the program has ended, printed too much, or time is up. False: time is up. */
-static bool follow(struct run *r, uint64_t deadline_us)
+/* Until the program has ended, printed too much, kmsd is about to, or time is up. False: time is up. */
+static bool follow(struct run *r, int ending, uint64_t deadline_us)
 {
-    while (r->end.end == 0 && !r->too_much) {
+    while (r->end.end == 0 && !r->too_much && !r->kmsd_ends) {
         uint64_t now = kms_monotonic_us();
         if (now >= deadline_us) return false;
-        struct pollfd fds[] = {
-            {r->life, POLLIN, 0}, {r->in, POLLOUT, 0}, {r->out, POLLIN, 0}, {r->errors, POLLIN, 0}};
-        if (poll(fds, 4, (int)((deadline_us - now) / 1000 + 1)) < 0 && errno != EINTR) return false;
+        struct pollfd fds[] = {{r->life, POLLIN, 0},
+                               {r->in, POLLOUT, 0},
+                               {r->out, POLLIN, 0},
+                               {r->errors, POLLIN, 0},
+                               {ending, POLLIN, 0}};
+        if (poll(fds, sizeof fds / sizeof fds[0], (int)((deadline_us - now) / 1000 + 1)) < 0 &&
+            errno != EINTR)
+            return false;
         if (fds[1].revents != 0) write_input(r);
         read_output(r);
         read_errors(r);
         if (fds[0].revents != 0) read_life(r);
+        r->kmsd_ends = fds[4].revents != 0 && r->end.end == 0;
     }
     read_output(
         r); /* what it printed before it ended is in the pipe, whoever else still holds its other end */
@@ -245,6 +267,10 @@ static bool follow(struct run *r, uint64_t deadline_us)
 
 static kms_err judge(const struct run *r, bool in_time, uint32_t timeout_ms, struct kms_why *why)
 {
+    if (r->kmsd_ends) {
+        kms_why_set(why, "kmsd stops: the program was killed, and is run again when kmsd is back");
+        return KMS_FAIL(SHUTTING_DOWN);
+    }
     if (r->too_much) {
         kms_why_set(why, "the program printed more than %u bytes and was killed",
                     (unsigned)KMS_RUNNER_OUTPUT_MAX);
@@ -275,7 +301,7 @@ kms_err kms_runner_run(kms_runner *runner, size_t item, uint32_t timeout_ms, str
     bool started = make_pipes(&r, theirs) && send_request(runner, item, theirs);
     int cause = errno;
     for (size_t i = 0; i < KMS_RUN_FDS; i++) kms_fd_drop(&theirs[i]);
-    bool in_time = started && follow(&r, deadline_us);
+    bool in_time = started && follow(&r, runner->ending, deadline_us);
     close_run(&r);
     if (started) return judge(&r, in_time, timeout_ms, why);
     kms_why_set(why, "the program could not be started: %s", strerror(cause));

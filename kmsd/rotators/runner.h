@@ -30,6 +30,9 @@ typedef struct kms_runner kms_runner;
 KMS_MUST_USE kms_err kms_runner_start(const struct kmsd_conf *conf, kms_runner **ret_runner,
                                       struct kms_why *why);
 void kms_runner_stop(kms_runner *runner); /* kills what runs; NULL is a no-op */
+/* kmsd is about to stop and does not wait for programs: what runs is killed, and whoever waits for it, or
+ * runs one from now on, hears SHUTTING_DOWN. NULL is a no-op. */
+void kms_runner_end(kms_runner *runner);
 
 struct kms_runner_result {
     kms_secret *output; /* the caller's; KMS_RUNNER_OUTPUT_MAX bytes of room */
@@ -41,8 +44,8 @@ struct kms_runner_result {
 
 /* Runs the program of rotators[item] with input, and waits for its end. result is filled also on failure,
  * as far as it came; free output. ROTATOR_TIMEOUT; ROTATOR_FAILED: it did not start, or ended with another
- * status than 0, or by a signal; ROTATOR_ANSWER: it printed more than KMS_RUNNER_OUTPUT_MAX; NO_MEMORY. why
- * says which, without the rotator's name. */
+ * status than 0, or by a signal; ROTATOR_ANSWER: it printed more than KMS_RUNNER_OUTPUT_MAX; SHUTTING_DOWN;
+ * NO_MEMORY. why says which, without the rotator's name. */
 KMS_MUST_USE kms_err kms_runner_run(kms_runner *runner, size_t item, uint32_t timeout_ms,
                                     struct kms_bytes input, struct kms_runner_result *result,
                                     struct kms_why *why);

@@ -9,8 +9,9 @@ bool kms_secret_deletion_due(const struct kms_secret_entry *entry, uint64_t now_
 KMS_MUST_USE kms_err kms_delete_secret_scheduled(struct kms_call *call);
 
 /* A window of its schedule may have opened, or a step of a rotation under way is to be done. doubted: of a
- * time that is not believed only what is under way is due. */
-bool kms_secret_rotation_due(const struct kms_secret_entry *entry, uint64_t now_us, bool doubted);
+ * time that is not believed only what is under way is due. backoff_us: core->rotation_backoff_us. */
+bool kms_secret_rotation_due(const struct kms_secret_entry *entry, uint64_t backoff_us, uint64_t now_us,
+                             bool doubted);
 /* Its last step failed, and nothing has succeeded since: it is tried again, or was given up and nobody has
  * been there to end automatic rotation and take AWSPENDING away. */
 bool kms_secret_rotation_fails(const struct kms_secret_entry *entry);

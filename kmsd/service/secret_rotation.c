@@ -19,14 +19,32 @@
 enum { BACKOFF_LOG2_MOST = 16 };
 #define BACKOFF_MOST_US (UINT64_C(3600) * 1000000)
 
-bool kms_secret_rotation_due(const struct kms_secret_entry *entry, uint64_t now_us, bool doubted)
+/* How long behind so many failures of a step. */
+static uint64_t wait_us(uint64_t backoff_us, unsigned failures)
+{
+    uint64_t wait_us = failures > 0 ? backoff_us : 0;
+    unsigned doublings = failures < BACKOFF_LOG2_MOST ? failures : BACKOFF_LOG2_MOST;
+    for (unsigned i = 1; i < doublings && wait_us < BACKOFF_MOST_US; i++) wait_us *= 2;
+    return wait_us < BACKOFF_MOST_US ? wait_us : BACKOFF_MOST_US;
+}
+
+/* The schedule counts from a time that has not come yet: the clock was wrong then, and was put right. */
+static bool counts_from_the_future(const kms_stored_rotation *rotation, uint64_t now_us)
+{
+    return rotation->since_us > now_us + BACKOFF_MOST_US;
+}
+
+bool kms_secret_rotation_due(const struct kms_secret_entry *entry, uint64_t backoff_us, uint64_t now_us,
+                             bool doubted)
 {
     const kms_stored_rotation *rotation = entry->stored->rotation;
     if (rotation == NULL || entry->stored->deletion_us != 0) return false;
     if (rotation->version_id[0] == '\0')
-        return !doubted && rotation->automatic && rotation->next_us != 0 && rotation->next_us <= now_us;
-    /* Further away than any wait: the clock was put back. */
-    return rotation->next_try_us <= now_us || rotation->next_try_us > now_us + 2 * BACKOFF_MOST_US;
+        return !doubted && rotation->automatic && rotation->next_us != 0 &&
+               (rotation->next_us <= now_us || counts_from_the_future(rotation, now_us));
+    /* Further away than it waits: the clock was put back. */
+    return rotation->next_try_us <= now_us ||
+           rotation->next_try_us > now_us + wait_us(backoff_us, rotation->failures);
 }
 
 bool kms_secret_rotation_fails(const struct kms_secret_entry *entry)
@@ -203,12 +221,9 @@ static kms_err do_step(struct kms_call *call, const struct kms_secret_entry *old
  * and what it did is undone. */
 static kms_err reckon(struct kms_call *call, kms_stored_rotation *rotation)
 {
-    uint64_t wait_us = call->core->rotation_backoff_us;
-    unsigned doublings = rotation->failures < BACKOFF_LOG2_MOST ? rotation->failures : BACKOFF_LOG2_MOST;
-    for (unsigned i = 0; i < doublings && wait_us < BACKOFF_MOST_US; i++) wait_us *= 2;
-    if (wait_us > BACKOFF_MOST_US) wait_us = BACKOFF_MOST_US;
+    uint64_t now_us = kms_core_now_us(call->core);
     rotation->failures++;
-    rotation->next_try_us = kms_core_now_us(call->core) + wait_us;
+    rotation->next_try_us = now_us + wait_us(call->core->rotation_backoff_us, rotation->failures);
     bool forward = rotation->next_step < KMS_ROTATION_REVERT;
     if (!forward || rotation->failures < call->core->rotation_attempts) return KMS_OK;
     kms_metric_add(KMS_METRIC_ROTATIONS_GIVEN_UP, 1);
@@ -216,6 +231,7 @@ static kms_err reckon(struct kms_call *call, kms_stored_rotation *rotation)
     if (rotation->next_step == KMS_ROTATION_CREATE) return end(rotation); /* it has done nothing */
     rotation->next_step = KMS_ROTATION_REVERT;
     rotation->failures = 0;
+    rotation->next_try_us = now_us;
     return KMS_OK;
 }
 
@@ -265,12 +281,14 @@ static kms_err begin(struct kms_call *call, const struct kms_secret_entry *old)
     const struct kms_schedule_rules rules = {rotation->after_days, kms_bytes_text(rotation->schedule),
                                              kms_bytes_text(rotation->duration)};
     KMS_TRY(kms_schedule_parse(&rules, KMS_SCHEDULE_HOURS_MIN, &schedule, &call->why));
+    bool wrong = counts_from_the_future(rotation, now_us);
+    if (wrong) rotation->since_us = now_us;
     bool open =
         kms_schedule_next(&schedule, rotation->since_us, now_us, &window) && window.opens_us <= now_us;
     if (open)
         KMS_TRY(use_window(call, entry->stored, now_us));
     else
-        call->noted = "the window has passed";
+        call->noted = wrong ? "the clock was put back: windows count from now" : "the window has passed";
     bool more = kms_schedule_next(&schedule, rotation->since_us, now_us, &window);
     rotation->next_us = more ? window.opens_us : 0;
     KMS_TRY(kms_change_secret(&changes, call, entry));
@@ -290,14 +308,14 @@ kms_err kms_rotate_secret_step_gather(struct kms_call *call)
 kms_err kms_rotate_secret_step(struct kms_call *call)
 {
     const struct kms_secret_entry *entry = kms_call_secret(call);
-    if (!kms_secret_rotation_due(entry, kms_core_now_us(call->core), false))
+    if (!kms_secret_rotation_due(entry, call->core->rotation_backoff_us, kms_core_now_us(call->core), false))
         return kms_call_fail(call, KMS_FAIL(CONFLICT), "changed meanwhile");
     const kms_stored_rotation *rotation = entry->stored->rotation;
     if (rotation->version_id[0] == '\0') return begin(call, entry);
     kms_err err = do_step(call, entry);
     /* What is not the rotator's fault, nor the secret's, is simply done again. */
-    bool elsewhere =
-        kms_is(err, KMS_E_CONFLICT) || kms_is(err, KMS_E_KEYSTORE_UNAVAILABLE) || call->changed_store;
+    bool elsewhere = kms_is(err, KMS_E_CONFLICT) || kms_is(err, KMS_E_KEYSTORE_UNAVAILABLE) ||
+                     kms_is(err, KMS_E_SHUTTING_DOWN) || call->changed_store;
     if (!kms_failed(err) || elsewhere) return err;
     struct kms_why why = call->why;
     kms_err stored = store_failure(call, entry, err);

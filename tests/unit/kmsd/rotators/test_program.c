@@ -185,6 +185,8 @@ static const struct {
      "the program printed more than 196608 bytes and was killed", ""},
     {"#!/bin/sh\necho '{\"Error\":\"no role MARKER-\\\"one\\\"\"}'\n", KMS_ROTATION_SET, 20000,
      KMS_E_ROTATOR_FAILED, "the program answered with Error", "\"no role **************\""},
+    {"#!/bin/sh\ncat /dev/zero >&2 &\nexec cat /dev/zero >&2\n", KMS_ROTATION_SET, 200, KMS_E_ROTATOR_TIMEOUT,
+     "the program did not end within 200 ms and was killed", NULL},
     {"#!/bin/sh\nexec sleep 1000\n", KMS_ROTATION_SET, 200, KMS_E_ROTATOR_TIMEOUT,
      "the program did not end within 200 ms and was killed", ""},
 };
@@ -293,6 +295,33 @@ static void many_at_once(void)
     kms_runner_stop(runner);
 }
 
+static void *wait_for_it(void *rotators)
+{
+    struct kms_rotation r = values();
+    struct kms_why why = {{0}};
+    KMS_ASSERT_CODE(kms_rotator_step(rotators, "p", KMS_ROTATION_SET, &r, &why), SHUTTING_DOWN);
+    CU_ASSERT_PTR_NOT_NULL(strstr(why.text, "kmsd stops"));
+    return NULL;
+}
+
+/* Whether the program runs already or not: nobody waits for it, and it is no failure of its. */
+static void kmsd_ends(void)
+{
+    kms_runner *runner = NULL;
+    KMS_OWN(kms_rotators) rotators = NULL;
+    pthread_t thread;
+    set_up(file_of("program", "#!/bin/sh\nexec sleep 1000\n", 0755), no_text, 1000000);
+    KMS_ASSERT_OK_FATAL(kms_runner_start(&conf, &runner, NULL));
+    KMS_ASSERT_OK_FATAL(kms_rotators_new(&conf, runner, &rotators, NULL));
+    CU_ASSERT_EQUAL_FATAL(pthread_create(&thread, NULL, wait_for_it, rotators), 0);
+    nanosleep(&(struct timespec){.tv_nsec = 100000000}, NULL);
+    kms_runner_end(runner);
+    pthread_join(thread, NULL);
+    wait_for_it(rotators);
+    kms_runner_stop(runner);
+    kms_runner_end(NULL);
+}
+
 /* Memory, locked pages, random numbers: whatever is not to be had, nothing is left behind. */
 static void every_failure_is_clean(void)
 {
@@ -360,6 +389,7 @@ int main(void)
                            {"what needs no answer", what_needs_no_answer},
                            {"the whole group ends", the_whole_group_ends},
                            {"many at once", many_at_once},
+                           {"kmsd ends", kmsd_ends},
                            {"every failure is clean", every_failure_is_clean},
                            {"files that others can write", files_that_others_can_write},
                            CU_TEST_INFO_NULL};

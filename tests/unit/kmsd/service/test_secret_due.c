@@ -4,7 +4,8 @@
 #include "tests/harness/suite.h"
 #include "tests/unit/kmsd/secrets/world.h"
 
-#define HOUR_US (UINT64_C(3600) * 1000000)
+#define HOUR_US    (UINT64_C(3600) * 1000000)
+#define BACKOFF_US (UINT64_C(60) * 1000000)
 
 static struct kms_secret_entry *entry_new(void)
 {
@@ -27,15 +28,23 @@ static void a_schedule(void)
 {
     KMS_OWN_ENTRY entry = entry_new();
     kms_stored_rotation *rotation = entry->stored->rotation;
-    CU_ASSERT_FALSE(kms_secret_rotation_due(entry, HOUR_US, false));
+    CU_ASSERT_FALSE(kms_secret_rotation_due(entry, BACKOFF_US, HOUR_US, false));
     rotation->next_us = HOUR_US;
-    CU_ASSERT_FALSE(kms_secret_rotation_due(entry, HOUR_US, false)); /* not automatic */
+    CU_ASSERT_FALSE(kms_secret_rotation_due(entry, BACKOFF_US, HOUR_US, false)); /* not automatic */
     rotation->automatic = true;
-    CU_ASSERT_TRUE(kms_secret_rotation_due(entry, HOUR_US, false));
-    CU_ASSERT_FALSE(kms_secret_rotation_due(entry, HOUR_US - 1, false));
-    CU_ASSERT_FALSE(kms_secret_rotation_due(entry, HOUR_US, true));
+    CU_ASSERT_TRUE(kms_secret_rotation_due(entry, BACKOFF_US, HOUR_US, false));
+    CU_ASSERT_FALSE(kms_secret_rotation_due(entry, BACKOFF_US, HOUR_US - 1, false));
+    CU_ASSERT_FALSE(kms_secret_rotation_due(entry, BACKOFF_US, HOUR_US, true));
+    /* Set by a clock that was wrong: the schedule is reckoned again. */
+    rotation->next_us = 90 * HOUR_US;
+    rotation->since_us = 2 * HOUR_US;
+    CU_ASSERT_FALSE(kms_secret_rotation_due(entry, BACKOFF_US, HOUR_US, false));
+    CU_ASSERT_TRUE(kms_secret_rotation_due(entry, BACKOFF_US, HOUR_US - 1, false));
+    CU_ASSERT_FALSE(kms_secret_rotation_due(entry, BACKOFF_US, HOUR_US - 1, true));
+    rotation->since_us = 0;
+    rotation->next_us = HOUR_US;
     entry->stored->deletion_us = 1;
-    CU_ASSERT_FALSE(kms_secret_rotation_due(entry, HOUR_US, false)); /* it is about to go */
+    CU_ASSERT_FALSE(kms_secret_rotation_due(entry, BACKOFF_US, HOUR_US, false)); /* it is about to go */
 }
 
 /* What is under way goes on whatever the clock says: a step back does not make it wait for ever. */
@@ -45,11 +54,17 @@ static void under_way(void)
     kms_stored_rotation *rotation = entry->stored->rotation;
     KMS_ASSERT_OK_FATAL(kms_secret_set_text(&rotation->version_id, "0123456789abcdef0123456789abcdef"));
     rotation->next_try_us = 10 * HOUR_US;
-    CU_ASSERT_TRUE(kms_secret_rotation_due(entry, 10 * HOUR_US, false));
-    CU_ASSERT_TRUE(kms_secret_rotation_due(entry, 10 * HOUR_US, true));
-    CU_ASSERT_FALSE(kms_secret_rotation_due(entry, 10 * HOUR_US - 1, false));
-    CU_ASSERT_FALSE(kms_secret_rotation_due(entry, 9 * HOUR_US, false)); /* the longest wait */
-    CU_ASSERT_TRUE(kms_secret_rotation_due(entry, HOUR_US, false));      /* further than any wait */
+    CU_ASSERT_TRUE(kms_secret_rotation_due(entry, BACKOFF_US, 10 * HOUR_US, false));
+    CU_ASSERT_TRUE(kms_secret_rotation_due(entry, BACKOFF_US, 10 * HOUR_US, true));
+    rotation->failures = 3; /* four minutes */
+    CU_ASSERT_FALSE(kms_secret_rotation_due(entry, BACKOFF_US, 10 * HOUR_US - 1, false));
+    CU_ASSERT_FALSE(kms_secret_rotation_due(entry, BACKOFF_US, 10 * HOUR_US - 4 * BACKOFF_US, false));
+    CU_ASSERT_TRUE(kms_secret_rotation_due(entry, BACKOFF_US, 10 * HOUR_US - 4 * BACKOFF_US - 1, false));
+    rotation->failures = 1000; /* no wait is longer than an hour */
+    CU_ASSERT_FALSE(kms_secret_rotation_due(entry, BACKOFF_US, 9 * HOUR_US, false));
+    CU_ASSERT_TRUE(kms_secret_rotation_due(entry, BACKOFF_US, 9 * HOUR_US - 1, false));
+    rotation->failures = 0; /* a step that was never tried waits for nothing */
+    CU_ASSERT_TRUE(kms_secret_rotation_due(entry, BACKOFF_US, 10 * HOUR_US - 1, false));
 }
 
 /* Until somebody has been there: alerts stand on it. */
