@@ -251,7 +251,8 @@ static grpc_op status_op(struct kms_guest *guest, kms_err err, const struct kms_
     grpc_op op = {.op = GRPC_OP_SEND_STATUS_FROM_SERVER};
     struct kms_status status;
     if (!kms_failed(err)) return op;
-    kms_status_make(err, why, NULL, 0, &status);
+    const struct kms_status_info info = {.passes = guest->refused};
+    kms_status_make(err, why, &info, &status);
     guest->text = grpc_slice_from_copied_string(status.message);
     guest->details = grpc_slice_from_copied_buffer((const char *)status.details, status.details_len);
     guest->trailer =
@@ -312,6 +313,7 @@ static void begin(struct kms_guest *guest, bool too_many)
     started(guest, &op, 1, &guest->close_tag);
     if (too_many) {
         struct kms_why why;
+        guest->refused = true;
         kms_why_set(&why, "%u calls of %s are open already (%s)", most(guest), guest->method->path + 1,
                     most_name(guest));
         kms_guest_end(guest, NULL, KMS_FAIL(LIMIT_EXCEEDED), &why);

@@ -32,9 +32,9 @@ struct kms_guest {
     grpc_metadata_array metadata;
     grpc_byte_buffer *request, *message;
     int cancelled;
-    unsigned open;           /* operations that gRPC has not given back */
-    bool begun, ended, busy; /* initial metadata sent; status sent; a message is on its way */
-    bool reading;
+    unsigned open;            /* operations that gRPC has not given back */
+    bool begun, ended, busy;  /* initial metadata sent; status sent; a message is on its way */
+    bool reading, refused;    /* it was one too many */
     grpc_slice text, details; /* of the status */
     grpc_metadata trailer;
 

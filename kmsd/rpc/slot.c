@@ -122,6 +122,7 @@ static kms_err enter_batch(struct kms_slot *slot, struct kms_call *call)
     call->arena.room = &rpc->batch_room;
     slot->in_batch = true;
     if (atomic_fetch_add(&rpc->batches, 1) < rpc->options.batches) return KMS_OK;
+    call->passes = true;
     kms_why_set(&call->why, "%u batches are active already (limits.batches)", rpc->options.batches);
     return KMS_FAIL(LIMIT_EXCEEDED);
 }
@@ -151,6 +152,7 @@ static void begin(struct kms_slot *slot, bool too_many)
     read_metadata(&slot->metadata, call);
     call->err = kms_identify(queue->certificates, rpc->peers, slot->grpc_call, call, &slot->way);
     if (!kms_failed(call->err) && too_many) {
+        call->passes = true;
         kms_why_set(&call->why, "%u calls are active already", rpc->options.calls);
         call->err = KMS_FAIL(LIMIT_EXCEEDED);
     }
@@ -249,7 +251,8 @@ static void encode_status(struct kms_slot *slot, const char *id)
         snprintf(missing, sizeof missing, "%u", approval->missing);
         count = KMS_STATUS_PAIRS;
     }
-    kms_status_make(call->err, &call->why, pairs, count, &status);
+    const struct kms_status_info info = {pairs, count, call->passes};
+    kms_status_make(call->err, &call->why, &info, &status);
     slot->status = status.code;
     slot->status_text = grpc_slice_from_copied_string(status.message);
     add_trailer(slot, KMS_STATUS_TRAILER, kms_bytes_of(status.details, status.details_len));

@@ -13,7 +13,7 @@ struct kms_status {
     int code;                               /* a grpc_status_code */
     char message[KMS_STATUS_MESSAGE_BYTES]; /* UTF-8: what kms_err_text says, then why */
     uint8_t details[KMS_STATUS_DETAILS_BYTES];
-    size_t details_len; /* a packed google.rpc.Status: code, message, ErrorInfo{reason, domain, metadata} */
+    size_t details_len; /* a packed google.rpc.Status: code, message, ErrorInfo, RetryInfo */
 };
 
 /* A name and value of ErrorInfo's metadata; both short. Borrowed. */
@@ -21,9 +21,15 @@ struct kms_status_pair {
     const char *name, *value;
 };
 
+struct kms_status_info {
+    const struct kms_status_pair *pairs; /* at most KMS_STATUS_PAIRS; more are left out */
+    size_t count;
+    bool passes; /* LIMIT_EXCEEDED, but not for ever */
+};
+
 /* why may be empty or NULL; it stays inside the service when the fault is the service's own (gRPC statuses
- * INTERNAL, UNAVAILABLE and DATA_LOSS). At most KMS_STATUS_PAIRS pairs; more are left out. */
-void kms_status_make(kms_err err, const struct kms_why *why, const struct kms_status_pair *pairs,
-                     size_t count, struct kms_status *ret_status);
+ * INTERNAL, UNAVAILABLE and DATA_LOSS). info NULL: no pairs. RetryInfo is there where trying again helps. */
+void kms_status_make(kms_err err, const struct kms_why *why, const struct kms_status_info *info,
+                     struct kms_status *ret_status);
 
 #endif

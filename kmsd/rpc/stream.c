@@ -77,6 +77,6 @@ void kms_slot_send(struct kms_slot *slot)
 void kms_slot_cancel(struct kms_slot *slot, kms_err err)
 {
     struct kms_status status;
-    kms_status_make(err, NULL, NULL, 0, &status);
+    kms_status_make(err, NULL, NULL, &status);
     grpc_call_cancel_with_status(slot->grpc_call, (grpc_status_code)status.code, status.message, NULL);
 }

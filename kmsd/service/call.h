@@ -121,6 +121,7 @@ struct kms_call {
     enum kms_stage stage;
     bool by_service;   /* nobody asked: internal.h */
     unsigned admitted; /* as so many calls in flight of its principal; 0: not admitted */
+    bool passes;       /* err LIMIT_EXCEEDED: of calls at once or in a time, so that trying again helps */
     bool silent;       /* refused once too often: counted in a summary, no record of its own */
     struct kms_access access[KMS_CALL_ACCESSES];
     size_t access_count;

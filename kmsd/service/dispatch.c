@@ -40,7 +40,9 @@ static kms_err admit(struct kms_call *call)
     if (kms_failed(call->err)) return call->err; /* no identity, or not decoded */
     call->stage = KMS_STAGE_AUTHN;
     unsigned calls = kms_batch_calls(call);
+    call->passes = true;
     KMS_TRY(kms_authn_enter(call->core->authn, call->identity, calls, call->started_us, &call->why));
+    call->passes = false;
     call->admitted = calls;
     return check_deadline(call);
 }

@@ -36,6 +36,7 @@ static void go_on(kms_pipeline *p, unsigned lane, struct kms_call *call, enum km
         return;
     }
     if (next == KMS_NEXT_ADMIN && kms_admin_post(p->admin, call)) return;
+    call->passes = next == KMS_NEXT_ADMIN || call->passes;
     if (next == KMS_NEXT_ADMIN)
         call->err = kms_call_fail(call, KMS_FAIL(LIMIT_EXCEEDED),
                                   "too many administrative calls are waiting (limits.admin_queue)");

@@ -144,6 +144,7 @@ kms_err kms_stream_enter(struct kms_call *call)
     }
     pthread_mutex_unlock(&streams->lock);
     if (ending) return KMS_FAIL(SHUTTING_DOWN);
+    call->passes = full;
     if (full)
         return kms_call_fail(call, KMS_FAIL(LIMIT_EXCEEDED),
                              "%u streams of the audit log are open already (limits.audit_streams)",

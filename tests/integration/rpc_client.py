@@ -9,12 +9,15 @@ class Failure(Exception):
 
         self.code = error.code().name
         self.message = error.details()
-        self.reason = self.request_id = None
+        self.reason = self.request_id = self.retry_seconds = None
         self.metadata = {}
         for key, value in error.trailing_metadata() or ():
             if key == "grpc-status-details-bin":
                 status = status_pb2.Status.FromString(value)
                 for detail in status.details:
+                    if detail.type_url.endswith("google.rpc.RetryInfo"):
+                        delay = status_pb2.RetryInfo.FromString(detail.value).retry_delay
+                        self.retry_seconds = delay.seconds + delay.nanos / 1e9
                     if detail.type_url.endswith("google.rpc.ErrorInfo"):
                         info = status_pb2.ErrorInfo.FromString(detail.value)
                         assert info.domain == "kmsd"

@@ -8,7 +8,7 @@ import signal
 
 import pytest
 
-from harness import ADMIN, APP, Failure, wait_for
+from harness import ADMIN, APP, Failure, failure, wait_for
 from test_crash import wait_healthy
 from test_listeners import doors
 
@@ -367,3 +367,33 @@ def test_reflection_can_be_turned_off(fresh):
                 Reflection(app, version).services()
             assert caught.value.code == "UNIMPLEMENTED"
         assert check(app) == SERVING
+
+
+# -- google.rpc.RetryInfo --
+
+
+def test_whether_trying_again_helps(fresh):
+    fresh.write_config(limits={"rate_per_principal": "1", "rate_burst": "1"})
+    fresh.init().start()
+    with fresh.client(APP) as app:
+        calls = [app.start("GenerateRandom", number_of_bytes=1) for _ in range(20)]
+        failures = [Failure(call.exception()) for call in calls if call.exception() is not None]
+        assert {(one.reason, one.retry_seconds) for one in failures} == {("LIMIT_EXCEEDED", 0.1)}
+        with pytest.raises(Failure) as caught:
+            app.Encrypt(key_id="x", plaintext=bytes(1 << 20))
+        assert (caught.value.reason, caught.value.retry_seconds) == ("LIMIT_EXCEEDED", None)
+
+
+def test_trying_again_helps_when_the_token_is_back(fresh):
+    fresh.init().start()
+    key = fresh.new_key()
+    with fresh.client(APP) as app:
+        (fresh.dir / "tokens").rename(fresh.dir / "gone")
+        for worker in fresh.workers():
+            os.kill(worker, signal.SIGKILL)
+        wait_for(lambda: check(app, "hsm") == NOT_SERVING, 60, "no worker")
+        refused = failure(app.Encrypt, key_id=key, plaintext=b"x")
+        assert (refused.reason, refused.retry_seconds) == ("HSM_UNAVAILABLE", 1)
+        denied = failure(app.Encrypt, key_id="alias/nobody", plaintext=b"x")
+        assert (denied.code, denied.retry_seconds) == ("PERMISSION_DENIED", None)
+        (fresh.dir / "gone").rename(fresh.dir / "tokens")
