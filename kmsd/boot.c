@@ -77,6 +77,8 @@ static kms_err core_start(struct kms_boot *boot, struct kms_why *why)
     if (conf->audit_durability == KMSD_DURABILITY_OS)
         warn(boot,
              "audit.durability = os: a power failure may take away records of calls that were answered");
+    if (conf->listen_sops_tcp_count > 0)
+        warn(boot, "listen.sops_tcp: whoever runs on this machine can call as its principal, without TLS");
     if (geteuid() == 0) warn(boot, "kmsd runs as root: set process.user");
     if (conf->hsm_worker_user[0] == '\0')
         warn(boot, "hsm.worker_user is not set: kms-hsm runs as kmsd's own user, who can read the PIN");
@@ -239,7 +241,7 @@ static kms_err rpc_start(struct kms_boot *boot, struct kms_why *why)
         .key = conf->tls_key,
         .client_ca = conf->tls_client_ca,
         .sockets = boot->sockets,
-        .socket_count = conf->listen_unix_count,
+        .socket_count = boot->socket_count,
         .threads = boot->rpc_threads,
         .calls = conf->limits_calls,
         .connections = conf->limits_connections,

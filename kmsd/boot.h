@@ -30,8 +30,10 @@ struct kms_boot {
     kms_lease_jobs *lease_jobs;
     kms_metrics_file *metrics_file;
     struct kms_rpc_socket *sockets;
+    size_t socket_count;
     struct kms_unix_mapping *mappings;
     struct kms_sops_key *sops_keys;
+    struct kms_listening *listening;
 };
 
 /* Runs every stage; on failure why says what to do, and everything is stopped again. */

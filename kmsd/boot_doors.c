@@ -39,31 +39,70 @@ static kms_err add_sops_keys(struct kms_boot *boot, struct kms_why *why)
     return KMS_OK;
 }
 
+static struct kms_door door_of(const struct kms_boot *boot, enum kms_protocol protocol, const char *key)
+{
+    return (struct kms_door){.protocol = protocol,
+                             .sops_keys = boot->sops_keys,
+                             .sops_key_count = boot->conf->sops_keys_count,
+                             .key = key};
+}
+
+static void add_unix(struct kms_boot *boot, const struct kmsd_conf_unix *from,
+                     struct kms_unix_mapping *mappings)
+{
+    for (size_t i = 0; i < from->uids_count; i++)
+        mappings[i] = (struct kms_unix_mapping){from->uids[i].uid, from->uids[i].principal};
+    boot->sockets[boot->socket_count++] =
+        (struct kms_rpc_socket){.socket = {.path = from->path,
+                                           .principal = from->principal,
+                                           .uids = mappings,
+                                           .uid_count = from->uids_count},
+                                .door = door_of(boot, (enum kms_protocol)from->protocol, from->key),
+                                .mode = from->mode,
+                                .owner = from->owner,
+                                .group = from->group};
+}
+
 static kms_err add_sockets(struct kms_boot *boot, struct kms_why *why)
 {
     const struct kmsd_conf *conf = boot->conf;
     size_t uids = 0, at = 0;
     for (size_t i = 0; i < conf->listen_unix_count; i++) uids += conf->listen_unix[i].uids_count;
-    boot->sockets = calloc(conf->listen_unix_count + 1, sizeof *boot->sockets);
+    boot->sockets = calloc(conf->listen_unix_count + conf->listen_sops_tcp_count + 1, sizeof *boot->sockets);
     boot->mappings = calloc(uids + 1, sizeof *boot->mappings);
     if (boot->sockets == NULL || boot->mappings == NULL) return KMS_FAIL(NO_MEMORY);
     for (size_t i = 0; i < conf->listen_unix_count; i++) {
         const struct kmsd_conf_unix *from = &conf->listen_unix[i];
-        boot->sockets[i] = (struct kms_rpc_socket){.socket = {.path = from->path,
-                                                              .principal = from->principal,
-                                                              .uids = &boot->mappings[at],
-                                                              .uid_count = from->uids_count},
-                                                   .door = {.protocol = (enum kms_protocol)from->protocol,
-                                                            .sops_keys = boot->sops_keys,
-                                                            .sops_key_count = conf->sops_keys_count,
-                                                            .key = from->key},
-                                                   .mode = from->mode,
-                                                   .owner = from->owner,
-                                                   .group = from->group};
         if (from->key[0] != '\0') KMS_TRY(check_key(boot, "listen.unix", i, from->key, why));
-        for (size_t k = 0; k < from->uids_count; k++)
-            boot->mappings[at++] = (struct kms_unix_mapping){from->uids[k].uid, from->uids[k].principal};
+        add_unix(boot, from, &boot->mappings[at]);
+        at += from->uids_count;
     }
+    for (size_t i = 0; i < conf->listen_sops_tcp_count; i++)
+        boot->sockets[boot->socket_count++] =
+            (struct kms_rpc_socket){.tcp = true,
+                                    .socket = {.path = conf->listen_sops_tcp[i].address,
+                                               .principal = conf->listen_sops_tcp[i].principal},
+                                    .door = door_of(boot, KMS_PROTOCOL_SOPS, "")};
+    return KMS_OK;
+}
+
+/* For GetStatus. */
+static kms_err list_doors(struct kms_boot *boot)
+{
+    struct kms_listening *list = calloc(boot->socket_count + 1, sizeof *list);
+    size_t count = 0;
+    if (list == NULL) return KMS_FAIL(NO_MEMORY);
+    if (boot->conf->listen_tls[0] != '\0')
+        list[count++] =
+            (struct kms_listening){boot->conf->listen_tls, "tls", kms_protocol_name(KMS_PROTOCOL_KMS), ""};
+    for (size_t i = 0; i < boot->socket_count; i++) {
+        const struct kms_rpc_socket *s = &boot->sockets[i];
+        list[count++] = (struct kms_listening){s->socket.path, s->tcp ? "tcp" : "unix",
+                                               kms_protocol_name(s->door.protocol), s->socket.principal};
+    }
+    boot->listening = list;
+    boot->core.listening = list;
+    boot->core.listening_count = count;
     return KMS_OK;
 }
 
@@ -71,12 +110,14 @@ kms_err kms_boot_doors_start(struct kms_boot *boot, struct kms_why *why)
 {
     kms_err err = add_sops_keys(boot, why);
     if (!kms_failed(err)) err = add_sockets(boot, why);
+    if (!kms_failed(err)) err = list_doors(boot);
     if (kms_failed(err)) kms_boot_doors_stop(boot);
     return err;
 }
 
 void kms_boot_doors_stop(struct kms_boot *boot)
 {
+    free(boot->listening);
     free(boot->sockets);
     free(boot->mappings);
     free(boot->sops_keys);

@@ -84,10 +84,24 @@ static json_t *capabilities(const struct kms_status *status)
     return list;
 }
 
+static json_t *listeners(const struct kms_status *status)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; i < status->listener_count; i++) {
+        const struct kms_status_listener *l = &status->listeners[i];
+        json_array_append_new(list, json_pack("{s:o, s:o, s:o, s:o}", "address", ctl_json_text(l->address),
+                                              "transport", ctl_json_text(l->transport), "protocol",
+                                              ctl_json_text(l->protocol), "default_principal",
+                                              ctl_json_text(l->default_principal)));
+    }
+    return list;
+}
+
 json_t *ctl_describe_status(const struct kms_status *status)
 {
     return json_pack(
-        "{s:o, s:o, s:o, s:o, s:o, s:I, s:I, s:o, s:I, s:I, s:o, s:I, s:I, s:I, s:o, s:b, s:o, s:o, s:o}",
+        "{s:o, s:o, s:o, s:o, s:o, s:I, s:I, s:o, s:I, s:I, s:o, s:I, s:I, s:I, s:o, s:b, s:o, s:o, s:o, "
+        "s:o}",
         "version", ctl_json_text(status->version), "start_time", ctl_json_time(status->start_time_us),
         "instance_id", ctl_json_text(status->instance_id), "policy_separation",
         ctl_json_text(status->policy_separation), "service_policy_sha256",
@@ -99,5 +113,6 @@ json_t *ctl_describe_status(const struct kms_status *status)
         "aliases", (json_int_t)status->aliases, "audit_sequence", (json_int_t)status->audit_sequence,
         "audit_head", ctl_json_text(status->audit_head), "audit_writable", (int)status->audit_writable,
         "audit_troubles", texts(status->audit_troubles, status->audit_trouble_count), "warnings",
-        texts(status->warnings, status->warning_count), "hsm_capabilities", capabilities(status));
+        texts(status->warnings, status->warning_count), "hsm_capabilities", capabilities(status), "listeners",
+        listeners(status));
 }

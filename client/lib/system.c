@@ -18,6 +18,21 @@ static void add_capabilities(struct kms_status *result, const Kms__V1__GetStatus
     result->hsm_capability_count = reply->n_hsm_capabilities;
 }
 
+static void add_listeners(struct kms_status *result, const Kms__V1__GetStatusResponse *reply)
+{
+    struct kms_status_listener *listeners = kms_store_add(result, reply->n_listeners, sizeof *listeners);
+    for (size_t i = 0; listeners != NULL && i < reply->n_listeners; i++) {
+        const Kms__V1__Listener *from = reply->listeners[i];
+        listeners[i] = (struct kms_status_listener){.address = kms_store_text(result, from->address),
+                                                    .transport = kms_store_text(result, from->transport),
+                                                    .protocol = kms_store_text(result, from->protocol),
+                                                    .default_principal =
+                                                        kms_store_text(result, from->default_principal)};
+    }
+    result->listeners = listeners;
+    result->listener_count = reply->n_listeners;
+}
+
 static const char *const *add_texts(void *store, char *const *texts, size_t count)
 {
     const char **copies = kms_store_add(store, count, sizeof *copies);
@@ -59,6 +74,7 @@ kms_err kms_take_status(const ProtobufCMessage *message, void **ret_result, stru
     };
     add_capabilities(store, reply);
     add_sentences(store, reply);
+    add_listeners(store, reply);
     KMS_TRY(kms_store_check(store));
     *ret_result = KMS_GIVE(store);
     return KMS_OK;

@@ -98,6 +98,14 @@ kms_err kms_identity_of_peer(kms_authn *authn, const struct kms_unix_socket *soc
     return kms_identity_new(authn, kms_bytes_text(principal), "unix", ret_identity, why);
 }
 
+kms_err kms_identity_of_anybody(kms_authn *authn, const struct kms_unix_socket *socket,
+                                kms_identity **ret_identity, struct kms_why *why)
+{
+    KMS_TRY(kms_identity_new(authn, kms_bytes_text(socket->principal), "tcp", ret_identity, why));
+    (*ret_identity)->in_clear = true;
+    return KMS_OK;
+}
+
 kms_identity *kms_identity_ref(kms_identity *identity)
 {
     __atomic_add_fetch(&identity->refs, 1, __ATOMIC_RELAXED);

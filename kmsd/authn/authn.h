@@ -5,7 +5,7 @@
  * Principal of a certificate: its one URI SAN (SPIFFE or any URI, ARNs included), else "cn:<CN>" when
  * authn.allow_cn. More than one URI SAN, or one with the scheme "cn" or "unix", is refused. Of a Unix peer:
  * what the socket's configuration maps its uid to, else the socket's principal; uid 65534 (overflow) never
- * maps.
+ * maps. Of a TCP peer without TLS, which nothing tells apart: the socket's principal.
  */
 #ifndef KMS_AUTHN_AUTHN_H
 #define KMS_AUTHN_AUTHN_H
@@ -42,7 +42,8 @@ struct kms_principal; /* the limits of one principal */
 typedef struct kms_identity {
     unsigned refs;
     char principal[KMS_PRINCIPAL_BYTES];
-    const char *source;    /* "mtls-uri", "mtls-cn", "unix" */
+    const char *source;    /* "mtls-uri", "mtls-cn", "unix", "tcp" */
+    bool in_clear;         /* "tcp": anybody on the way could read and write */
     uint64_t not_after_us; /* wall clock; 0: never */
     char serial[48];       /* hex, "" for a Unix peer */
     char fingerprint[65];  /* SHA-256 of the certificate (DER), hex */
@@ -61,6 +62,9 @@ KMS_MUST_USE kms_err kms_identity_of_certificate(kms_authn *authn, struct kms_by
                                                  kms_identity **ret_identity, struct kms_why *why);
 KMS_MUST_USE kms_err kms_identity_of_peer(kms_authn *authn, const struct kms_unix_socket *socket,
                                           uint64_t uid, kms_identity **ret_identity, struct kms_why *why);
+/* Whoever connects over TCP without TLS. */
+KMS_MUST_USE kms_err kms_identity_of_anybody(kms_authn *authn, const struct kms_unix_socket *socket,
+                                             kms_identity **ret_identity, struct kms_why *why);
 kms_identity *kms_identity_ref(kms_identity *identity);
 void kms_identity_unref(kms_identity *identity); /* NULL is a no-op */
 void kms_identity_drop(kms_identity **identity);

@@ -1,7 +1,36 @@
 /* What must hold of listeners, and of what is spoken there, beyond the range of each option. */
 #include <string.h>
 
+#include "base/address.h"
 #include "kmsd/conf/conf.h"
+
+static kms_err refuse(const char *path, size_t item, const char *cause, struct kms_why *why)
+{
+    kms_why_set(why, "%s: option 'listen.sops_tcp[%zu].%s", path, item, cause);
+    return KMS_FAIL(CONFIG_INVALID);
+}
+
+/* sops shows nobody's credentials and encrypts nothing on this way, so it ends at this machine. */
+static kms_err check_tcp(const struct kmsd_conf *conf, const char *path, struct kms_why *why)
+{
+    for (size_t i = 0; i < conf->listen_sops_tcp_count; i++) {
+        const struct kmsd_conf_tcp *door = &conf->listen_sops_tcp[i];
+        struct sockaddr_storage address;
+        socklen_t len;
+        if (!kms_loopback_parse(door->address, &address, &len))
+            return refuse(path, i,
+                          "address': not one of the loopback interface, in numbers and with a port, such as "
+                          "127.0.0.1:5000: there is no TLS, so nobody beyond this machine may reach it",
+                          why);
+        if (!door->i_accept_any_local_user)
+            return refuse(path, i,
+                          "i_accept_any_local_user': must be true: over TCP nothing says who calls, so every "
+                          "user and program of this machine can call as the principal; a Unix socket "
+                          "(listen.unix, protocol: sops) tells them apart",
+                          why);
+    }
+    return KMS_OK;
+}
 
 static kms_err check_sops_keys(const struct kmsd_conf *conf, const char *path, struct kms_why *why)
 {
@@ -34,5 +63,6 @@ static kms_err check_keys(const struct kmsd_conf *conf, const char *path, struct
 kms_err kmsd_conf_check_doors(const struct kmsd_conf *conf, const char *path, struct kms_why *why)
 {
     KMS_TRY(check_keys(conf, path, why));
+    KMS_TRY(check_tcp(conf, path, why));
     return check_sops_keys(conf, path, why);
 }

@@ -1,4 +1,4 @@
-/* Binds Unix sockets, accepts on them, and hands connections to gRPC. */
+/* Binds sockets, accepts on them, and hands connections to gRPC. */
 #include "kmsd/rpc/listener.h"
 
 #include <errno.h>
@@ -6,6 +6,8 @@
 #include <grp.h>
 #include <grpc/grpc_posix.h>
 #include <grpc/grpc_security.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <pthread.h>
 #include <pwd.h>
@@ -19,6 +21,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "base/address.h"
 #include "base/log.h"
 
 enum { BACKLOG = 512, ACCEPT_BATCH = 64, PAUSE_MS = 100, WATCH_MS = 5000 };
@@ -97,7 +100,35 @@ static bool owner_ids(const struct kms_rpc_socket *options, uid_t *ret_uid, gid_
     return true;
 }
 
-static kms_err open_door(const struct kms_rpc_socket *options, struct door *ret_door, struct kms_why *why)
+static kms_err open_tcp(const struct kms_rpc_socket *options, struct door *ret_door, struct kms_why *why)
+{
+    struct sockaddr_storage address;
+    socklen_t len;
+    char bound[KMS_ADDRESS_BYTES];
+    const char *path = options->socket.path;
+    const int on = 1;
+    if (!kms_loopback_parse(path, &address, &len)) {
+        kms_why_set(why, "%s: not an address of the loopback interface with a port, such as 127.0.0.1:5000",
+                    path);
+        return KMS_FAIL(CONFIG_INVALID);
+    }
+    KMS_OWN_FD fd = socket(address.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    /* So that a restart need not wait for connections that have ended. */
+    if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) != 0 ||
+        bind(fd, (const struct sockaddr *)&address, len) != 0 || listen(fd, BACKLOG) != 0 ||
+        getsockname(fd, (struct sockaddr *)&address, &len) != 0)
+        return failed(path, why);
+    kms_address_text(&address, bound);
+    kms_log(KMS_LOG_WARN, "rpc.tcp",
+            "address=%s protocol=%s principal=\"%s\" msg=\"no TLS: whoever runs on "
+            "this machine can call as this principal\"",
+            bound, kms_protocol_name(options->door.protocol), options->socket.principal);
+    *ret_door = (struct door){.options = options, .fd = fd};
+    fd = -1;
+    return KMS_OK;
+}
+
+static kms_err open_unix(const struct kms_rpc_socket *options, struct door *ret_door, struct kms_why *why)
 {
     const char *path = options->socket.path;
     struct sockaddr_un address;
@@ -136,7 +167,9 @@ kms_err kms_listener_bind(const struct kms_rpc_socket *sockets, size_t count, km
     listener->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (listener->doors == NULL || listener->wait == NULL || listener->wake < 0) err = KMS_FAIL(NO_MEMORY);
     while (!kms_failed(err) && listener->count < count) {
-        err = open_door(&sockets[listener->count], &listener->doors[listener->count], why);
+        const struct kms_rpc_socket *socket = &sockets[listener->count];
+        struct door *door = &listener->doors[listener->count];
+        err = socket->tcp ? open_tcp(socket, door, why) : open_unix(socket, door, why);
         if (!kms_failed(err)) listener->count++;
     }
     if (kms_failed(err))
@@ -166,6 +199,8 @@ static void watch_descriptors(kms_listener *listener)
 
 static void admit(kms_listener *listener, const struct door *door, int fd)
 {
+    const int on = 1;
+    if (door->options->tcp) setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     kms_err err = kms_peers_add(listener->peers, fd, door->options);
     if (kms_failed(err)) {
         kms_log(KMS_LOG_WARN, "rpc.connection", "socket=%s err=%s", door->options->socket.path,
@@ -234,7 +269,9 @@ void kms_listener_close(kms_listener *listener)
         const struct door *door = &listener->doors[i];
         struct stat st;
         const char *path = door->options->socket.path;
-        if (lstat(path, &st) == 0 && st.st_dev == door->device && st.st_ino == door->inode) unlink(path);
+        if (!door->options->tcp && lstat(path, &st) == 0 && st.st_dev == door->device &&
+            st.st_ino == door->inode)
+            unlink(path);
         close(door->fd);
     }
     if (listener->wake >= 0) close(listener->wake);

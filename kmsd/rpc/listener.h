@@ -1,6 +1,7 @@
 /*
- * Unix sockets: an accept loop of our own, because gRPC's listener does not tell who the peer is. The thread
- * also watches how many descriptors are left. Logs what goes wrong while it runs.
+ * Sockets without TLS, Unix and of the loopback interface: an accept loop of our own, because gRPC's listener
+ * does not tell who the peer of a Unix socket is, bounds no connections and dies for want of descriptors. The
+ * thread also watches how many are left. Logs what goes wrong while it runs.
  */
 #ifndef KMS_RPC_LISTENER_H
 #define KMS_RPC_LISTENER_H
@@ -12,9 +13,9 @@
 
 typedef struct kms_listener kms_listener;
 
-/* Binds every socket with its mode and owner; a file that a dead process left is replaced. Nobody can connect
- * yet. Errors: STATE_IN_USE (somebody answers there), CONFIG_INVALID (path, owner, not a socket), IO,
- * NO_MEMORY. */
+/* Binds every socket, those of Unix with mode and owner; a file that a dead process left is replaced.
+ * Nobody is answered yet. Errors: STATE_IN_USE (somebody answers there), CONFIG_INVALID (path, owner, not
+ * a socket, not loopback), IO, NO_MEMORY. */
 KMS_MUST_USE kms_err kms_listener_bind(const struct kms_rpc_socket *sockets, size_t count,
                                        kms_listener **ret_listener, struct kms_why *why);
 /* From here on connections come in and are handed to the server, which must have been started. */

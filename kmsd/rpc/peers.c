@@ -1,4 +1,4 @@
-/* Unix peers by descriptor. */
+/* Peers by descriptor. */
 #include "kmsd/rpc/peers.h"
 
 #include <pthread.h>
@@ -7,16 +7,21 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 
+#include "base/address.h"
+#include "kmsd/rpc/identity.h"
+
 struct peer {
     const struct kms_rpc_socket *socket; /* NULL: no connection */
     ino_t inode;                         /* of the connection: no two sockets share one */
     struct ucred credentials;
-    kms_identity *identity; /* NULL: authn refused it */
+    char address[KMS_ADDRESS_BYTES]; /* over TCP, in place of credentials */
+    kms_identity *identity;          /* NULL: authn refused it */
 };
 
 struct kms_peers {
     kms_authn *authn;
-    size_t connections, count; /* most, and rows in use */
+    size_t connections; /* most of each kind */
+    size_t count[2];    /* rows in use, Unix and TCP */
     pthread_mutex_t lock;
     struct peer *rows; /* by descriptor */
     size_t row_count;
@@ -37,8 +42,8 @@ static void forget(kms_peers *peers, struct peer *row)
 {
     if (row->socket == NULL) return;
     kms_identity_unref(row->identity);
+    peers->count[row->socket->tcp]--;
     *row = (struct peer){0};
-    peers->count--;
 }
 
 void kms_peers_free(kms_peers *peers)
@@ -79,29 +84,58 @@ static kms_err put(kms_peers *peers, size_t fd, const struct peer *fresh)
 {
     KMS_TRY(reach(peers, fd));
     forget(peers, &peers->rows[fd]); /* of a connection that is closed: else the number were not free */
-    if (peers->count >= peers->connections) sweep(peers);
-    if (peers->count >= peers->connections) return KMS_FAIL(LIMIT_EXCEEDED);
+    size_t *count = &peers->count[fresh->socket->tcp];
+    if (*count >= peers->connections) sweep(peers);
+    if (*count >= peers->connections) return KMS_FAIL(LIMIT_EXCEEDED);
     peers->rows[fd] = *fresh;
-    peers->count++;
+    (*count)++;
     return KMS_OK;
+}
+
+static kms_err ask_kernel(int fd, bool tcp, struct peer *ret_peer)
+{
+    struct stat st;
+    struct sockaddr_storage address;
+    socklen_t len = sizeof ret_peer->credentials, address_len = sizeof address;
+    int failed = tcp ? getpeername(fd, (struct sockaddr *)&address, &address_len)
+                     : getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &ret_peer->credentials, &len);
+    if (failed || fstat(fd, &st) != 0) return KMS_FAIL(IO);
+    if (tcp) kms_address_text(&address, ret_peer->address);
+    ret_peer->inode = st.st_ino;
+    return KMS_OK;
+}
+
+static kms_err identify(kms_authn *authn, const struct peer *peer, kms_identity **ret_identity,
+                        struct kms_why *why)
+{
+    const struct kms_unix_socket *socket = &peer->socket->socket;
+    return peer->socket->tcp ? kms_identity_of_anybody(authn, socket, ret_identity, why)
+                             : kms_identity_of_peer(authn, socket, peer->credentials.uid, ret_identity, why);
 }
 
 kms_err kms_peers_add(kms_peers *peers, int fd, const struct kms_rpc_socket *socket)
 {
     struct peer fresh = {.socket = socket};
-    socklen_t len = sizeof fresh.credentials;
-    struct stat st;
-    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &fresh.credentials, &len) != 0 || fstat(fd, &st) != 0)
-        return KMS_FAIL(IO);
-    fresh.inode = st.st_ino;
-    kms_err err =
-        kms_identity_of_peer(peers->authn, &socket->socket, fresh.credentials.uid, &fresh.identity, NULL);
+    KMS_TRY(ask_kernel(fd, socket->tcp, &fresh));
+    kms_err err = identify(peers->authn, &fresh, &fresh.identity, NULL);
     if (kms_failed(err) && !kms_is(err, KMS_E_UNAUTHENTICATED)) return err;
     pthread_mutex_lock(&peers->lock);
     err = put(peers, (size_t)fd, &fresh);
     pthread_mutex_unlock(&peers->lock);
     if (kms_failed(err)) kms_identity_unref(fresh.identity);
     return err;
+}
+
+static void describe(const struct peer *peer, struct kms_call *call)
+{
+    if (peer->socket->tcp) {
+        bool v6 = peer->address[0] == '[';
+        snprintf(call->peer, sizeof call->peer, "%s:%s", v6 ? "ipv6" : "ipv4", peer->address);
+        kms_source_ip(call->peer, call->source_ip, sizeof call->source_ip);
+    } else {
+        snprintf(call->peer, sizeof call->peer, "unix:uid=%lu,pid=%ld", (unsigned long)peer->credentials.uid,
+                 (long)peer->credentials.pid);
+    }
 }
 
 kms_err kms_peers_find(kms_peers *peers, int fd, struct kms_call *call, const struct kms_door **ret_door)
@@ -116,11 +150,9 @@ kms_err kms_peers_find(kms_peers *peers, int fd, struct kms_call *call, const st
         return KMS_FAIL(UNAUTHENTICATED);
     }
     *ret_door = &found.socket->door;
-    snprintf(call->peer, sizeof call->peer, "unix:uid=%lu,pid=%ld", (unsigned long)found.credentials.uid,
-             (long)found.credentials.pid);
+    describe(&found, call);
     call->identity = found.identity;
     if (found.identity != NULL) return KMS_OK;
     /* Refused before, and refused again, now for the words. */
-    return kms_identity_of_peer(peers->authn, &found.socket->socket, found.credentials.uid, &call->identity,
-                                &call->why);
+    return identify(peers->authn, &found, &call->identity, &call->why);
 }

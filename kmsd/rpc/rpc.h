@@ -25,8 +25,10 @@
 #include "kmsd/service/method.h"
 #include "kmsd/service/pipeline.h"
 
+/* What connections come in by without TLS. */
 struct kms_rpc_socket {
     struct kms_unix_socket socket;
+    bool tcp; /* path is an address that kms_loopback_parse takes; port 0: any, which the log says */
     struct kms_door door;      /* what it speaks */
     unsigned mode;             /* of the socket file, for example 0660 */
     const char *owner, *group; /* names or numbers; "" leaves the daemon's own */
@@ -83,13 +85,14 @@ typedef struct kms_rpc kms_rpc;
  * Listens and serves. Strings of the options are borrowed for the life of the kms_rpc.
  *
  * Connections: TLS connections above the limit fail their handshake (tls.h), Unix connections above it are
- * closed at once. gRPC 1.51 stops listening for good when descriptors run out, and an accepted connection has
- * one until its handshake has failed. So the soft RLIMIT_NOFILE is raised to the hard one, which must cover
- * connections + KMS_RPC_RESERVED_FILES and should be far above; a warning is logged when nine tenths of all
- * descriptors are taken.
+ * closed at once, and so are those over TCP without TLS, of which there may be as many again. gRPC 1.51
+ * stops listening for good when descriptors run out, and an accepted connection has one until its handshake
+ * has failed. So the soft RLIMIT_NOFILE is raised to the hard one, which must cover connections +
+ * KMS_RPC_RESERVED_FILES and should be far above; a warning is logged when nine tenths of all descriptors
+ * are taken.
  *
- * Errors: CONFIG_INVALID (nothing to listen on, a certificate that does not fit, RLIMIT_NOFILE), IO (a file,
- * an address), STATE_IN_USE (another process answers on a Unix socket), NO_MEMORY, INTERNAL.
+ * Errors: CONFIG_INVALID (nothing to listen on, a certificate that does not fit, RLIMIT_NOFILE), IO (a
+ * file, an address), STATE_IN_USE (another process answers on a Unix socket), NO_MEMORY, INTERNAL.
  */
 KMS_MUST_USE kms_err kms_rpc_start(const struct kms_rpc_options *options, const struct kms_rpc_parts *parts,
                                    kms_rpc **ret_rpc, struct kms_why *why);

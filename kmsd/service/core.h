@@ -26,6 +26,14 @@ enum { KMS_CORE_WARNINGS = 8 };
 /* The store key is sealed for this purpose and no other. */
 #define KMS_STORE_KEY_PURPOSE "kmsd keystore v1"
 
+/* What GetStatus says of a listener. Borrowed. */
+struct kms_listening {
+    const char *address;   /* or path */
+    const char *transport; /* "tls", "unix", "tcp" */
+    const char *protocol;
+    const char *principal; /* of everybody who has none of his own; "": of nobody */
+};
+
 struct kms_core {
     kms_hsm *hsm;
     kms_keystore *store;
@@ -39,6 +47,8 @@ struct kms_core {
     struct kms_heads *_Atomic heads;          /* NULL: heads are not signed (yet); service/heads.h */
     uint64_t audit_keep_us, audit_keep_bytes; /* audit.keep_age, audit.keep_bytes; 0: no bound */
     kms_authn *authn;
+    const struct kms_listening *listening;
+    size_t listening_count;
     struct kms_arn_prefix arn, secret_arn;
     /* kms:ViaService of what SecretService does: "secretsmanager.REGION.amazonaws.com" */
     char via_secrets[48];

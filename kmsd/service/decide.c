@@ -75,6 +75,12 @@ static void add_secret(const struct kms_access *access, struct kms_question *que
     question->request.resource_tags = question->tags;
 }
 
+/* TCP is TLS but for one kind of listener; a Unix socket is not. */
+static bool over_tls(const struct kms_call *call)
+{
+    return call->source_ip[0] != '\0' && !call->identity->in_clear;
+}
+
 void kms_question_of(const struct kms_call *call, const struct kms_access *access,
                      struct kms_question *ret_question)
 {
@@ -103,7 +109,7 @@ void kms_question_of(const struct kms_call *call, const struct kms_access *acces
         .key_usage = use != 0 ? TEXT(kms_usage_name(use)) : (struct kms_bytes){0},
         .source_ip = kms_present(call->source_ip),
         .now_us = call->started_us,
-        .secure_transport = call->source_ip[0] != '\0', /* TCP is TLS always; a Unix socket is not */
+        .secure_transport = over_tls(call),
         .reencrypt_on_same_key_known = call->reencrypt || access->of_reencrypt,
         .reencrypt_on_same_key = access->of_reencrypt ? access->on_same_key : on_same_key(call),
         .bypass_lockout_known = call->may_bypass_lockout,

@@ -82,6 +82,27 @@ static kms_err add_heads(struct kms_call *call, Kms__V1__GetStatusResponse *repl
     return kept ? KMS_OK : KMS_FAIL(NO_MEMORY);
 }
 
+static kms_err add_listeners(struct kms_call *call, Kms__V1__GetStatusResponse *reply)
+{
+    const struct kms_core *core = call->core;
+    Kms__V1__Listener *list = kms_call_alloc(call, core->listening_count * sizeof *list);
+    reply->listeners = kms_call_alloc(call, core->listening_count * sizeof *reply->listeners);
+    if (list == NULL || reply->listeners == NULL) return KMS_FAIL(NO_MEMORY);
+    for (size_t i = 0; i < core->listening_count; i++) {
+        const struct kms_listening *from = &core->listening[i];
+        kms__v1__listener__init(&list[i]);
+        list[i].address = keep(call, from->address);
+        list[i].transport = keep(call, from->transport);
+        list[i].protocol = keep(call, from->protocol);
+        list[i].default_principal = keep(call, from->principal);
+        if (list[i].address == NULL || list[i].transport == NULL || list[i].protocol == NULL ||
+            list[i].default_principal == NULL)
+            return KMS_FAIL(NO_MEMORY);
+        reply->listeners[reply->n_listeners++] = &list[i];
+    }
+    return KMS_OK;
+}
+
 kms_err kms_get_status_act(struct kms_call *call)
 {
     const struct kms_core *core = call->core;
@@ -105,6 +126,7 @@ kms_err kms_get_status_act(struct kms_call *call)
     }
     KMS_TRY(add_hsm(call, reply));
     KMS_TRY(add_troubles(call, reply));
+    KMS_TRY(add_listeners(call, reply));
     KMS_TRY(add_heads(call, reply));
     return add_stores(call, reply);
 }

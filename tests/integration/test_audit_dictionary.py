@@ -7,7 +7,7 @@ import time
 import pytest
 
 import lease_world
-import sops_client
+import sops_world
 from audit_records import SCHEMA, Records, shape, validator
 from harness import ADMIN, APP, OTHER, Failure, key_policy, wait_for
 from load import correlated
@@ -63,7 +63,7 @@ def crash_in_an_attempt(service, admin):
 @needs_clock
 def test_every_field_of_the_dictionary(fresh):
     database = "databases: [{name: main, host: /nowhere, sslmode: disable, admin_secret: none}]\n"
-    sops = "  unix:\n" + sops_client.door(fresh.dir / "sops", principal=APP)
+    sops = "  unix:\n" + sops_world.door(fresh.dir / "sops", principal=APP)
     fresh.write_config(limits={"refused_per_second": "5"}, unix=sops, extra=database)
     fresh.service_policy(lease_world.service_policy())
     fresh.init()
@@ -77,7 +77,7 @@ def test_every_field_of_the_dictionary(fresh):
         blob = app.Encrypt(**one, metadata=correlated("mine")).ciphertext_blob
         app.Encrypt(key_id=other, plaintext=b"x")
         app.EncryptBatch(items=[one, one])
-        with sops_client.Sops(f"unix:{fresh.dir}/sops") as sops:
+        with sops_world.Sops(f"unix:{fresh.dir}/sops") as sops:
             sops.encrypt(sops.key("kms", arn=key), b"x")
         admin.CreateSecret(name="dictionary", kms_key_id=sealing)
         admin.DescribeSecret(secret_id="dictionary")

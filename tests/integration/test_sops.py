@@ -1,20 +1,15 @@
 """The key service of SOPS: its wire protocol, driven as the command drives it; what it may name, and what stands on record."""
 import base64
 import os
-import shutil
-import tempfile
 import uuid
 
 import pytest
 
-from harness import ADMIN, APP, OTHER, Failure, Service, failure
-from sops_client import ME, Sops, door, mapping
+from harness import ADMIN, APP, OTHER, Failure, failure
+from sops_world import ME, VAULT, VAULT_NAME, house_of, mapping
 
-VAULT = {"vault_address": "https://kms.local:8200", "engine_path": "transit", "key_name": "app"}
-VAULT_NAME = "https://kms.local:8200/v1/transit/keys/app"
-AWS = "arn:aws:kms:us-east-1:111122223333:key/app"
 PLAIN = b"0123456789abcdef" * 2
-# The same messages from protoc: AWS with context env=prod, VAULT, each with PLAIN.
+# Messages from protoc: AWS with context env=prod, VAULT, each with PLAIN.
 ENCRYPT_AWS = bytes.fromhex(
     "0a3b0a390a2a61726e3a6177733a6b6d733a75732d656173742d313a3131313132323232333333333a6b65792f6170701a0b0a"
     "03656e76120470726f6412203031323334353637383961626364656630313233343536373839616263646566"
@@ -30,42 +25,9 @@ def free_of_others(name):
     return name + "-" + uuid.uuid4().hex[:8]
 
 
-class House:
-    """A kmsd with sockets for sops; shared, so that each test makes what it changes."""
-
-    def __init__(self, directory, folder):
-        self.folder = folder
-        self.service = Service(directory)
-        self.rows = [("hc_vault", VAULT_NAME, "alias/vault"), ("kms", AWS, "alias/aws-app"), ("age", "age1yt3", "alias/none"),
-                     ("azure_kv", "https://v.vault.azure.net/keys/k/1", "alias/vault")]
-        self.service.write_config(
-            unix="  unix:\n" + door(self.path("sops"), principal=APP) + door(self.path("other"), principal=OTHER)
-            + door(self.path("kms"), protocol="kms", principal=APP) + door(self.path("strangers"), uids={12345: APP}),
-            extra=mapping(self.rows),
-        )
-        self.service.init().start()
-        self.key = self.service.new_key()
-        with self.service.client(ADMIN) as admin:
-            for alias in ("alias/vault", "alias/aws-app"):
-                admin.CreateAlias(alias_name=alias, target_key_id=self.key)
-
-    def path(self, name):
-        return os.path.join(self.folder, name)
-
-    def sops(self, name="sops", **options):
-        return Sops("unix:" + self.path(name), **options)
-
-    def last(self, **wanted):
-        return self.service.records(**wanted)[-1]
-
-
 @pytest.fixture(scope="module")
 def house(tmp_path_factory):
-    folder = tempfile.mkdtemp(prefix="kmsd-sops-")  # a short path: sockets have 107 bytes
-    built = House(tmp_path_factory.mktemp("sops") / "home", folder)
-    yield built
-    built.service.stop()
-    shutil.rmtree(folder)
+    yield from house_of(tmp_path_factory)
 
 
 def test_a_data_key_goes_and_comes(house):
@@ -269,9 +231,11 @@ def test_who_maps_to_no_principal_is_refused_and_recorded(house):
     assert record["peer"] == ME and record["protocol"] == "sops" and "principal" not in record
 
 
-@pytest.mark.parametrize("authority", ["localhost", "%2Frun%2Fkmsd%2Fsops.sock", "127.0.0.1:5000", "kmsd.example:1", "x"])
+@pytest.mark.parametrize(
+    "authority", ["localhost", "/run/kmsd/sops.sock", "%2Frun%2Fkmsd%2Fsops.sock", "127.0.0.1:5000", "kmsd.example:1", "x"]
+)
 def test_the_authority_decides_nothing(house, authority):
-    """sops 3.8 and 3.9 send the escaped path, later ones localhost."""
+    """sops 3.7 sends the path, 3.8 and 3.9 escape it, later ones send localhost."""
     with house.sops(authority=authority) as sops:
         key = sops.key("kms", arn=house.key)
         assert sops.decrypt(key, sops.encrypt(key, PLAIN)) == PLAIN

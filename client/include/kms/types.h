@@ -220,6 +220,13 @@ struct kms_capability {
     bool available;
     const char *reason; /* why not; empty when available */
 };
+/* What the service is called at. */
+struct kms_status_listener {
+    const char *address, *transport; /* or path; "tls", "unix", "tcp" (without TLS) */
+    const char *protocol;            /* "kms", "sops", "kubernetes" */
+    const char *default_principal;   /* of everybody who has none of his own; empty: of nobody */
+};
+
 struct kms_status {
     const char *version, *instance_id;
     uint64_t start_time_us;
@@ -238,6 +245,8 @@ struct kms_status {
     size_t warning_count;
     const char *const *audit_troubles; /* what is wrong with the audit log now, one sentence each */
     size_t audit_trouble_count;
+    const struct kms_status_listener *listeners;
+    size_t listener_count;
 };
 
 void kms_encrypt_result_free(struct kms_encrypt_result *result);

@@ -79,6 +79,7 @@ static void status(void)
 {
     const char *warnings[] = {"w"}, *troubles[] = {"t1", "t2"};
     struct kms_capability capability = {.name = "aes", .available = false, .reason = "no"};
+    struct kms_status_listener door = {"/run/s", "unix", "sops", "p"};
     struct kms_status s = {.version = "1",
                            .instance_id = "i",
                            .policy_separation = "enforce",
@@ -92,15 +93,20 @@ static void status(void)
                            .audit_troubles = troubles,
                            .audit_trouble_count = 2,
                            .hsm_capabilities = &capability,
-                           .hsm_capability_count = 1};
+                           .hsm_capability_count = 1,
+                           .listeners = &door,
+                           .listener_count = 1};
     json_t *value = ctl_describe_status(&s);
     CU_ASSERT_PTR_NOT_NULL_FATAL(value);
-    CU_ASSERT_EQUAL(json_object_size(value), 19);
+    CU_ASSERT_EQUAL(json_object_size(value), 20);
     CU_ASSERT_TRUE(json_is_true(json_object_get(value, "audit_writable")));
     CU_ASSERT_STRING_EQUAL(json_string_value(json_array_get(json_object_get(value, "warnings"), 0)), "w");
     const json_t *listed = json_object_get(value, "audit_troubles");
     CU_ASSERT_EQUAL(json_array_size(listed), 2);
     CU_ASSERT_STRING_EQUAL(json_string_value(json_array_get(listed, 1)), "t2");
+    const json_t *place = json_array_get(json_object_get(value, "listeners"), 0);
+    CU_ASSERT_STRING_EQUAL(json_string_value(json_object_get(place, "transport")), "unix");
+    CU_ASSERT_STRING_EQUAL(json_string_value(json_object_get(place, "default_principal")), "p");
     json_decref(value);
 }
 

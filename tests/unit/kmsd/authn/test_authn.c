@@ -51,6 +51,24 @@ static void peers(void)
     }
 }
 
+/* Over TCP without TLS, where nobody is told apart. */
+static void anybody(void)
+{
+    static const struct kms_unix_socket door = {.path = "127.0.0.1:5000", .principal = "local:any"},
+                                        star = {.path = "127.0.0.1:5001", .principal = "*"};
+    KMS_OWN(kms_authn) authn = authn_with(&(struct kms_authn_options){0});
+    KMS_OWN(kms_identity) identity = NULL;
+    struct kms_why why = {{0}};
+    KMS_ASSERT_OK_FATAL(kms_identity_of_anybody(authn, &door, &identity, &why));
+    CU_ASSERT_STRING_EQUAL(identity->principal, "local:any");
+    CU_ASSERT_STRING_EQUAL(identity->source, "tcp");
+    CU_ASSERT(identity->in_clear);
+    kms_identity_drop(&identity);
+    identity = NULL;
+    KMS_ASSERT_CODE(kms_identity_of_anybody(authn, &star, &identity, &why), UNAUTHENTICATED);
+    CU_ASSERT_PTR_NULL(identity);
+}
+
 static void names(void)
 {
     static char longest[KMS_PRINCIPAL_BYTES + 1];
@@ -147,6 +165,6 @@ static void out_of_memory(void)
     }
 }
 
-KMS_TEST_MAIN("authn/authn", {"peers", peers}, {"names", names},
+KMS_TEST_MAIN("authn/authn", {"peers", peers}, {"anybody", anybody}, {"names", names},
               {"one principal, one limit", one_principal_one_limit}, {"references", references},
               {"strangers share an entry", strangers_share_an_entry}, {"out of memory", out_of_memory})

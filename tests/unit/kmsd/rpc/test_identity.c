@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/address.h"
 #include "tests/harness/suite.h"
 #include "world.h"
 
@@ -116,6 +117,79 @@ static void test_peers(void)
     close(a[1]);
 }
 
+/* A connection over the loopback interface: ret_ends[0] is the server's. */
+static void connect_tcp(int family, int ret_ends[2])
+{
+    struct sockaddr_storage address = {0};
+    socklen_t len = sizeof address;
+    const char *any = family == AF_INET ? "127.0.0.1:0" : "[::1]:0";
+    CU_ASSERT_FATAL(kms_loopback_parse(any, &address, &len));
+    int door = socket(family, SOCK_STREAM, 0);
+    CU_ASSERT_FATAL(door >= 0 && bind(door, (struct sockaddr *)&address, len) == 0 && listen(door, 1) == 0);
+    CU_ASSERT_FATAL(getsockname(door, (struct sockaddr *)&address, &len) == 0);
+    ret_ends[1] = socket(family, SOCK_STREAM, 0);
+    CU_ASSERT_FATAL(connect(ret_ends[1], (struct sockaddr *)&address, len) == 0);
+    ret_ends[0] = accept(door, NULL, NULL);
+    CU_ASSERT_FATAL(ret_ends[0] >= 0);
+    close(door);
+}
+
+/* Over TCP everybody is one; such connections take no place of others. */
+static void test_tcp_peers(void)
+{
+    struct kms_rpc_socket tcp = {.tcp = true, .socket = {.path = "127.0.0.1:0", .principal = "any"}};
+    struct kms_rpc_socket local = {.socket = {.path = "/x", .principal = "me"}};
+    struct kms_authn authn = {false};
+    const struct kms_door *found = NULL;
+    kms_peers *peers = NULL;
+    int a[2], b[2], c[2];
+    KMS_ASSERT_OK_FATAL(kms_peers_new(&authn, 1, &peers));
+    connect_tcp(AF_INET, a);
+    connect_tcp(AF_INET, b);
+    CU_ASSERT_FATAL(socketpair(AF_UNIX, SOCK_STREAM, 0, c) == 0);
+    KMS_ASSERT_OK(kms_peers_add(peers, a[0], &tcp));
+    KMS_ASSERT_CODE(kms_peers_add(peers, b[0], &tcp), LIMIT_EXCEEDED);
+    KMS_ASSERT_OK(kms_peers_add(peers, c[0], &local));
+    KMS_ASSERT_CODE(kms_peers_add(peers, STDERR_FILENO, &tcp), IO);
+    struct kms_call call = {.err = KMS_OK};
+    KMS_ASSERT_OK(kms_peers_find(peers, a[0], &call, &found));
+    CU_ASSERT_STRING_EQUAL(call.identity->principal, "any");
+    CU_ASSERT_EQUAL(strncmp(call.peer, "ipv4:127.0.0.1:", 15), 0);
+    CU_ASSERT_STRING_EQUAL(call.source_ip, "127.0.0.1");
+    CU_ASSERT_PTR_EQUAL(found, &tcp.door);
+    kms_identity_drop(&call.identity);
+    close(a[0]);
+    KMS_ASSERT_OK(kms_peers_add(peers, b[0], &tcp)); /* the place is free again */
+    kms_peers_free(peers);
+    for (int i = 0; i < 2; i++) close(b[i]), close(c[i]);
+    close(a[1]);
+}
+
+static void test_tcp_peers_of_v6(void)
+{
+    struct kms_rpc_socket tcp = {.tcp = true, .socket = {.path = "[::1]:0", .principal = ""}};
+    struct kms_authn authn = {false};
+    const struct kms_door *found = NULL;
+    kms_peers *peers = NULL;
+    int probe = socket(AF_INET6, SOCK_STREAM, 0), a[2];
+    struct sockaddr_storage address;
+    socklen_t len;
+    CU_ASSERT_FATAL(kms_loopback_parse("[::1]:0", &address, &len));
+    bool there = probe >= 0 && bind(probe, (struct sockaddr *)&address, len) == 0;
+    if (probe >= 0) close(probe);
+    if (!there) return; /* a machine without IPv6 */
+    connect_tcp(AF_INET6, a);
+    KMS_ASSERT_OK_FATAL(kms_peers_new(&authn, 1, &peers));
+    KMS_ASSERT_OK(kms_peers_add(peers, a[0], &tcp));
+    struct kms_call call = {.err = KMS_OK};
+    KMS_ASSERT_CODE(kms_peers_find(peers, a[0], &call, &found), UNAUTHENTICATED); /* the double knows no "" */
+    CU_ASSERT_EQUAL(strncmp(call.peer, "ipv6:[::1]:", 11), 0);
+    CU_ASSERT_STRING_EQUAL(call.source_ip, "::1");
+    kms_peers_free(peers);
+    close(a[0]), close(a[1]);
+}
+
 KMS_TEST_MAIN("rpc/identity", {"gRPC's peer to an address", test_source_ip},
               {"a certificate is parsed once a connection", test_certificates},
-              {"Unix peers by descriptor", test_peers})
+              {"Unix peers by descriptor", test_peers}, {"TCP peers", test_tcp_peers},
+              {"TCP peers of IPv6", test_tcp_peers_of_v6})

@@ -8,6 +8,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "base/address.h"
 #include "tests/harness/suite.h"
 #include "world.h"
 
@@ -91,7 +92,39 @@ static void test_bad_options(void)
     CU_ASSERT_PTR_NULL(listener);
 }
 
+static void test_tcp(void)
+{
+    static const char *const bad[] = {"0.0.0.0:0", "localhost:0", "127.0.0.1", "/run/socket"};
+    kms_listener *listener = NULL;
+    struct kms_why why;
+    struct kms_rpc_socket door = at("");
+    door.tcp = true;
+    for (size_t i = 0; i < KMS_COUNT(bad); i++) {
+        door.socket.path = bad[i];
+        KMS_ASSERT_CODE(bind_one(&door, &listener, &why), CONFIG_INVALID);
+        CU_ASSERT_PTR_NOT_NULL(strstr(why.text, "not an address of the loopback interface"));
+    }
+    door.socket.path = "127.0.0.1:0";
+    KMS_ASSERT_OK_FATAL(bind_one(&door, &listener, &why));
+    kms_listener_close(listener);
+
+    /* a port that somebody has */
+    struct sockaddr_storage address;
+    socklen_t len;
+    char taken[KMS_ADDRESS_BYTES];
+    int other = socket(AF_INET, SOCK_STREAM, 0);
+    CU_ASSERT_FATAL(kms_loopback_parse("127.0.0.1:0", &address, &len));
+    CU_ASSERT_FATAL(bind(other, (struct sockaddr *)&address, len) == 0 && listen(other, 1) == 0 &&
+                    getsockname(other, (struct sockaddr *)&address, &len) == 0);
+    kms_address_text(&address, taken);
+    door.socket.path = taken;
+    listener = NULL;
+    KMS_ASSERT_CODE(bind_one(&door, &listener, &why), IO);
+    CU_ASSERT_PTR_NOT_NULL(strstr(why.text, taken));
+    close(other);
+}
+
 KMS_TEST_MAIN("rpc/listener", {"a socket has its mode and goes with its owner", test_mode_and_removal},
               {"a socket that answers is refused", test_live_one_is_refused},
               {"one that a dead process left is replaced", test_dead_one_is_replaced},
-              {"bad options", test_bad_options})
+              {"bad options", test_bad_options}, {"TCP on the loopback interface", test_tcp})

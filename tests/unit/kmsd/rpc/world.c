@@ -23,6 +23,8 @@ const struct kms_method world_methods[] = {
      .lane = KMS_LANE_ADMIN,
      .stream = &streams},
 };
+const struct kms_dialect *world_dialects;
+size_t world_dialect_count;
 const size_t world_method_count = KMS_COUNT(world_methods);
 
 const ProtobufCMethodDescriptor *kms_method_codec(const struct kms_method *method)
@@ -93,6 +95,11 @@ kms_err kms_identity_of_peer(kms_authn *authn, const struct kms_unix_socket *soc
     }
     *ret_identity = identity_new("", principal);
     return KMS_OK;
+}
+kms_err kms_identity_of_anybody(kms_authn *authn, const struct kms_unix_socket *socket,
+                                kms_identity **ret_identity, struct kms_why *why)
+{
+    return kms_identity_of_peer(authn, socket, 0, ret_identity, why);
 }
 
 /* --- pipeline --- */
@@ -386,7 +393,11 @@ struct kms_rpc_options world_options(void)
 kms_err world_start(struct kms_rpc_options *options, kms_authn *authn, kms_pipeline *pipeline,
                     kms_rpc **ret_rpc, struct kms_why *why)
 {
-    struct kms_rpc_parts parts = {
-        .methods = world_methods, .method_count = world_method_count, .authn = authn, .pipeline = pipeline};
+    struct kms_rpc_parts parts = {.methods = world_methods,
+                                  .method_count = world_method_count,
+                                  .dialects = world_dialects,
+                                  .dialect_count = world_dialect_count,
+                                  .authn = authn,
+                                  .pipeline = pipeline};
     return kms_rpc_start(options, &parts, ret_rpc, why);
 }

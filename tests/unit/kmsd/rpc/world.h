@@ -54,6 +54,10 @@ struct kms_authn {
 extern const struct kms_method world_methods[];
 extern const size_t world_method_count; /* Encrypt, Decrypt, DescribeKey, StreamAuditRecords */
 
+/* What world_start serves besides; none unless a test says so. */
+extern const struct kms_dialect *world_dialects;
+extern size_t world_dialect_count;
+
 /* ca.pem, server.pem, server.key, other.pem, other.key (another server's), client.pem, client.key,
  * stranger.pem, stranger.key (of another CA), expired.pem (server.key's) in kms_temp_dir(). False: openssl
  * failed. */

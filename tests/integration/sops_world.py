@@ -1,8 +1,14 @@
-"""What the command sops sends to its key service, by grpcio and code generated from proto/sops; a file's key is kept as sops does."""
+"""What the command sops sends to its key service, by grpcio and code generated from proto/sops, and a kmsd that answers it."""
 import os
+import shutil
+import tempfile
 
+from harness import ADMIN, APP, OTHER, Service
 from rpc_client import Failure
 
+VAULT = {"vault_address": "https://kms.local:8200", "engine_path": "transit", "key_name": "app"}
+VAULT_NAME = "https://kms.local:8200/v1/transit/keys/app"
+AWS = "arn:aws:kms:us-east-1:111122223333:key/app"
 KEY_TYPES = {"kms": "kms_key", "pgp": "pgp_key", "gcp_kms": "gcp_kms_key", "azure_kv": "azure_keyvault_key", "hc_vault": "vault_key",
              "age": "age_key", "hckms": "hckms_key"}
 
@@ -70,3 +76,58 @@ def mapping(rows):
 
 
 ME = f"unix:uid={os.geteuid()},pid={os.getpid()}"
+
+
+LOCAL = "local:anybody"
+
+
+def tcp(principal, address="127.0.0.1:0", accept="true"):
+    """The option listen.sops_tcp."""
+    return (f'  sops_tcp:\n    - address: "{address}"\n      principal: {principal}\n'
+            f"      i_accept_any_local_user: {accept}\n")
+
+
+def tcp_address(service):
+    """Where it listens, since port 0 was asked for."""
+    return service.log_text().split("event=rpc.tcp address=")[-1].split()[0]
+
+
+class House:
+    """A kmsd with sockets for sops; shared, so that each test makes what it changes."""
+
+    def __init__(self, directory, folder):
+        self.folder = folder
+        self.service = Service(directory)
+        self.rows = [("hc_vault", VAULT_NAME, "alias/vault"), ("kms", AWS, "alias/aws-app"), ("age", "age1yt3", "alias/none"),
+                     ("azure_kv", "https://v.vault.azure.net/keys/k/1", "alias/vault")]
+        self.service.write_config(
+            unix="  unix:\n" + door(self.path("sops"), principal=APP) + door(self.path("other"), principal=OTHER)
+            + door(self.path("kms"), protocol="kms", principal=APP) + door(self.path("strangers"), uids={12345: APP}) + tcp(LOCAL),
+            extra=mapping(self.rows),
+        )
+        self.service.init().start()
+        self.key = self.service.new_key()
+        with self.service.client(ADMIN) as admin:
+            for alias in ("alias/vault", "alias/aws-app"):
+                admin.CreateAlias(alias_name=alias, target_key_id=self.key)
+
+    def path(self, name):
+        return os.path.join(self.folder, name)
+
+    def sops(self, name="sops", **options):
+        return Sops("unix:" + self.path(name), **options)
+
+    def over_tcp(self, **options):
+        return Sops(tcp_address(self.service), **options)
+
+    def last(self, **wanted):
+        return self.service.records(**wanted)[-1]
+
+
+def house_of(tmp_path_factory):
+    """Of a fixture."""
+    folder = tempfile.mkdtemp(prefix="kmsd-sops-")  # a short path: sockets have 107 bytes
+    built = House(tmp_path_factory.mktemp("sops") / "home", folder)
+    yield built
+    built.service.stop()
+    shutil.rmtree(folder)
