@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from harness import ADMIN, APP, OTHER, ROOT, Failure, Service, failure, key_policy
-from sops_client import ME, door
+from sops_world import ME, door
 
 CONTEXT = {"kmsd:protocol": "kubernetes-kms-v2"}
 SEED = bytes(range(32))
