@@ -148,6 +148,7 @@ static struct kms_audit_event full_event(struct kms_audit_pair *pair)
         .principal = "p",
         .principal_source = "unix",
         .peer = "unix:pid=1",
+        .protocol = "sops",
         .service = "s",
         .operation = "o",
         .class = "admin",
