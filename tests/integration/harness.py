@@ -20,6 +20,9 @@ from callers import (  # noqa: F401
 )  # fmt: skip
 from rpc_client import Client, Failure, failure  # noqa: F401 (what tests import)
 
+# An idle client of grpcio hears every so often only that the service is about to stop, which waits for it; 5,000 ms usually.
+os.environ.setdefault("GRPC_CLIENT_CHANNEL_BACKUP_POLL_INTERVAL_MS", "200")
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get("KMS_BUILD", ROOT / "build" / "dev")).resolve()
 BIN = BUILD / "bin"

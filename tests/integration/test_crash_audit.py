@@ -42,7 +42,10 @@ def end_of(path):
 
 def tear(folder, dice):
     """A line that has begun, behind what is whole."""
-    path = sorted(folder.glob("writer-*.jsonl"))[-1]
+    paths = sorted(folder.glob("writer-*.jsonl"))
+    if not paths:
+        return False  # it died before it had made its first file
+    path = paths[-1]
     text = end_of(path)
     if not text.endswith(b"\n"):
         return False  # it is torn already

@@ -58,8 +58,10 @@ def test_the_search_finds_every_spelling():
 def secrets_in(reply):
     """What a reply tells that must not be anywhere else."""
     for field, value in reply.ListFields():
+        if field.type == field.TYPE_MESSAGE and field.message_type.GetOptions().map_entry:
+            continue  # labels, names, counts
         for part in value if field.label == field.LABEL_REPEATED and field.type == field.TYPE_MESSAGE else [value]:
-            if field.type == field.TYPE_MESSAGE and not hasattr(part, "items"):
+            if field.type == field.TYPE_MESSAGE:
                 yield from secrets_in(part)
             elif field.type == field.TYPE_BYTES and ("plaintext" in field.name or "secret" in field.name) and len(part) >= 16:
                 yield part

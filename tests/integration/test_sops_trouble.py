@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from harness import APP, Failure, failure
+from harness import APP, Failure, failure, wait_for
 from sops_world import house_of, tcp_address
 
 PLAIN = b"0123456789abcdef" * 2
@@ -48,6 +48,7 @@ class Others:
 
     def __enter__(self):
         self.thread.start()
+        wait_for(lambda: self.done or self.failed, 60, "a first call")
         return self
 
     def __exit__(self, *_):
