@@ -26,17 +26,27 @@ VALUE = "value-" + uuid.uuid4().hex
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs another user")
 
 
-def ask(path, unit=UNIT, credential="text", name=None):
+def begin(path, unit=UNIT, credential="text", name=None):
+    """PID 1 asks: it is in the queue when this is back, and is served in its turn."""
+    peer = socket.socket(socket.AF_UNIX)
+    peer.settimeout(60)
+    peer.bind(b"\0" + (name if name is not None else f"{secrets.randbits(64):x}/unit/{unit}/{credential}".encode()))
+    peer.connect(str(path))
+    peer.shutdown(socket.SHUT_WR)
+    return peer
+
+
+def answer(peer):
     """What PID 1 reads: one byte over the most at the most; it gives up then."""
-    with socket.socket(socket.AF_UNIX) as peer:
-        peer.settimeout(60)
-        peer.bind(b"\0" + (name if name is not None else f"{secrets.randbits(64):x}/unit/{unit}/{credential}".encode()))
-        peer.connect(str(path))
-        peer.shutdown(socket.SHUT_WR)
+    with peer:
         data = b""
         while len(data) <= MOST and (more := peer.recv(65536)):
             data += more
         return data
+
+
+def ask(path, **who):
+    return answer(begin(path, **who))
 
 
 def refused(data):
@@ -288,7 +298,8 @@ def test_kmsd_comes_back(service, folder, text):
     way, got = Way(service), []
     with Server(service, folder, [(UNIT, "text", f"kms-secret://{text}")], limits="retry: 5m",
                 KMS_ENDPOINT=f"127.0.0.1:{way.port}") as server:
-        asking = threading.Thread(target=lambda: got.append(ask(server.path)))
+        peer = begin(server.path)
+        asking = threading.Thread(target=lambda: got.append(answer(peer)))
         asking.start()
         assert refused(ask(server.path, credential="none"))  # others are not kept waiting
         way.open()
@@ -301,7 +312,8 @@ def test_an_end_refuses_who_waits(service, folder, text):
     way, got = Way(service), []
     with Server(service, folder, [(UNIT, "text", f"kms-secret://{text}")], limits="retry: 10m",
                 KMS_ENDPOINT=f"127.0.0.1:{way.port}") as server:
-        asking = threading.Thread(target=lambda: got.append(ask(server.path)))
+        peer = begin(server.path)
+        asking = threading.Thread(target=lambda: got.append(answer(peer)))
         asking.start()
         assert refused(ask(server.path, credential="none"))
     asking.join()
@@ -335,7 +347,8 @@ def test_a_socket_that_is_handed_over(service, folder, text):
             assert ask(server.path) == VALUE.encode()
         assert server.path.exists()  # it is the service manager's, and who asks now waits for the next start
         got = []
-        asking = threading.Thread(target=lambda: got.append(ask(server.path)))
+        peer = begin(server.path)
+        asking = threading.Thread(target=lambda: got.append(answer(peer)))
         asking.start()
         server.log.unlink()
         with server.start(*handed_over(listener), own=False, pass_fds=[listener.fileno()]):
