@@ -3,6 +3,7 @@
 
 Style: https://protobuf.dev/programming-guides/style and https://google.aip.dev/191 (go_package). Every service, rpc, message
 and field has a comment, but a field whose name and type say all: named like its own type, or explained once in its file.
+What others wrote the names of (SOPS, Kubernetes, gRPC) is held to the form of files only. wire.py holds what was released.
 """
 import pathlib
 import re
@@ -13,6 +14,9 @@ CASES = {"message": r"[A-Z][A-Za-z0-9]*", "service": r"[A-Z][A-Za-z0-9]*Service"
          "enum": r"[A-Z][A-Za-z0-9]*", "field": r"[a-z][a-z0-9]*(?:_[a-z0-9]+)*", "value": r"[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)*",
          "oneof": r"[a-z][a-z0-9]*(?:_[a-z0-9]+)*"}
 FIELD = re.compile(r"(?P<repeated>repeated |optional )?(?P<type>map<[\w., ]+>|[\w.]+) (?P<name>\w+) = (?P<number>\d+)[^;]*;")
+VERSION = r"v[1-9]\d*(?:(?:alpha|beta)[1-9]\d*)?"
+HEAD_ORDER = ("syntax", "package", "import", "option")
+NO_PLURAL = {"lost"}  # repeated fields that are named right all the same
 RESERVED_NUMBERS = range(19000, 20000)  # protobuf's own
 # Explained once for all: the head of crypto.proto, and AWS's names for pages.
 KNOWN_FIELDS = {"key_id", "key_arn", "alias_name", "alias_arn", "marker", "next_marker", "truncated", "key_metadata", "keys",
@@ -66,19 +70,66 @@ def name_wrong(kind, name):
         yield f"{kind} {name}: not named as {kind}s are"
 
 
-def head_wrong(path, source):
-    """Syntax, package, go_package, file name, leading comment."""
-    package = re.search(r"^package ([\w.]+);", source, re.M)
+def form_wrong(path, source):
+    """What every file has, whoever chose its names: a comment at its head, the order of its head, and its layout."""
     if not source.startswith("//"):
         yield 1, "begins without a comment that says what it is for"
-    if 'syntax = "proto3";' not in source:
-        yield 1, 'no syntax = "proto3"'
-    if not package or package[1].replace(".", "/") != path.parent.as_posix():
-        yield 1, "the package is not the folder"
-    elif not re.search(rf'^option go_package = "[\w./-]*{package[1].replace(".", "/")};\w+";', source, re.M):
-        yield 1, "no go_package that ends in the package's folder"
     if not re.fullmatch(r"[a-z][a-z0-9_]*\.proto", path.name):
         yield 1, "file names are lower_snake_case.proto"
+    if 'syntax = "proto3";' not in source:
+        yield 1, 'no syntax = "proto3"'
+    if not re.search(r'^option go_package = "[\w./-]+(?:;\w+)?";', source, re.M):
+        yield 1, "no go_package"
+    words = re.findall(rf"^({'|'.join(HEAD_ORDER)}|message|service|enum)\b", source, re.M)
+    ranks = [HEAD_ORDER.index(word) if word in HEAD_ORDER else len(HEAD_ORDER) for word in words]
+    if ranks != sorted(ranks):
+        yield 1, f"a file is {', '.join(HEAD_ORDER)}, then the rest"
+    yield from layout_wrong(source)
+
+
+def layout_wrong(source):
+    """Two blanks for each level, at least four more for what goes on from the line above; no tabs, no blanks at ends of lines."""
+    depth, unfinished = 0, False
+    for number, line in enumerate(source.splitlines(), 1):
+        code = re.sub(r'"[^"]*"', '""', line.partition("//")[0]).strip()
+        want = 2 * (depth - code.startswith("}"))
+        indent = len(line) - len(line.lstrip(" "))
+        if line != line.rstrip() or "\t" in line:
+            yield number, "a tab, or blanks at the end"
+        elif line.strip() and (indent < want + 4 if unfinished and code else indent != want):
+            yield number, f"begins after {indent} blanks, not {want + 4 * unfinished}"
+        if "'" in code:
+            yield number, "strings are in double quotes"
+        depth += code.count("{") - code.count("}")
+        unfinished = not code.endswith((";", "{", "}")) if code else unfinished
+    if depth:
+        yield number, "braces do not match"
+
+
+def head_wrong(path, source):
+    """Package, version, go_package, of a file of ours."""
+    package = re.search(r"^package ([\w.]+);", source, re.M)
+    if not package or package[1].replace(".", "/") != path.parent.as_posix():
+        yield 1, "the package is not the folder"
+        return
+    if not re.fullmatch(VERSION, package[1].split(".")[-1]):
+        yield 1, "the package ends in no version"
+    if not re.search(rf'^option go_package = "[\w./-]*{package[1].replace(".", "/")};\w+";', source, re.M):
+        yield 1, "no go_package that ends in the package's folder"
+
+
+def imports_wrong(source, read):
+    """read(path) is the text of an imported file, or None."""
+    found = re.findall(r'^import (?:public |weak )?"([^"]+)";', source, re.M)
+    rest = re.sub(r"//.*", "", source)
+    if found != sorted(set(found)):
+        yield 1, "imports are not sorted, or one is there twice"
+    for path in found:
+        text = read(path)
+        if text is None:
+            yield 1, f"{path} does not exist"
+        elif not any(re.search(rf"\b{name}\b", rest) for name in re.findall(r"^(?:message|enum) (\w+)", text, re.M)):
+            yield 1, f"nothing of {path} is used"
 
 
 def field_wrong(scope, owner, found, commented):
@@ -89,6 +140,8 @@ def field_wrong(scope, owner, found, commented):
     if number in RESERVED_NUMBERS or number < 1:
         yield f"field {name}: number {number} is reserved"
     owner.numbers[number] = name
+    if found["repeated"] == "repeated " and not name.endswith("s") and name not in NO_PLURAL:
+        yield f"field {name}: repeated, so its name is a plural"
     if name in FOREIGN_SPELLINGS:
         yield f"field {name}: AWS's name is {FOREIGN_SPELLINGS[name]}"
     own_type = re.sub(r"(?<!^)(?=[A-Z])", "_", found["type"]).lower()
@@ -106,16 +159,17 @@ def reserved_wrong(owner, text):
 
 
 def value_wrong(scope, text):
-    found = re.match(r"(\w+) = (\d+)", text)
+    found = re.match(r"(\w+) = (-?\d+)", text)
+    number = int(found[2])
     prefix = re.sub(r"(?<!^)(?=[A-Z])", "_", scope.name).upper() + "_"
     yield from name_wrong("value", found[1])
     if not found[1].startswith(prefix):
         yield f"value {found[1]}: begins without {prefix}"
-    if found[2] == "0" and found[1] != prefix + "UNSPECIFIED":
+    if number == 0 and found[1] != prefix + "UNSPECIFIED":
         yield f"value {found[1]}: zero is {prefix}UNSPECIFIED"
-    if found[2] in scope.numbers:
-        yield f"value {found[1]}: number {found[2]} is {scope.numbers[found[2]]}'s"
-    scope.numbers[found[2]] = found[1]
+    if number in scope.numbers:
+        yield f"value {found[1]}: number {number} is {scope.numbers[number]}'s"
+    scope.numbers[number] = found[1]
 
 
 def opened_wrong(kind, name, commented, scopes):
@@ -140,13 +194,15 @@ def body_wrong(source):
             scopes.append(Scope(opened[1], opened[2]))
         elif rpc:
             wrong = list(name_wrong("rpc", rpc[1])) + ([] if commented else [f"rpc {rpc[1]} has no comment"])
-        elif scopes and scopes[-1].kind == "enum" and re.match(r"\w+ = \d+", text):
+        elif scopes and scopes[-1].kind == "enum" and re.match(r"\w+ = -?\d+", text):
             wrong = value_wrong(scopes[-1], text)
         elif scopes and text.startswith("reserved"):
             wrong = reserved_wrong(scopes[-1], text)
         elif field and scopes:
             owner = next(s for s in reversed(scopes) if s.kind != "oneof")
             wrong = field_wrong(scopes[-1], owner, field, commented)
+        elif scopes and not re.match(r"option |returns |\}", text):
+            wrong = [f"not understood: {text}"]
         yield from ((number, c) for c in wrong)
         if text.endswith("}") and scopes:
             scopes.pop()
@@ -156,7 +212,7 @@ def rpcs_of(source):
     """{service: {rpc: (request, response)}}"""
     services = {}
     for name, body in re.findall(r"^service (\w+) \{(.*?)^\}", source, re.S | re.M):
-        services[name] = {m[0]: m[1:] for m in re.findall(r"rpc (\w+)\((\w+)\)\s+returns \((?:stream )?(\w+)\)", body)}
+        services[name] = {m[0]: m[1:] for m in re.findall(r"rpc (\w+)\((?:stream )?(\w+)\)\s+returns \((?:stream )?(\w+)\)", body)}
     return services
 
 
@@ -195,13 +251,28 @@ def names_wrong(services, methods, actions):
             yield f"action.def: AWS has no {service}:{name}"
 
 
+def orphans_of(source):
+    """Requests and responses that no rpc of the file takes or returns, and no field holds."""
+    code = re.sub(r"//.*", "", source)
+    for name in re.findall(r"^message (\w+(?:Request|Response)) \{", source, re.M):
+        if len(re.findall(rf"\b{name}\b", code)) < 2:
+            yield 1, f"message {name}: nothing has it"
+
+
+def read_proto(path):
+    file = ROOT / "proto" / path
+    return file.read_text() if file.is_file() else None
+
+
 def main():
     wrong, services = [], {}
-    for path in sorted((ROOT / "proto/kms").rglob("*.proto")):
-        source, place = path.read_text(), path.relative_to(ROOT)
-        inside = path.relative_to(ROOT / "proto")
-        wrong += [f"{place}:{n}: {c}" for n, c in [*head_wrong(inside, source), *body_wrong(source)]]
-        services.update(rpcs_of(source))
+    for path in sorted((ROOT / "proto").rglob("*.proto")):
+        source, inside = path.read_text(), path.relative_to(ROOT / "proto")
+        found = [*form_wrong(inside, source), *imports_wrong(source, read_proto)]
+        if inside.parts[0] == "kms":
+            found += [*head_wrong(inside, source), *body_wrong(source), *orphans_of(source)]
+            services.update(rpcs_of(source))
+        wrong += [f"proto/{inside}:{n}: {c}" for n, c in found]
     rows = (ROOT / "kmsd/service/method.def").read_text()
     methods = re.findall(r'^KMS_(?:CRYPTO|BATCH|ADMIN|GUARDED|CHANGE|STREAM)\((\w+),\s*"(\w+)",\s*(\w+),', rows, re.M)
     wrong += names_wrong(services, methods, actions_of((ROOT / "kmsd/policy/action.def").read_text()))

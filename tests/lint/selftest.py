@@ -24,8 +24,22 @@ JUDGED = [({("k", "p"): 9}, {}, 1), ({("k", "p"): 9}, {("k", "p"): 9}, 0), ({("k
 PARAMETERS = [("int f(void)\n{", 0), ("int f(int a, void (*b)(int, int),\n      int c)\n{", 3), ("int f()\n{", 0)]
 
 HEAD = '// What it is for.\nsyntax = "proto3";\npackage kms.v1;\noption go_package = "kmsd/proto/kms/v1;kmsv1";\n'
-PROTO_HEADS = [(HEAD, 0), (HEAD[2:], 1), (HEAD.replace("proto3", "proto2"), 1), (HEAD.replace("kms.v1", "kms.v2"), 1),
-               (HEAD.replace("go_package", "java_package"), 1)]
+PROTO_HEADS = [(HEAD, 0), (HEAD.replace("kms.v1", "kms.v2"), 1), (HEAD.replace("go_package", "java_package"), 1),
+               (HEAD.replace("kms/v1;", "kms/v2;"), 1)]
+PROTO_FORMS = [(HEAD, 0), (HEAD.split("\n", 1)[1], 1), (HEAD.replace("proto3", "proto2"), 1),
+               (HEAD.replace("go_package", "java_package"), 1), (HEAD + 'import "a.proto";\n', 1),
+               (HEAD + "message A {}\n", 0), (HEAD + "message A {}\npackage b;\n", 1),
+               (HEAD + "message A {\n  // F.\n  uint32 a = 1;\n}\n", 0), (HEAD + "message A {\n    uint32 a = 1;\n}\n", 1),
+               (HEAD + "message A {\n\tuint32 a = 1;\n}\n", 1), (HEAD + "message A {} \n", 1), (HEAD + "message A {\n", 1),
+               (HEAD + "service A {\n  rpc B(C)\n      returns (D);\n}\n", 0), (HEAD.replace('"proto3"', "'proto3'"), 2),
+               (HEAD + "service A {\n  rpc B(C)\n  returns (D);\n}\n", 1)]
+IMPORTED = {"a.proto": "message A {}", "b.proto": "// of B\nenum B {}"}
+PROTO_IMPORTS = [('import "a.proto";\nimport "b.proto";\nmessage M { A a = 1; B b = 2; }', 0),
+                 ('import "b.proto";\nimport "a.proto";\nmessage M { A a = 1; B b = 2; }', 1),
+                 ('import "a.proto";\nimport "a.proto";\nmessage M { A a = 1; }', 1),
+                 ('import "a.proto";\n// A is not used.\nmessage M {}', 1), ('import "c.proto";', 1)]
+PROTO_ORPHANS = [("message ARequest {\n}", 1), ("message ARequest {\n}\nrpc A(ARequest)", 0), ("message A {\n}", 0),
+                 ("message AResponse {\n}\n// AResponse\nmessage B {\n  repeated AResponse as = 1;\n}", 0)]
 PROTO_BODIES = [
     ("// S.\nservice KeyService {\n// R.\nrpc GetIt(GetItRequest) returns (GetItResponse);\n}", 0),
     ("service KeyService {\nrpc get_it(A) returns (B);\n}", 3), ("// S.\nservice Keys {\n}", 1),
@@ -36,7 +50,10 @@ PROTO_BODIES = [
     ("message ARequest {\nreserved 2, 4 to 6;\n// F.\nuint32 a = 5;\n}", 1),
     ("message ARequest {\n// F.\nbytes plain_text = 1;\n}", 1),
     ("message Other {}", 1), ("// E.\nenum Kind {\nKIND_UNSPECIFIED = 0;\nKIND_A = 1;\n}", 0),
-    ("// E.\nenum Kind {\nKIND_NONE = 0;\nA = 1;\n}", 2)]
+    ("// E.\nenum Kind {\nKIND_NONE = 0;\nA = 1;\n}", 2), ("message ARequest {\n// F.\nrepeated string name = 1;\n}", 1),
+    ("// E.\nenum Kind {\nKIND_UNSPECIFIED = 0;\nreserved 1;\nKIND_A = 1;\n}", 1),
+    ("message ARequest {\n// F.\nrepeated string names = 1;\n}", 0),
+    ("message ARequest {\n// F.\nstring name\n= 1;\n}", 2)]
 SERVICES = {"KeyService": {"EnableKey": ("EnableKeyRequest", "EnableKeyResponse")}}
 ROWS = [("key_service", "EnableKey", "ENABLE_KEY")]
 ENABLE, TAG = {"ENABLE_KEY": ("kms", "EnableKey")}, {"TAG_RESOURCE": ("kms", "TagResource")}
@@ -82,9 +99,14 @@ def main():
     inside = pathlib.Path("kms/v1/keys.proto")
     for text, want in PROTO_HEADS:
         assert len(list(protos.head_wrong(inside, text))) == want, text
-    for text, want in PROTO_BODIES:
-        got = list(protos.body_wrong(text))
-        assert len(got) == want, (text, got)
+    for wrong, cases in ((protos.body_wrong, PROTO_BODIES), (protos.orphans_of, PROTO_ORPHANS),
+                         (lambda text: protos.form_wrong(inside, text), PROTO_FORMS),
+                         (lambda text: protos.imports_wrong(text, IMPORTED.get), PROTO_IMPORTS)):
+        for text, want in cases:
+            got = list(wrong(text))
+            assert len(got) == want, (text, got)
+    assert list(protos.form_wrong(pathlib.Path("kms/v1/Keys.proto"), HEAD))
+    assert list(protos.head_wrong(pathlib.Path("kms/keys.proto"), HEAD.replace("kms.v1", "kms").replace("kms/v1", "kms")))
     for *case, want in NAMES:
         got = list(protos.names_wrong(*case))
         assert len(got) == want, (case, got)
