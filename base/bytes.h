@@ -21,6 +21,11 @@ static inline struct kms_bytes kms_bytes_of(const void *ptr, size_t len)
 {
     return (struct kms_bytes){.ptr = ptr, .len = len};
 }
+/* For what is not const though it is only read: members of protobuf-c and gRPC, the key of a search. */
+static inline char *kms_lend(const char *text)
+{
+    return (char *)(uintptr_t)text;
+}
 struct kms_bytes kms_bytes_text(const char *text);             /* without the NUL */
 bool kms_bytes_equal(struct kms_bytes a, struct kms_bytes b);  /* for public data only */
 bool kms_bytes_same(const void *a, const void *b, size_t len); /* constant time: tags, seals, digests */

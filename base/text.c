@@ -39,6 +39,14 @@ bool kms_utf8_valid(struct kms_bytes text)
     return true;
 }
 
+void kms_printable(struct kms_bytes from, char *to, size_t room)
+{
+    size_t len = from.len < room ? from.len : room - 1;
+    for (size_t i = 0; i < len; i++)
+        to[i] = from.ptr[i] >= 0x20 && from.ptr[i] < 0x7f ? (char)from.ptr[i] : '?';
+    to[len] = '\0';
+}
+
 size_t kms_base64_len(size_t len)
 {
     return (len + 2) / 3 * 4;

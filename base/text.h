@@ -8,6 +8,9 @@
 /* Well-formed UTF-8 without NUL: no overlong form, no surrogate, nothing above U+10FFFF. */
 bool kms_utf8_valid(struct kms_bytes text);
 
+/* What others wrote and people will read: cut to room bytes with its NUL, '?' for all but printable ASCII. */
+void kms_printable(struct kms_bytes from, char *to, size_t room);
+
 /* Standard alphabet with padding, one line; text has room for kms_base64_len(len) + 1 bytes. */
 size_t kms_base64_len(size_t len);
 void kms_base64(struct kms_bytes data, char *text);

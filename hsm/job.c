@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "base/text.h"
 #include "hsm/spec.h"
 
 enum fields { KEY = 1, AAD = 2, INPUT = 4, TO = 8, COUNT = 16, ALGORITHM = 32, PROOF = 64, PAIR = 128 };
@@ -323,8 +324,7 @@ static bool get_text(struct kms_reader *r, char *text, size_t cap)
 {
     struct kms_bytes b = kms_get_blob(r);
     if (b.len >= cap) return false;
-    for (size_t i = 0; i < b.len; i++) text[i] = b.ptr[i] >= ' ' && b.ptr[i] < 0x7f ? (char)b.ptr[i] : '?';
-    text[b.len] = '\0';
+    kms_printable(b, text, cap);
     return true;
 }
 

@@ -47,13 +47,12 @@ kms_err kms_channel_target(const char *endpoint, char *to, size_t size, struct k
 
 static grpc_arg integer_arg(const char *name, int value)
 {
-    return (grpc_arg){.type = GRPC_ARG_INTEGER, .key = (char *)(uintptr_t)name, .value.integer = value};
+    return (grpc_arg){.type = GRPC_ARG_INTEGER, .key = kms_lend(name), .value.integer = value};
 }
 
 static grpc_arg text_arg(const char *name, const char *value)
 {
-    return (grpc_arg){
-        .type = GRPC_ARG_STRING, .key = (char *)(uintptr_t)name, .value.string = (char *)(uintptr_t)value};
+    return (grpc_arg){.type = GRPC_ARG_STRING, .key = kms_lend(name), .value.string = kms_lend(value)};
 }
 
 static grpc_channel *make_channel(const char *target, const char *server_name,

@@ -71,7 +71,7 @@ kms_err kms_message_unpack(grpc_byte_buffer *buffer, const ProtobufCMessageDescr
 
 char *kms_borrow_text(const char *text)
 {
-    return (char *)(uintptr_t)(text != NULL ? text : "");
+    return kms_lend(text != NULL ? text : "");
 }
 
 ProtobufCBinaryData kms_borrow_bytes(const uint8_t *data, size_t len)

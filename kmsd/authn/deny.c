@@ -142,7 +142,7 @@ kms_err kms_deny_read(const char *path, struct kms_deny_list **ret_list, struct 
 
 static bool listed(const struct kms_deny_list *list, enum kind kind, const char *value)
 {
-    const struct entry wanted = {kind, (char *)(uintptr_t)value};
+    const struct entry wanted = {kind, kms_lend(value)};
     return value[0] != '\0' && bsearch(&wanted, list->entries, list->count, sizeof wanted, compare) != NULL;
 }
 

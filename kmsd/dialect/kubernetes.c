@@ -9,15 +9,11 @@
 #include <string.h>
 
 #include "base/id.h"
+#include "base/text.h"
 #include "k8s/kms_v2.pb-c.h"
 #include "kms/v1/crypto.pb-c.h"
 #include "kms/v1/keys.pb-c.h"
-
-/* protobuf-c's members are not const though packing only reads them. */
-static char *borrow(const char *text)
-{
-    return (char *)(uintptr_t)text;
-}
+#include "kmsd/dialect/request.h"
 
 /* "ID/vVERSION"; arn ends in the id. NULL: no memory. */
 static char *key_id_of(struct kms_call *call, const char *arn, uint32_t version)
@@ -30,11 +26,8 @@ static char *key_id_of(struct kms_call *call, const char *arn, uint32_t version)
 static kms_err take_uid(struct kms_call *call, const char *uid)
 {
     if (uid[0] == '\0') return kms_call_fail(call, KMS_FAIL(INVALID_ARGUMENT), "uid: there is none");
-    if (call->correlation_id[0] != '\0') return KMS_OK;
-    size_t len = strnlen(uid, sizeof call->correlation_id - 1);
-    for (size_t i = 0; i < len; i++)
-        call->correlation_id[i] = (char)(uid[i] >= 0x20 && uid[i] < 0x7f ? uid[i] : '?');
-    call->correlation_id[len] = '\0';
+    if (call->correlation_id[0] == '\0')
+        kms_printable(kms_bytes_text(uid), call->correlation_id, sizeof call->correlation_id);
     return KMS_OK;
 }
 
@@ -45,7 +38,7 @@ kms_err kms_kubernetes_status_from(struct kms_call *call, const struct kms_door 
     Kms__V1__DescribeKeyRequest *request = kms_call_alloc(call, sizeof *request);
     if (request == NULL) return KMS_FAIL(NO_MEMORY);
     kms__v1__describe_key_request__init(request);
-    request->key_id = borrow(door->key);
+    request->key_id = kms_lend(door->key);
     call->request = &request->base;
     return KMS_OK;
 }
@@ -66,9 +59,9 @@ kms_err kms_kubernetes_status_to(struct kms_call *call, const struct kms_door *d
     if (answer == NULL) return KMS_FAIL(NO_MEMORY);
     v2__status_response__init(answer);
     bool ok = key->key_state == KMS__V1__KEY_STATE__KEY_STATE_ENABLED;
-    answer->version = borrow("v2");
+    answer->version = kms_lend("v2");
     answer->healthz =
-        ok ? borrow("ok")
+        ok ? kms_lend("ok")
            : kms_arena_print(&call->arena, "key %s of kmsd is %s", door->key, state_name(key->key_state));
     answer->key_id = key_id_of(call, key->arn, key->current_version);
     if (answer->healthz == NULL || answer->key_id == NULL) return KMS_FAIL(NO_MEMORY);
@@ -76,39 +69,20 @@ kms_err kms_kubernetes_status_to(struct kms_call *call, const struct kms_door *d
     return KMS_OK;
 }
 
-typedef Kms__V1__EncryptRequest__EncryptionContextEntry context_entry;
-_Static_assert(sizeof(context_entry) == sizeof(Kms__V1__DecryptRequest__EncryptionContextEntry),
-               "every entry of a map<string, string> has this layout");
-
-/* The one entry; NULL: no memory. */
-static context_entry **context(struct kms_call *call, const ProtobufCMessageDescriptor *type)
+static const char *context_text(const void *user, size_t i, bool value)
 {
-    context_entry **entries = kms_call_alloc(call, sizeof(context_entry *));
-    context_entry *entry = kms_call_alloc(call, sizeof *entry);
-    if (entries == NULL || entry == NULL) return NULL;
-    protobuf_c_message_init(type, entry);
-    entry->key = borrow(KMS_KUBERNETES_CONTEXT_NAME);
-    entry->value = borrow(KMS_KUBERNETES_CONTEXT_VALUE);
-    entries[0] = entry;
-    return entries;
+    (void)user, (void)i;
+    return value ? KMS_KUBERNETES_CONTEXT_VALUE : KMS_KUBERNETES_CONTEXT_NAME;
 }
+
+static const struct kms_foreign_context context = {.count = 1, .text = context_text};
 
 kms_err kms_kubernetes_encrypt_from(struct kms_call *call, const struct kms_door *door,
                                     const ProtobufCMessage *foreign)
 {
     const V2__EncryptRequest *asked = (const void *)foreign;
     KMS_TRY(take_uid(call, asked->uid));
-    Kms__V1__EncryptRequest *request = kms_call_alloc(call, sizeof *request);
-    if (request == NULL) return KMS_FAIL(NO_MEMORY);
-    kms__v1__encrypt_request__init(request);
-    request->key_id = borrow(door->key);
-    request->plaintext = asked->plaintext;
-    request->encryption_context =
-        context(call, &kms__v1__encrypt_request__encryption_context_entry__descriptor);
-    request->n_encryption_context = 1;
-    if (request->encryption_context == NULL) return KMS_FAIL(NO_MEMORY);
-    call->request = &request->base;
-    return KMS_OK;
+    return kms_dialect_encrypt(call, door->key, asked->plaintext, &context);
 }
 
 kms_err kms_kubernetes_encrypt_to(struct kms_call *call, const struct kms_door *door,
@@ -157,19 +131,10 @@ kms_err kms_kubernetes_decrypt_from(struct kms_call *call, const struct kms_door
         return kms_call_fail(call, KMS_FAIL(INVALID_CIPHERTEXT), "annotations: Encrypt answered none");
     const char *id = id_of_key_id(call, asked->key_id);
     if (id == NULL) return refuse_key_id(call);
-    Kms__V1__DecryptRequest *request = kms_call_alloc(call, sizeof *request);
     char *said = kms_arena_print(&call->arena, "%s", asked->key_id);
-    if (request == NULL || said == NULL) return KMS_FAIL(NO_MEMORY);
-    kms__v1__decrypt_request__init(request);
-    request->key_id = borrow(id);
-    request->ciphertext_blob = asked->ciphertext;
-    request->encryption_context =
-        (void *)context(call, &kms__v1__decrypt_request__encryption_context_entry__descriptor);
-    request->n_encryption_context = 1;
-    if (request->encryption_context == NULL) return KMS_FAIL(NO_MEMORY);
+    if (said == NULL) return KMS_FAIL(NO_MEMORY);
     kms_call_say(call, "foreign_key", said);
-    call->request = &request->base;
-    return KMS_OK;
+    return kms_dialect_decrypt(call, id, asked->ciphertext, &context);
 }
 
 static const char *said_key_id(const struct kms_call *call)

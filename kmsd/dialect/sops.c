@@ -9,6 +9,7 @@
 #include "base/ciphertext.h"
 #include "base/text.h"
 #include "kms/v1/crypto.pb-c.h"
+#include "kmsd/dialect/request.h"
 #include "sops/keyservice.pb-c.h"
 
 /* A master key as the request has it. */
@@ -120,30 +121,17 @@ static kms_err find_key(struct kms_call *call, const struct kms_door *door, cons
     return KMS_OK;
 }
 
-/* protobuf-c's members are not const though packing only reads them. */
-static char *borrow(const char *text)
+static const char *context_text(const void *user, size_t i, bool value)
 {
-    return (char *)(uintptr_t)text;
+    const KmsKey *key = user;
+    return value ? key->context[i]->value : key->context[i]->key;
 }
 
-typedef Kms__V1__EncryptRequest__EncryptionContextEntry context_entry;
-_Static_assert(sizeof(context_entry) == sizeof(Kms__V1__DecryptRequest__EncryptionContextEntry),
-               "every entry of a map<string, string> has this layout");
-
-/* Entries of the descriptor `type`; NULL: no memory. */
-static context_entry **context_of(struct kms_call *call, const KmsKey *key,
-                                  const ProtobufCMessageDescriptor *type)
+/* Only a key of AWS has one. */
+static struct kms_foreign_context context_of(const KmsKey *aws)
 {
-    context_entry **entries = kms_call_alloc(call, (key->n_context + 1) * sizeof(context_entry *));
-    context_entry *room = kms_call_alloc(call, (key->n_context + 1) * sizeof *room);
-    if (entries == NULL || room == NULL) return NULL;
-    for (size_t i = 0; i < key->n_context; i++) {
-        protobuf_c_message_init(type, &room[i]);
-        room[i].key = key->context[i]->key;
-        room[i].value = key->context[i]->value;
-        entries[i] = &room[i];
-    }
-    return entries;
+    return (struct kms_foreign_context){
+        .count = aws != NULL ? aws->n_context : 0, .text = context_text, .user = aws};
 }
 
 kms_err kms_sops_encrypt_from(struct kms_call *call, const struct kms_door *door,
@@ -153,19 +141,8 @@ kms_err kms_sops_encrypt_from(struct kms_call *call, const struct kms_door *door
     const char *name;
     const KmsKey *aws;
     KMS_TRY(find_key(call, door, asked->key, &name, &aws));
-    Kms__V1__EncryptRequest *request = kms_call_alloc(call, sizeof *request);
-    if (request == NULL) return KMS_FAIL(NO_MEMORY);
-    kms__v1__encrypt_request__init(request);
-    request->key_id = borrow(name);
-    request->plaintext = asked->plaintext;
-    if (aws != NULL) {
-        request->encryption_context =
-            context_of(call, aws, &kms__v1__encrypt_request__encryption_context_entry__descriptor);
-        if (request->encryption_context == NULL) return KMS_FAIL(NO_MEMORY);
-        request->n_encryption_context = aws->n_context;
-    }
-    call->request = &request->base;
-    return KMS_OK;
+    const struct kms_foreign_context context = context_of(aws);
+    return kms_dialect_encrypt(call, name, asked->plaintext, &context);
 }
 
 kms_err kms_sops_encrypt_to(struct kms_call *call, const struct kms_door *door,
@@ -208,19 +185,10 @@ kms_err kms_sops_decrypt_from(struct kms_call *call, const struct kms_door *door
     const char *name;
     const KmsKey *aws;
     KMS_TRY(find_key(call, door, asked->key, &name, &aws));
-    Kms__V1__DecryptRequest *request = kms_call_alloc(call, sizeof *request);
-    if (request == NULL) return KMS_FAIL(NO_MEMORY);
-    kms__v1__decrypt_request__init(request);
-    request->key_id = borrow(name);
-    KMS_TRY(read_ciphertext(call, asked->ciphertext, &request->ciphertext_blob));
-    if (aws != NULL) {
-        request->encryption_context =
-            (void *)context_of(call, aws, &kms__v1__decrypt_request__encryption_context_entry__descriptor);
-        if (request->encryption_context == NULL) return KMS_FAIL(NO_MEMORY);
-        request->n_encryption_context = aws->n_context;
-    }
-    call->request = &request->base;
-    return KMS_OK;
+    ProtobufCBinaryData blob;
+    KMS_TRY(read_ciphertext(call, asked->ciphertext, &blob));
+    const struct kms_foreign_context context = context_of(aws);
+    return kms_dialect_decrypt(call, name, blob, &context);
 }
 
 kms_err kms_sops_decrypt_to(struct kms_call *call, const struct kms_door *door,

@@ -1,8 +1,9 @@
 /* Requests that wait for approvals. */
 #include "kmsd/keys/approval.h"
 
-#include <stdlib.h>
 #include <string.h>
+
+#include "kmsd/keys/stored.h"
 
 void kms_approval_free(struct kms_approval *approval)
 {
@@ -37,13 +38,7 @@ kms_err kms_approval_from_row(const struct kms_row *row, struct kms_approval *re
 
 kms_err kms_approval_body(const kms_stored_approval *stored, kms_buf *body)
 {
-    size_t len = kms__store__v1__stored_approval__get_packed_size(stored);
-    uint8_t *bytes = malloc(len);
-    if (bytes == NULL) return KMS_FAIL(NO_MEMORY);
-    kms__store__v1__stored_approval__pack(stored, bytes);
-    kms_err err = kms_buf_append(body, bytes, len);
-    free(bytes);
-    return err;
+    return kms_stored_pack(&stored->base, body);
 }
 
 void kms_approval_id(const uint8_t digest[KMS_DIGEST_BYTES], char id[KMS_ID_TEXT])

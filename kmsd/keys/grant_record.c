@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "keystore/record.pb-c.h"
+#include "kmsd/keys/stored.h"
 
 void kms_grant_row_id(const struct kms_id *key_id, const struct kms_id *grant_id,
                       char row_id[KMS_GRANT_ROW_BYTES])
@@ -42,17 +43,6 @@ static size_t texts_len(const struct kms_grant *grant)
     return len;
 }
 
-static kms_err pack(const Kms__Store__V1__StoredGrant *stored, kms_buf *body)
-{
-    size_t len = kms__store__v1__stored_grant__get_packed_size(stored);
-    uint8_t *bytes = malloc(len);
-    if (bytes == NULL) return KMS_FAIL(NO_MEMORY);
-    kms__store__v1__stored_grant__pack(stored, bytes);
-    kms_err err = kms_buf_append(body, bytes, len);
-    free(bytes);
-    return err;
-}
-
 kms_err kms_grant_body(const struct kms_grant *grant, kms_buf *body)
 {
     Kms__Store__V1__StoredGrant stored;
@@ -81,7 +71,7 @@ kms_err kms_grant_body(const struct kms_grant *grant, kms_buf *body)
     stored.expires_us = grant->expires_us;
     kms_copy(check, grant->check, sizeof check);
     stored.token_check = (ProtobufCBinaryData){.data = check, .len = sizeof check};
-    kms_err err = pack(&stored, body);
+    kms_err err = kms_stored_pack(&stored.base, body);
     free(texts);
     return err;
 }

@@ -1,10 +1,10 @@
 /* Entries of the ledger as keystore rows (StoredUsage), out and in. */
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "keystore/record.pb-c.h"
 #include "kmsd/keys/ledger_row.h"
+#include "kmsd/keys/stored.h"
 
 /* The members of both messages borrow. */
 static kms_err pack(const struct kms_usage *usage, Kms__Store__V1__StoredUsage *stored, kms_buf *body)
@@ -13,7 +13,7 @@ static kms_err pack(const struct kms_usage *usage, Kms__Store__V1__StoredUsage *
     Kms__Store__V1__StoredUsagePrincipal seen[KMS_LEDGER_PRINCIPALS], *seen_list[KMS_LEDGER_PRINCIPALS];
     for (size_t i = 0; i < usage->action_count; i++) {
         kms__store__v1__stored_usage_count__init(&counts[i]);
-        counts[i].action = (char *)(uintptr_t)kms_action_name(usage->counts[i].action); /* only read */
+        counts[i].action = kms_lend(kms_action_name(usage->counts[i].action)); /* only read */
         counts[i].count = usage->counts[i].count;
         count_list[i] = &counts[i];
     }
@@ -27,13 +27,7 @@ static kms_err pack(const struct kms_usage *usage, Kms__Store__V1__StoredUsage *
     stored->n_counts = usage->action_count;
     stored->principals = seen_list;
     stored->n_principals = usage->principal_count;
-    size_t len = kms__store__v1__stored_usage__get_packed_size(stored);
-    uint8_t *bytes = malloc(len + 1);
-    if (bytes == NULL) return KMS_FAIL(NO_MEMORY);
-    kms__store__v1__stored_usage__pack(stored, bytes);
-    kms_err err = kms_buf_append(body, bytes, len);
-    free(bytes);
-    return err;
+    return kms_stored_pack(&stored->base, body);
 }
 
 kms_err kms_usage_body(const struct kms_usage *usage, uint64_t sequence, kms_buf *body)

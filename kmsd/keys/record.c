@@ -2,28 +2,17 @@
 #include "kmsd/keys/record.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "hsm/spec.h"
 #include "keystore/record.pb-c.h"
 #include "kmsd/keys/state.h"
+#include "kmsd/keys/stored.h"
 
 void kms_version_row_id(const struct kms_key *key, uint32_t version, char row_id[KMS_VERSION_ROW_BYTES])
 {
     snprintf(row_id, KMS_VERSION_ROW_BYTES, "%s/%08x", key->id_text,
              version); /* fixed width: sorts by number */
-}
-
-static kms_err pack(const ProtobufCMessage *message, kms_buf *body)
-{
-    size_t len = protobuf_c_message_get_packed_size(message);
-    uint8_t *bytes = malloc(len > 0 ? len : 1);
-    if (bytes == NULL) return KMS_FAIL(NO_MEMORY);
-    protobuf_c_message_pack(message, bytes);
-    kms_err err = kms_buf_append(body, bytes, len);
-    free(bytes);
-    return err;
 }
 
 kms_err kms_key_body(const struct kms_key *key, kms_buf *body)
@@ -60,7 +49,7 @@ kms_err kms_key_body(const struct kms_key *key, kms_buf *body)
         rule.n_principals = key->rule->count;
         stored.approval_rule = &rule;
     }
-    return pack(&stored.base, body);
+    return kms_stored_pack(&stored.base, body);
 }
 
 kms_err kms_version_body(const struct kms_key_version *version, kms_buf *body)
@@ -76,7 +65,7 @@ kms_err kms_version_body(const struct kms_key_version *version, kms_buf *body)
     stored.expires_us = version->expires_us;
     stored.material_mark.data = (uint8_t *)(uintptr_t)version->mark;
     stored.material_mark.len = version->marked ? sizeof version->mark : 0;
-    return pack(&stored.base, body);
+    return kms_stored_pack(&stored.base, body);
 }
 
 kms_err kms_alias_body(const struct kms_alias *alias, uint64_t changed_us, kms_buf *body)
@@ -89,7 +78,7 @@ kms_err kms_alias_body(const struct kms_alias *alias, uint64_t changed_us, kms_b
     stored.key_id.len = sizeof id;
     stored.deleted = alias->deleted;
     stored.changed_us = changed_us;
-    return pack(&stored.base, body);
+    return kms_stored_pack(&stored.base, body);
 }
 
 kms_err kms_tombstone_body(const struct kms_key *key, kms_buf *body)
@@ -105,7 +94,7 @@ kms_err kms_tombstone_body(const struct kms_key *key, kms_buf *body)
     stored.level = key->level;
     stored.versions = key->version_count;
     stored.policy = key->policy_json;
-    return pack(&stored.base, body);
+    return kms_stored_pack(&stored.base, body);
 }
 
 static kms_err bad_row(const struct kms_row *row, const char *what, struct kms_why *why)

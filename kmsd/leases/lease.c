@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "base/id.h"
-#include "kmsd/secrets/record.h"
+#include "kmsd/keys/stored.h"
 
 /* Takes stored over, also on failure. */
 static kms_err wrap(kms_stored_lease *stored, uint64_t revision, struct kms_lease **ret_lease)
@@ -83,7 +83,7 @@ struct kms_bytes kms_lease_role_in(const char *lease_id)
 
 kms_err kms_lease_body(const kms_stored_lease *stored, kms_buf *body)
 {
-    return kms_secret_pack(&stored->base, body);
+    return kms_stored_pack(&stored->base, body);
 }
 
 static bool possible(const kms_stored_lease *stored, const char *row)

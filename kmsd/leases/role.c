@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "base/id.h"
-#include "kmsd/secrets/record.h"
+#include "kmsd/keys/stored.h"
 
 static const char kind[] = "database-role:";
 
@@ -73,7 +73,7 @@ kms_err kms_role_instance_new(char instance[KMS_ROLE_INSTANCE_BYTES])
 
 kms_err kms_role_body(const kms_stored_role *stored, kms_buf *body)
 {
-    return kms_secret_pack(&stored->base, body);
+    return kms_stored_pack(&stored->base, body);
 }
 
 static kms_err bad_row(const struct kms_row *row, const char *what, struct kms_why *why)

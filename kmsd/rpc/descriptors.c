@@ -199,7 +199,7 @@ struct kms_bytes kms_descriptors_file(const kms_descriptors *descriptors, const 
 
 static const struct symbol *find(const kms_descriptors *descriptors, const char *name)
 {
-    const struct symbol wanted = {.name = (char *)(uintptr_t)name};
+    const struct symbol wanted = {.name = kms_lend(name)};
     if (descriptors->count == 0) return NULL;
     return bsearch(&wanted, descriptors->symbols, descriptors->count, sizeof wanted, by_name);
 }

@@ -50,7 +50,7 @@ static kms_err give_extensions(const struct question *q, response_t *response)
     Grpc__Reflection__V1__ExtensionNumberResponse *numbers = kms_arena_alloc(q->arena, sizeof *numbers);
     if (numbers == NULL) return KMS_FAIL(NO_MEMORY);
     grpc__reflection__v1__extension_number_response__init(numbers);
-    numbers->base_type_name = (char *)(uintptr_t)type;
+    numbers->base_type_name = kms_lend(type);
     response->all_extension_numbers_response = numbers;
     response->message_response_case =
         GRPC__REFLECTION__V1__SERVER_REFLECTION_RESPONSE__MESSAGE_RESPONSE_ALL_EXTENSION_NUMBERS_RESPONSE;
@@ -69,7 +69,7 @@ static kms_err give_services(const struct question *q, response_t *response)
     list->service = links;
     for (size_t i = 0; i < count; i++) {
         grpc__reflection__v1__service_response__init(&rows[i]);
-        rows[i].name = (char *)(uintptr_t)q->services[i];
+        rows[i].name = kms_lend(q->services[i]);
         links[list->n_service++] = &rows[i];
     }
     response->list_services_response = list;

@@ -64,7 +64,7 @@ static kms_err check_options(const struct kms_rpc_options *o, struct kms_why *wh
 
 static grpc_arg integer(const char *key, int value)
 {
-    return (grpc_arg){.type = GRPC_ARG_INTEGER, .key = (char *)(uintptr_t)key, .value = {.integer = value}};
+    return (grpc_arg){.type = GRPC_ARG_INTEGER, .key = kms_lend(key), .value = {.integer = value}};
 }
 
 /* Measured one by one. Keepalive finds peers that vanished; a handshake may not dawdle. Compressed requests
@@ -75,7 +75,7 @@ static grpc_server *create_server(const struct kms_rpc_options *o)
     grpc_resource_quota_resize(quota, (size_t)o->grpc_memory_bytes);
     grpc_arg args[] = {
         {.type = GRPC_ARG_POINTER,
-         .key = (char *)(uintptr_t)GRPC_ARG_RESOURCE_QUOTA,
+         .key = kms_lend(GRPC_ARG_RESOURCE_QUOTA),
          .value = {.pointer = {.p = quota, .vtable = grpc_resource_quota_arg_vtable()}}},
         integer(GRPC_ARG_ALLOW_REUSEPORT, 0), /* a second daemon must not take half of the connections */
         integer(GRPC_ARG_MAX_RECEIVE_MESSAGE_LENGTH, (int)longest_request(o)),

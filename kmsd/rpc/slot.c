@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/secret.h"
+#include "base/text.h"
 #include "kmsd/rpc/internal.h"
 #include "kmsd/rpc/status.h"
 
@@ -87,14 +88,10 @@ void kms_slots_free(struct kms_queue *queue)
 
 /* --- accepted --- */
 
-/* Clients write these: cut to the room there is, and nothing but printable ASCII. */
-static void copy_text(grpc_slice value, char *text)
+static void copy_text(grpc_slice value, char text[KMS_CALL_TEXT_BYTES])
 {
-    size_t len = GRPC_SLICE_LENGTH(value);
-    if (len >= KMS_CALL_TEXT_BYTES) len = KMS_CALL_TEXT_BYTES - 1;
-    const uint8_t *from = GRPC_SLICE_START_PTR(value);
-    for (size_t i = 0; i < len; i++) text[i] = (char)(from[i] >= 0x20 && from[i] < 0x7f ? from[i] : '?');
-    text[len] = '\0';
+    kms_printable(kms_bytes_of(GRPC_SLICE_START_PTR(value), GRPC_SLICE_LENGTH(value)), text,
+                  KMS_CALL_TEXT_BYTES);
 }
 
 static void read_metadata(const grpc_metadata_array *metadata, struct kms_call *call)

@@ -7,12 +7,6 @@
 #include "base/text.h"
 #include "google/rpc/status.pb-c.h"
 
-/* protobuf-c's members are not const though packing only reads them. */
-static char *borrow(const char *text)
-{
-    return (char *)(uintptr_t)text;
-}
-
 /* When the same may be tried again, in ms; 0: that does not help. What does not answer is given time. */
 static uint32_t retry_ms(kms_err err, bool passes)
 {
@@ -57,8 +51,8 @@ static size_t pack_info(kms_err err, const struct kms_status_pair *pairs, size_t
     for (; info.n_metadata < count && info.n_metadata < KMS_STATUS_PAIRS; info.n_metadata++) {
         size_t i = info.n_metadata;
         google__rpc__error_info__metadata_entry__init(&entry[i]);
-        entry[i].key = borrow(pairs[i].name);
-        entry[i].value = borrow(pairs[i].value);
+        entry[i].key = kms_lend(pairs[i].name);
+        entry[i].value = kms_lend(pairs[i].value);
         entries[i] = &entry[i];
     }
     return google__rpc__error_info__get_packed_size(&info) <= room_len

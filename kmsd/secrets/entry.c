@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "kmsd/keys/stored.h"
+
 kms_err kms_sealed_value_new(kms_stored_secret_value *stored, struct kms_sealed_value **ret_value)
 {
     struct kms_sealed_value *value = calloc(1, sizeof *value);
@@ -83,20 +85,9 @@ kms_err kms_secret_entry_check(const struct kms_secret_entry *entry, enum kms_ac
     return KMS_FAIL(INVALID_SECRET_STATE);
 }
 
-static kms_stored_secret *copy_stored(const kms_stored_secret *stored)
-{
-    size_t len = kms__store__v1__stored_secret__get_packed_size(stored);
-    uint8_t *packed = malloc(len + 1);
-    if (packed == NULL) return NULL;
-    kms__store__v1__stored_secret__pack(stored, packed);
-    kms_stored_secret *copy = kms__store__v1__stored_secret__unpack(NULL, len, packed);
-    free(packed);
-    return copy;
-}
-
 kms_err kms_secret_entry_copy(const struct kms_secret_entry *entry, struct kms_secret_entry **ret_copy)
 {
-    kms_stored_secret *stored = copy_stored(entry->stored);
+    kms_stored_secret *stored = kms_stored_copy(&entry->stored->base);
     size_t count = entry->stored->n_versions;
     struct kms_secret_entry *copy = calloc(1, sizeof *copy);
     struct kms_sealed_value **values = calloc(count + 1, sizeof(struct kms_sealed_value *));

@@ -2,8 +2,9 @@
 #include "kmsd/secrets/record.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
+
+#include "kmsd/keys/stored.h"
 
 void kms_secret_value_row(const struct kms_secret_entry *entry, const char *version_id,
                           char row_id[KMS_SECRET_VALUE_ROW_BYTES])
@@ -11,26 +12,14 @@ void kms_secret_value_row(const struct kms_secret_entry *entry, const char *vers
     snprintf(row_id, KMS_SECRET_VALUE_ROW_BYTES, "%s/%s", entry->row, version_id);
 }
 
-kms_err kms_secret_pack(const ProtobufCMessage *message, kms_buf *body)
-{
-    size_t len = protobuf_c_message_get_packed_size(message);
-    if (len > KMS_ROW_BODY_BYTES) return KMS_FAIL(LIMIT_EXCEEDED);
-    uint8_t *bytes = malloc(len + 1);
-    if (bytes == NULL) return KMS_FAIL(NO_MEMORY);
-    protobuf_c_message_pack(message, bytes);
-    kms_err err = kms_buf_append(body, bytes, len);
-    free(bytes);
-    return err;
-}
-
 kms_err kms_secret_body(const kms_stored_secret *stored, kms_buf *body)
 {
-    return kms_secret_pack(&stored->base, body);
+    return kms_stored_pack(&stored->base, body);
 }
 
 kms_err kms_secret_value_body(const kms_stored_secret_value *stored, kms_buf *body)
 {
-    return kms_secret_pack(&stored->base, body);
+    return kms_stored_pack(&stored->base, body);
 }
 
 static kms_err bad_row(const struct kms_row *row, const char *what, struct kms_why *why)

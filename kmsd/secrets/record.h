@@ -10,9 +10,7 @@ enum { KMS_SECRET_VALUE_ROW_BYTES = KMS_SECRET_ROW_BYTES + KMS_SECRET_VERSION_ID
 /* Id of the row of a value: "SECRETROW/VERSIONID". */
 void kms_secret_value_row(const struct kms_secret_entry *entry, const char *version_id,
                           char row_id[KMS_SECRET_VALUE_ROW_BYTES]);
-/* body must be empty. NO_MEMORY; LIMIT_EXCEEDED: more than a row can hold. */
-KMS_MUST_USE kms_err kms_secret_pack(const ProtobufCMessage *message, kms_buf *body);
-/* The same of tags, stages and versions. */
+/* Tags, stages and versions, and a value: as kms_stored_pack. */
 KMS_MUST_USE kms_err kms_secret_body(const kms_stored_secret *stored, kms_buf *body);
 KMS_MUST_USE kms_err kms_secret_value_body(const kms_stored_secret_value *stored, kms_buf *body);
 /* The entry without its values, with its policy. CORRUPT names the row. */

@@ -210,10 +210,10 @@ static kms_err ask(struct kms_call *call, struct request *r, uint64_t revision)
     stored.created_us = kms_core_now_us(call->core);
     stored.expires_us = stored.created_us + call->core->approvals_lifetime_us;
     stored.requester = call->identity->principal;
-    stored.method = (char *)(uintptr_t)call->method->rpc;
+    stored.method = kms_lend(call->method->rpc);
     stored.digest = (ProtobufCBinaryData){.data = r->digest, .len = sizeof r->digest};
     stored.state = KMS_APPROVAL_PENDING;
-    if (call->alias_gains != NULL) stored.lifts = (char *)(uintptr_t)call->alias_gains;
+    if (call->alias_gains != NULL) stored.lifts = kms_lend(call->alias_gains);
     if (kms_approval_missing_now(call->core, &stored) == 0) return KMS_OK; /* the rule wants no one else */
     KMS_TRY(check_current(call, r));
     KMS_TRY(check_room(call, r));

@@ -19,12 +19,6 @@ static kms_err set_text(struct kms_call *call, const struct kms_metric_samples *
     return reply->text != NULL ? KMS_OK : KMS_FAIL(NO_MEMORY);
 }
 
-/* Protobuf-c's messages take texts to be theirs; these live as long as the process. */
-static char *borrowed(const char *text)
-{
-    return (char *)(uintptr_t)text;
-}
-
 static kms_err add_labels(struct kms_call *call, const struct kms_metric_row *row,
                           const struct kms_metric_sample *sample, Kms__V1__MetricSample *to)
 {
@@ -33,8 +27,8 @@ static kms_err add_labels(struct kms_call *call, const struct kms_metric_row *ro
     if (labels == NULL || to->labels == NULL) return KMS_FAIL(NO_MEMORY);
     for (size_t i = 0; i < KMS_METRIC_LABELS && row->labels[i] != NULL; i++) {
         kms__v1__metric_sample__labels_entry__init(&labels[i]);
-        labels[i].key = borrowed(row->labels[i]);
-        labels[i].value = borrowed(sample->labels[i]);
+        labels[i].key = kms_lend(row->labels[i]);
+        labels[i].value = kms_lend(sample->labels[i]);
         to->labels[to->n_labels++] = &labels[i];
     }
     return KMS_OK;
@@ -68,11 +62,11 @@ static kms_err set_list(struct kms_call *call, const struct kms_metric_samples *
     for (enum kms_metric metric = 0; metric < KMS_METRICS; metric++) {
         const struct kms_metric_row *row = kms_metric_row(metric);
         kms__v1__metric__init(&list[metric]);
-        list[metric].name = borrowed(row->name);
+        list[metric].name = kms_lend(row->name);
         list[metric].type = row->type == KMS_METRIC_COUNTER ? KMS__V1__METRIC_TYPE__METRIC_TYPE_COUNTER
                                                             : KMS__V1__METRIC_TYPE__METRIC_TYPE_GAUGE;
-        list[metric].unit = borrowed(row->unit);
-        list[metric].help = borrowed(row->help);
+        list[metric].unit = kms_lend(row->unit);
+        list[metric].help = kms_lend(row->help);
         KMS_TRY(add_samples(call, samples, metric, &list[metric]));
         reply->metrics[reply->n_metrics++] = &list[metric];
     }

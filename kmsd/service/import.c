@@ -4,6 +4,7 @@
 #include "hsm/spec.h"
 #include "hsm/wrapped.h"
 #include "kms/v1/import.pb-c.h"
+#include "kmsd/keys/stored.h"
 #include "kmsd/service/access.h"
 #include "kmsd/service/asymmetric.h"
 #include "kmsd/service/methods.h"
@@ -90,11 +91,7 @@ static kms_err store(struct kms_call *call, kms_stored_import *stored)
     kms_buf *body;
     KMS_TRY(kms_import_read(call, key, &before, &revision));
     KMS_TRY(kms_change_row(&changes, KMS_TABLE_IMPORT, key->id_text, &revision, &body));
-    size_t len = kms__store__v1__stored_import__get_packed_size(stored);
-    uint8_t *packed = kms_call_alloc(call, len);
-    if (packed == NULL) return KMS_FAIL(NO_MEMORY);
-    kms__store__v1__stored_import__pack(stored, packed);
-    KMS_TRY(kms_buf_append(body, packed, len));
+    KMS_TRY(kms_stored_pack(&stored->base, body));
     return kms_change_apply(&changes, call);
 }
 

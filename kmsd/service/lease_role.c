@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "kmsd/keys/stored.h"
 #include "kmsd/service/access.h"
 #include "kmsd/service/admin_secret.h"
 #include "kmsd/service/lease.h"
@@ -69,17 +70,6 @@ static kms_stored_role role_of(struct kms_call *call, const Kms__V1__PutDatabase
     return stored;
 }
 
-static kms_stored_role *copy_of(const kms_stored_role *stored)
-{
-    size_t len = kms__store__v1__stored_database_role__get_packed_size(stored);
-    uint8_t *packed = malloc(len + 1);
-    if (packed == NULL) return NULL;
-    kms__store__v1__stored_database_role__pack(stored, packed);
-    kms_stored_role *copy = kms__store__v1__stored_database_role__unpack(NULL, len, packed);
-    free(packed);
-    return copy;
-}
-
 static kms_err gather_role(struct kms_call *call, const Kms__V1__PutDatabaseRoleRequest *request,
                            const struct kms_role *old)
 {
@@ -92,7 +82,7 @@ static kms_err gather_role(struct kms_call *call, const Kms__V1__PutDatabaseRole
     KMS_TRY(kms_role_instance_new(instance));
     const kms_stored_role like =
         role_of(call, request, old, policy, old != NULL ? old->stored->instance : instance);
-    kms_stored_role *stored = copy_of(&like);
+    kms_stored_role *stored = kms_stored_copy(&like.base);
     if (stored == NULL) return KMS_FAIL(NO_MEMORY);
     KMS_TRY(kms_role_new(&call->core->secret_arn, stored, &call->new_role));
     if (old != NULL) call->new_role->revision = old->revision;

@@ -76,8 +76,7 @@ static kms_err add_rotation(struct kms_call *call, const kms_stored_rotation *st
     if (stored->version_id[0] == '\0') return KMS_OK;
     kms__v1__rotation_under_way__init(under_way);
     under_way->version_id = stored->version_id;
-    under_way->next_step =
-        (char *)(uintptr_t)kms_rotation_step_name((enum kms_rotation_step)stored->next_step);
+    under_way->next_step = kms_lend(kms_rotation_step_name((enum kms_rotation_step)stored->next_step));
     under_way->failures = stored->failures;
     under_way->last_error = stored->last_error;
     under_way->next_try_us = stored->next_try_us;

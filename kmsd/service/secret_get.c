@@ -85,7 +85,7 @@ kms_err kms_get_secret_value_finish(struct kms_call *call)
     KMS_TRY(kms_secret_open(call, &call->access[1], value_of(call),
                             kms_bytes_of(call->job.output, call->job.output_len), &plain));
     kms_wipe(call->job.output, call->job.output_len);
-    reply->arn = (char *)(uintptr_t)entry->arn; /* the call holds the entry; encode only reads */
+    reply->arn = kms_lend(entry->arn); /* the call holds the entry */
     reply->name = entry->stored->name;
     reply->version_id = version->id;
     reply->version_stages = version->stages;

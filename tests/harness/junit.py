@@ -5,7 +5,11 @@ import xml.etree.ElementTree as ElementTree
 
 def main():
     passed, skipped, failed = 0, 0, []
-    for case in ElementTree.parse(sys.argv[1]).iter("testcase"):
+    try:
+        tree = ElementTree.parse(sys.argv[1])
+    except OSError as error:
+        sys.exit(f"no results: {error}")
+    for case in tree.iter("testcase"):
         name = "::".join(filter(None, (case.get("classname"), case.get("name"))))
         if case.find("failure") is not None or case.find("error") is not None or case.get("status") == "fail":
             failed.append(name)

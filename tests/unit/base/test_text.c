@@ -99,5 +99,18 @@ static void crc32c(void)
     }
 }
 
+static void printable(void)
+{
+    char text[6] = "xxxxx";
+    kms_printable(kms_bytes_text("a b~"), text, sizeof text);
+    CU_ASSERT_STRING_EQUAL(text, "a b~");
+    kms_printable(kms_bytes_of("\x1f\n\x7f\x80\0", 5), text, sizeof text);
+    CU_ASSERT_STRING_EQUAL(text, "?????");
+    kms_printable(kms_bytes_text("longer than that"), text, sizeof text);
+    CU_ASSERT_STRING_EQUAL(text, "longe");
+    kms_printable(kms_bytes_of(NULL, 0), text, sizeof text);
+    CU_ASSERT_STRING_EQUAL(text, "");
+}
+
 KMS_TEST_MAIN("base/text", {"UTF-8", utf8}, {"base64", base64}, {"base64 refused", base64_refused},
-              {"CRC-32C", crc32c})
+              {"CRC-32C", crc32c}, {"printable", printable})

@@ -6,7 +6,7 @@
 
 #include "kms/v1/crypto.pb-c.h"
 #include "sops/keyservice.pb-c.h"
-#include "tests/unit/kmsd/service/world.h"
+#include "tests/unit/kmsd/dialect/foreign.h"
 
 #define ID    "abcd0000-0000-4000-8000-000000000001"
 #define VAULT "https://kms.local:8200/v1/transit/keys/app"
@@ -36,28 +36,6 @@ static const struct kms_sops_key keys[] = {
 };
 static const struct kms_door door = {
     .protocol = KMS_PROTOCOL_SOPS, .sops_keys = keys, .sops_key_count = KMS_COUNT(keys)};
-
-static void *unpack(const ProtobufCMessageDescriptor *type, const char *hex)
-{
-    uint8_t wire[256];
-    size_t len = strlen(hex) / 2;
-    CU_ASSERT_FATAL(len <= sizeof wire && kms_unhex(hex, strlen(hex), wire, len));
-    ProtobufCMessage *message = protobuf_c_message_unpack(type, NULL, len, wire);
-    CU_ASSERT_PTR_NOT_NULL_FATAL(message);
-    return message;
-}
-
-static bool is(ProtobufCBinaryData data, const char *text)
-{
-    return kms_bytes_equal(kms_bytes_of(data.data, data.len), kms_bytes_text(text));
-}
-
-static struct kms_call begin(void)
-{
-    struct kms_call call = {.err = KMS_OK};
-    kms_arena_init(&call.arena, 1 << 20);
-    return call;
-}
 
 static void encrypt_of_aws(void)
 {

@@ -1,0 +1,28 @@
+#include "kmsd/keys/stored.h"
+
+#include <stdlib.h>
+
+#include "keystore/keystore.h"
+
+kms_err kms_stored_pack(const ProtobufCMessage *stored, kms_buf *body)
+{
+    size_t len = protobuf_c_message_get_packed_size(stored);
+    if (len > KMS_ROW_BODY_BYTES) return KMS_FAIL(LIMIT_EXCEEDED);
+    uint8_t *bytes = malloc(len + 1);
+    if (bytes == NULL) return KMS_FAIL(NO_MEMORY);
+    protobuf_c_message_pack(stored, bytes);
+    kms_err err = kms_buf_append(body, bytes, len);
+    free(bytes);
+    return err;
+}
+
+void *kms_stored_copy(const ProtobufCMessage *stored)
+{
+    size_t len = protobuf_c_message_get_packed_size(stored);
+    uint8_t *bytes = malloc(len + 1);
+    if (bytes == NULL) return NULL;
+    protobuf_c_message_pack(stored, bytes);
+    ProtobufCMessage *copy = protobuf_c_message_unpack(stored->descriptor, NULL, len, bytes);
+    free(bytes);
+    return copy;
+}

@@ -1,0 +1,63 @@
+#include "kmsd/keys/stored.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "keystore/keystore.h"
+#include "keystore/record.pb-c.h"
+#include "tests/harness/faults.h"
+#include "tests/unit/kmsd/keys/world.h"
+
+static Kms__Store__V1__StoredKey described(char *description)
+{
+    Kms__Store__V1__StoredKey key;
+    kms__store__v1__stored_key__init(&key);
+    key.description = description;
+    key.current_version = 7;
+    return key;
+}
+
+static void a_copy(void)
+{
+    char description[] = "orders";
+    Kms__Store__V1__StoredKey key = described(description);
+    Kms__Store__V1__StoredKey *copy = kms_stored_copy(&key.base);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(copy);
+    description[0] = 'x'; /* it is not that of the other */
+    CU_ASSERT_STRING_EQUAL(copy->description, "orders");
+    CU_ASSERT_EQUAL(copy->current_version, 7);
+    kms__store__v1__stored_key__free_unpacked(copy, NULL);
+}
+
+static void the_room_of_a_row(void)
+{
+    char *description = malloc(KMS_ROW_BODY_BYTES + 1);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(description);
+    memset(description, 'd', KMS_ROW_BODY_BYTES);
+    description[KMS_ROW_BODY_BYTES] = '\0';
+    Kms__Store__V1__StoredKey key = described(description);
+    KMS_OWN_BUF body = {0};
+    KMS_ASSERT_CODE(kms_stored_pack(&key.base, &body), LIMIT_EXCEEDED);
+    CU_ASSERT_EQUAL(body.len, 0);
+    size_t over = kms__store__v1__stored_key__get_packed_size(&key) - KMS_ROW_BODY_BYTES;
+    description[KMS_ROW_BODY_BYTES - over] = '\0';
+    KMS_ASSERT_OK(kms_stored_pack(&key.base, &body));
+    CU_ASSERT_EQUAL(body.len, KMS_ROW_BODY_BYTES);
+    free(description);
+}
+
+static void out_of_memory(void)
+{
+    char description[] = "orders";
+    Kms__Store__V1__StoredKey key = described(description);
+    FAULTS_EACH_OF (FAULT_MEMORY) {
+        KMS_OWN_BUF body = {0};
+        Kms__Store__V1__StoredKey *copy = kms_stored_copy(&key.base);
+        kms_err err = kms_stored_pack(&key.base, &body);
+        CU_ASSERT_EQUAL(copy == NULL || kms_failed(err), faults_hit());
+        if (copy != NULL) kms__store__v1__stored_key__free_unpacked(copy, NULL);
+    }
+}
+
+KMS_TEST_MAIN("keys/stored", {"a copy", a_copy}, {"the room of a row", the_room_of_a_row},
+              {"out of memory", out_of_memory})
