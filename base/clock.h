@@ -9,6 +9,7 @@
 
 uint64_t kms_now_us(void);       /* microseconds since 1970-01-01 UTC */
 uint64_t kms_monotonic_us(void); /* microseconds since some start; never goes back */
+uint64_t kms_monotonic_ns(void); /* the same clock in nanoseconds; never 0 */
 
 /* A condition whose waits end by the monotonic clock, and such an end: so long from now. */
 void kms_cond_init(pthread_cond_t *cond);

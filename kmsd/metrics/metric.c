@@ -27,7 +27,9 @@ const struct kms_metric_row *kms_metric_row(enum kms_metric metric)
 
 const char *kms_metric_type_name(enum kms_metric_type type)
 {
-    return type == KMS_METRIC_COUNTER ? "counter" : "gauge";
+    static const char *const names[] = {
+        [KMS_METRIC_COUNTER] = "counter", [KMS_METRIC_GAUGE] = "gauge", [KMS_METRIC_HISTOGRAM] = "histogram"};
+    return names[type];
 }
 
 void kms_metric_add(enum kms_metric metric, uint64_t more)
@@ -55,8 +57,24 @@ kms_err kms_metric_put(struct kms_metric_samples *samples, enum kms_metric metri
     return KMS_OK;
 }
 
+kms_err kms_metric_put_times(struct kms_metric_samples *samples, enum kms_metric metric, const char *label,
+                             const struct kms_times_told *told)
+{
+    struct kms_times_told *copy = malloc(sizeof *copy);
+    if (copy == NULL) return KMS_FAIL(NO_MEMORY);
+    kms_err err = kms_metric_put(samples, metric, label, NULL, told->count);
+    if (kms_failed(err)) {
+        free(copy);
+        return err;
+    }
+    *copy = *told;
+    samples->items[samples->count - 1].told = copy;
+    return KMS_OK;
+}
+
 void kms_metric_samples_free(struct kms_metric_samples *samples)
 {
+    for (size_t i = 0; i < samples->count; i++) free(samples->items[i].told);
     free(samples->items);
     *samples = (struct kms_metric_samples){.count = 0};
 }

@@ -7,6 +7,7 @@
 #define KMS_METRICS_METRIC_H
 
 #include "base/bytes.h"
+#include "kmsd/metrics/times.h"
 
 enum kms_metric {
 #define KMS_METRIC(symbol, ...) KMS_METRIC_##symbol,
@@ -15,7 +16,7 @@ enum kms_metric {
     KMS_METRICS
 };
 
-enum kms_metric_type { KMS_METRIC_COUNTER, KMS_METRIC_GAUGE };
+enum kms_metric_type { KMS_METRIC_COUNTER, KMS_METRIC_GAUGE, KMS_METRIC_HISTOGRAM };
 enum { KMS_METRIC_LABELS = 2 };
 
 struct kms_metric_row {
@@ -26,7 +27,7 @@ struct kms_metric_row {
     const char *help;
 };
 const struct kms_metric_row *kms_metric_row(enum kms_metric metric);
-const char *kms_metric_type_name(enum kms_metric_type type); /* "counter", "gauge" */
+const char *kms_metric_type_name(enum kms_metric_type type); /* "counter", "gauge", "histogram" */
 
 /* A counter without labels: since the process began. Thread-safe, lock-free, relaxed: one addition. */
 void kms_metric_add(enum kms_metric metric, uint64_t more);
@@ -36,7 +37,8 @@ uint64_t kms_metric_count(enum kms_metric metric);
 struct kms_metric_sample {
     enum kms_metric metric;
     const char *labels[KMS_METRIC_LABELS];
-    uint64_t value;
+    uint64_t value;              /* of a histogram: how many */
+    struct kms_times_told *told; /* of a histogram; owned; else NULL */
 };
 
 /* Values in any order. Zero-initialised is empty. One owner at a time. */
@@ -47,6 +49,9 @@ struct kms_metric_samples {
 /* label values NULL where the metric has none. NO_MEMORY. */
 KMS_MUST_USE kms_err kms_metric_put(struct kms_metric_samples *samples, enum kms_metric metric,
                                     const char *label, const char *second, uint64_t value);
+/* Of a histogram, whose unit is the second. NO_MEMORY. */
+KMS_MUST_USE kms_err kms_metric_put_times(struct kms_metric_samples *samples, enum kms_metric metric,
+                                          const char *label, const struct kms_times_told *told);
 void kms_metric_samples_free(struct kms_metric_samples *samples);
 #define KMS_OWN_SAMPLES __attribute__((cleanup(kms_metric_samples_free))) struct kms_metric_samples
 

@@ -142,6 +142,7 @@ static void begin(struct kms_slot *slot, bool too_many)
     struct kms_call *call = &slot->call;
     const struct kms_rpc_row *row = &rpc->rows[slot->row];
     *call = (struct kms_call){.method = row->method, .transport = slot};
+    kms_journey_begin(&call->journey);
     if (row->dialect != NULL) call->protocol = kms_protocol_name(row->dialect->protocol);
     kms_arena_init(&call->arena, rpc->options.arena_bytes);
     call->started_us = kms_now_us();
@@ -274,6 +275,8 @@ void kms_slot_end(struct kms_slot *slot)
 {
     struct kms_queue *queue = slot->queue;
     drop_reply(slot);
+    /* A stream lasts as long as its caller likes, which says nothing. */
+    if (slot->call.method->stream == NULL) kms_journey_end(&slot->call.journey, queue->lane);
     kms_call_end(&slot->call);
     if (slot->in_batch) atomic_fetch_sub(&queue->rpc->batches, 1);
     slot->in_batch = false;

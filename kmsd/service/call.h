@@ -23,6 +23,7 @@
 #include "hsm/hsm.h"
 #include "keystore/keystore.h"
 #include "kmsd/authn/authn.h"
+#include "kmsd/metrics/station.h"
 #include "kmsd/policy/policy.h"
 
 struct kms_core; /* core.h: what every call may ask: keyring, keystore, hsm, policies, clock */
@@ -119,10 +120,11 @@ struct kms_call {
     const struct kms_core *core;
     struct kms_id request_id;
     enum kms_stage stage;
-    bool by_service;   /* nobody asked: internal.h */
-    unsigned admitted; /* as so many calls in flight of its principal; 0: not admitted */
-    bool passes;       /* err LIMIT_EXCEEDED: of calls at once or in a time, so that trying again helps */
-    bool silent;       /* refused once too often: counted in a summary, no record of its own */
+    struct kms_journey journey; /* rpc begins and ends it; what the service does by itself makes none */
+    bool by_service;            /* nobody asked: internal.h */
+    unsigned admitted;          /* as so many calls in flight of its principal; 0: not admitted */
+    bool passes; /* err LIMIT_EXCEEDED: of calls at once or in a time, so that trying again helps */
+    bool silent; /* refused once too often: counted in a summary, no record of its own */
     struct kms_access access[KMS_CALL_ACCESSES];
     size_t access_count;
     kms_policy *service_policy;              /* the one that answered; reference held */

@@ -12,6 +12,19 @@
 #include "kmsd/service/grant_token.h"
 #include "kmsd/service/stream.h"
 
+/* The stage stands in the record, the time in the metrics. */
+static void reach(struct kms_call *call, enum kms_stage stage)
+{
+    static const enum kms_station stations[] = {
+        [KMS_STAGE_RPC] = KMS_STATION_RPC,       [KMS_STAGE_AUTHN] = KMS_STATION_AUTHN,
+        [KMS_STAGE_GATHER] = KMS_STATION_GATHER, [KMS_STAGE_DECIDE] = KMS_STATION_DECIDE,
+        [KMS_STAGE_PLAN] = KMS_STATION_PLAN,     [KMS_STAGE_HSM] = KMS_STATION_HSM,
+        [KMS_STAGE_ACT] = KMS_STATION_ACT,       [KMS_STAGE_FINISH] = KMS_STATION_FINISH,
+    };
+    call->stage = stage;
+    kms_journey_reach(&call->journey, stations[stage]);
+}
+
 /* One of too many of its principal leaves a count, not a record. */
 static void count_refused(struct kms_call *call)
 {
@@ -38,7 +51,7 @@ static kms_err check_deadline(const struct kms_call *call)
 static kms_err admit(struct kms_call *call)
 {
     if (kms_failed(call->err)) return call->err; /* no identity, or not decoded */
-    call->stage = KMS_STAGE_AUTHN;
+    reach(call, KMS_STAGE_AUTHN);
     unsigned calls = kms_batch_calls(call);
     call->passes = true;
     KMS_TRY(kms_authn_enter(call->core->authn, call->identity, calls, call->started_us, &call->why));
@@ -49,18 +62,18 @@ static kms_err admit(struct kms_call *call)
 
 static kms_err gather_and_decide(struct kms_call *call)
 {
-    call->stage = KMS_STAGE_GATHER;
+    reach(call, KMS_STAGE_GATHER);
     KMS_TRY(call->method->gather(call));
     KMS_TRY(kms_grant_tokens_check(call));
     if (call->batch == NULL) {
-        call->stage = KMS_STAGE_DECIDE;
+        reach(call, KMS_STAGE_DECIDE);
         return kms_decide(call);
     }
     for (size_t i = 0; i < call->batch->count; i++) {
         struct kms_call *item = &call->batch->items[i];
         item->err = gather_and_decide(item);
     }
-    call->stage = KMS_STAGE_DECIDE;
+    reach(call, KMS_STAGE_DECIDE);
     return kms_batch_check_memory(call);
 }
 
@@ -94,21 +107,21 @@ static kms_err check_states(struct kms_call *call)
 
 static enum kms_next plan_one(struct kms_call *call)
 {
-    call->stage = KMS_STAGE_PLAN;
+    reach(call, KMS_STAGE_PLAN);
     call->spends = NULL;
     call->out_of_budget = false;
     call->err = check_states(call);
     if (!kms_failed(call->err)) call->err = call->method->plan(call);
     if (kms_failed(call->err)) return KMS_NEXT_FINISH;
     if (call->out_of_budget) return KMS_NEXT_ADMIN;
-    call->stage = KMS_STAGE_HSM;
+    reach(call, KMS_STAGE_HSM);
     return KMS_NEXT_HSM;
 }
 
 /* The batch has nothing (more) for the HSM: its answer. */
 static enum kms_next finish_batch(struct kms_call *call)
 {
-    call->stage = KMS_STAGE_FINISH;
+    reach(call, KMS_STAGE_FINISH);
     call->err = call->method->finish(call);
     return KMS_NEXT_FINISH;
 }
@@ -120,14 +133,14 @@ static enum kms_next after_plan(struct kms_call *call, bool starved)
     if (kms_failed(call->err)) return KMS_NEXT_FINISH;
     if (starved) return KMS_NEXT_ADMIN;
     if (kms_batch_all_failed(call)) return finish_batch(call);
-    call->stage = KMS_STAGE_HSM;
+    reach(call, KMS_STAGE_HSM);
     return KMS_NEXT_HSM;
 }
 
 static enum kms_next plan_batch(struct kms_call *call)
 {
     bool starved = false;
-    call->stage = KMS_STAGE_PLAN;
+    reach(call, KMS_STAGE_PLAN);
     for (size_t i = 0; i < call->batch->count; i++) {
         struct kms_call *item = &call->batch->items[i];
         if (!kms_failed(item->err)) starved |= plan_one(item) == KMS_NEXT_ADMIN;
@@ -177,7 +190,7 @@ enum kms_next kms_dispatch_admin(struct kms_call *call, bool *ret_attempt)
 
 void kms_dispatch_act(struct kms_call *call)
 {
-    call->stage = KMS_STAGE_ACT;
+    reach(call, KMS_STAGE_ACT);
     call->err = call->method->act(call);
 }
 
@@ -241,7 +254,7 @@ static void finish_one(struct kms_call *call)
     if (kms_is(call->err, KMS_E_ROOT_KEYS_MISSING)) /* what DescribeKey calls Unavailable */
         call->err = kms_call_fail(call, KMS_FAIL(KEY_UNAVAILABLE), "kmsctl root status tells what is there");
     if (kms_failed(call->err)) return;
-    call->stage = KMS_STAGE_FINISH;
+    reach(call, KMS_STAGE_FINISH);
     call->err = call->method->finish(call);
 }
 

@@ -60,6 +60,7 @@ static void wake(kms_finish *f)
 void kms_finish_post(kms_finish *f, struct kms_call *call)
 {
     call->next = NULL;
+    kms_journey_reach(&call->journey, KMS_STATION_AUDIT);
     pthread_mutex_lock(&f->lock);
     *f->inbox_end = call;
     f->inbox_end = &call->next;
@@ -112,7 +113,11 @@ static void withhold(kms_finish *f, struct kms_call *call)
 /* A finished call: its reply is made, its record appended; it leaves with the batch. */
 static void take(kms_finish *f, struct kms_call *call)
 {
-    if (!call->attempt) f->transport.encode(f->transport.self, call);
+    if (!call->attempt) {
+        kms_journey_reach(&call->journey, KMS_STATION_FINISH);
+        f->transport.encode(f->transport.self, call);
+    }
+    kms_journey_reach(&call->journey, KMS_STATION_AUDIT);
     if (!call->silent && kms_failed(kms_audit_append(f->core->audit, kms_record_of(call, &f->record))))
         withhold(f, call);
     f->batch[f->batch_count++] = call;
@@ -152,9 +157,11 @@ static void commit_batch(kms_finish *f)
     kms_err err = commit(f, f->batch_count, &logged);
     if (logged) kms_usage_count(f->core, f->batch, f->batch_count);
     size_t replies = 0;
+    uint64_t now_ns = kms_monotonic_ns();
     for (size_t i = 0; i < f->batch_count; i++) {
         struct kms_call *call = f->batch[i];
         if (kms_failed(err) && !call->silent) withhold(f, call);
+        kms_journey_reach_at(&call->journey, call->attempt ? KMS_STATION_ACT : KMS_STATION_REPLY, now_ns);
         if (call->attempt) {
             sem_post(call->recorded); /* the admin thread owns it again */
             continue;

@@ -34,6 +34,27 @@ static kms_err add_labels(struct kms_call *call, const struct kms_metric_row *ro
     return KMS_OK;
 }
 
+static kms_err add_times(struct kms_call *call, const struct kms_times_told *told,
+                         Kms__V1__MetricSample *sample)
+{
+    Kms__V1__MetricTimes *to = sample->times = kms_call_alloc(call, sizeof *to);
+    if (to == NULL) return KMS_FAIL(NO_MEMORY);
+    kms__v1__metric_times__init(to);
+    Kms__V1__MetricBucket *buckets = kms_call_alloc(call, (KMS_TIMES_BOUNDS + 1) * sizeof *buckets);
+    to->buckets = kms_call_alloc(call, (KMS_TIMES_BOUNDS + 1) * sizeof *to->buckets);
+    if (buckets == NULL || to->buckets == NULL) return KMS_FAIL(NO_MEMORY);
+    to->sum_ns = told->sum_ns;
+    for (unsigned i = 0; i <= KMS_TIMES_BOUNDS; i++) {
+        if (told->counts[i] == 0) continue;
+        Kms__V1__MetricBucket *bucket = &buckets[to->n_buckets];
+        kms__v1__metric_bucket__init(bucket);
+        bucket->up_to_ns = i < KMS_TIMES_BOUNDS ? kms_times_bound_ns(i) : 0;
+        bucket->count = told->counts[i];
+        to->buckets[to->n_buckets++] = bucket;
+    }
+    return KMS_OK;
+}
+
 static kms_err add_samples(struct kms_call *call, const struct kms_metric_samples *samples,
                            enum kms_metric which, Kms__V1__Metric *to)
 {
@@ -47,6 +68,7 @@ static kms_err add_samples(struct kms_call *call, const struct kms_metric_sample
         Kms__V1__MetricSample *sample = &list[to->n_samples];
         kms__v1__metric_sample__init(sample);
         sample->value = samples->items[i].value;
+        if (samples->items[i].told != NULL) KMS_TRY(add_times(call, samples->items[i].told, sample));
         KMS_TRY(add_labels(call, kms_metric_row(which), &samples->items[i], sample));
         to->samples[to->n_samples++] = sample;
     }
@@ -56,6 +78,10 @@ static kms_err add_samples(struct kms_call *call, const struct kms_metric_sample
 static kms_err set_list(struct kms_call *call, const struct kms_metric_samples *samples,
                         Kms__V1__GetMetricsResponse *reply)
 {
+    static const Kms__V1__MetricType types[] = {
+        [KMS_METRIC_COUNTER] = KMS__V1__METRIC_TYPE__METRIC_TYPE_COUNTER,
+        [KMS_METRIC_GAUGE] = KMS__V1__METRIC_TYPE__METRIC_TYPE_GAUGE,
+        [KMS_METRIC_HISTOGRAM] = KMS__V1__METRIC_TYPE__METRIC_TYPE_HISTOGRAM};
     Kms__V1__Metric *list = kms_call_alloc(call, KMS_METRICS * sizeof *list);
     reply->metrics = kms_call_alloc(call, KMS_METRICS * sizeof *reply->metrics);
     if (list == NULL || reply->metrics == NULL) return KMS_FAIL(NO_MEMORY);
@@ -63,8 +89,7 @@ static kms_err set_list(struct kms_call *call, const struct kms_metric_samples *
         const struct kms_metric_row *row = kms_metric_row(metric);
         kms__v1__metric__init(&list[metric]);
         list[metric].name = kms_lend(row->name);
-        list[metric].type = row->type == KMS_METRIC_COUNTER ? KMS__V1__METRIC_TYPE__METRIC_TYPE_COUNTER
-                                                            : KMS__V1__METRIC_TYPE__METRIC_TYPE_GAUGE;
+        list[metric].type = types[row->type];
         list[metric].unit = kms_lend(row->unit);
         list[metric].help = kms_lend(row->help);
         KMS_TRY(add_samples(call, samples, metric, &list[metric]));

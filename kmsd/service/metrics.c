@@ -1,6 +1,7 @@
 /* What was counted, and what can be looked up. */
 #include "kmsd/service/metrics.h"
 
+#include "kmsd/metrics/station.h"
 #include "kmsd/service/lease.h"
 #include "kmsd/service/method.h"
 #include "kmsd/service/secret_acts.h"
@@ -32,6 +33,16 @@ static kms_err put_acts(struct kms_metric_samples *samples)
         for (enum kms_code code = KMS_E_OK; code < KMS_E_COUNT; code++)
             KMS_TRY(put_outcome(samples, KMS_METRIC_ACTS, kms_internal_name(what), (kms_err){code},
                                 kms_tally_of_acts(what, (kms_err){code})));
+    return KMS_OK;
+}
+
+static kms_err put_stations(struct kms_metric_samples *samples)
+{
+    for (enum kms_station station = 0; station < KMS_STATIONS; station++) {
+        struct kms_times_told told;
+        kms_station_tell(station, &told);
+        KMS_TRY(kms_metric_put_times(samples, KMS_METRIC_STATION_SECONDS, kms_station_name(station), &told));
+    }
     return KMS_OK;
 }
 
@@ -117,6 +128,7 @@ kms_err kms_metrics_collect(const struct kms_core *core, struct kms_metric_sampl
     KMS_TRY(put(samples, KMS_METRIC_CLOCK_DOUBTED, atomic_load(&core->clock_doubted)));
     KMS_TRY(put_calls(samples));
     KMS_TRY(put_acts(samples));
+    KMS_TRY(put_stations(samples));
     KMS_TRY(put_counters(samples));
     KMS_TRY(put_hsm(core, samples));
     KMS_TRY(put_audit(core, samples));

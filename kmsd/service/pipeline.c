@@ -35,6 +35,7 @@ static void go_on(kms_pipeline *p, unsigned lane, struct kms_call *call, enum km
         kms_finish_submit(p->finish, lane, call);
         return;
     }
+    if (next == KMS_NEXT_ADMIN) kms_journey_reach(&call->journey, KMS_STATION_WAIT);
     if (next == KMS_NEXT_ADMIN && kms_admin_post(p->admin, call)) return;
     call->passes = next == KMS_NEXT_ADMIN || call->passes;
     if (next == KMS_NEXT_ADMIN)

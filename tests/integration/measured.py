@@ -2,7 +2,8 @@
 import re
 
 NAME = r"[a-z][a-z0-9_]*"
-SAMPLE = re.compile(rf'({NAME})(?:\{{({NAME}="(?:[^"\\\n]|\\["\\n])*"(?:,{NAME}="(?:[^"\\\n]|\\["\\n])*")*)\}})? ([0-9]+)')
+LABEL = rf'{NAME}="(?:[^"\\\n]|\\["\\n])*"'
+SAMPLE = re.compile(rf"({NAME})(?:\{{({LABEL}(?:,{LABEL})*)\}})? ([0-9]+(?:\.[0-9]{{9}})?)")
 
 
 def key(name, labels):
@@ -19,24 +20,43 @@ def of_list(reply):
     return found
 
 
+def keep_part(buckets, suffix, pairs, value):
+    """The parts of a histogram that stand before its count: buckets, then the sum."""
+    if suffix == "_sum":
+        assert "." in value and key("", pairs) in buckets
+        return
+    assert suffix == "_bucket"
+    bound = float(pairs.pop("le"))
+    buckets.setdefault(key("", pairs), []).append((int(value), bound))
+
+
 def of_text(text):
     """The same of the text exposition format 0.0.4, as strict as we write it: help, type, then all values of a metric."""
     assert text.endswith("\n")
-    found, named, metric = {}, [], None
+    found, named, metric, buckets = {}, [], None, {}
     for line in text.splitlines():
         if line.startswith("# HELP "):
             metric = line.split(" ", 3)[2]
             assert metric not in named and line.split(" ", 3)[3], line
             named.append(metric)
         elif line.startswith("# TYPE "):
-            assert line in (f"# TYPE {metric} counter", f"# TYPE {metric} gauge"), line
+            assert line in tuple(f"# TYPE {metric} {kind}" for kind in ("counter", "gauge", "histogram")), line
+            histogram = line.endswith(" histogram")
             assert line.endswith(" counter") == metric.endswith("_total"), line
         else:
             name, labels, value = SAMPLE.fullmatch(line).groups()
-            assert name == metric, line
             pairs = dict(re.findall(rf'({NAME})="((?:[^"\\]|\\.)*)"', labels or ""))
-            assert key(name, pairs) not in found
-            found[key(name, pairs)] = int(value)
+            if histogram and name != f"{metric}_count":
+                keep_part(buckets, name.removeprefix(metric), pairs, value)
+                continue
+            assert name == metric + "_count" * histogram, line
+            assert key(metric, pairs) not in found
+            found[key(metric, pairs)] = int(value)
+            if histogram:  # its count, which the last bucket has, too
+                counts, bounds = zip(*buckets.pop(key("", pairs)))
+                assert list(counts) == sorted(counts) and counts[-1] == int(value), line
+                assert list(bounds) == sorted(set(bounds)) and bounds[-1] == float("inf"), line
+    assert not buckets
     return found
 
 

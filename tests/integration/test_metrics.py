@@ -1,6 +1,7 @@
 """Metrics: what is counted when calls, workers, rotations and leases do well or badly, and who may see it."""
 import json
 import os
+import re
 import signal
 
 import pytest
@@ -63,6 +64,47 @@ def test_what_is_looked_up(service, officer, admin):
     assert after[("kmsd_keys",)] == 2 and after[("kmsd_secrets",)] == 1
 
 
+def stations(client):
+    """How many calls were at each station, once all that were answered are counted: that is a moment after the answer has left."""
+    found = {}
+
+    def settled():
+        now = asked(client)
+        found.update({name[1].partition("=")[2]: value for name, value in now.items() if name[0] == "kmsd_station_seconds"})
+        answered = [value for name, value in now.items() if name[0] == "kmsd_calls_total" and "Stream" not in name[1]]
+        return {found[station] for station in ("rpc", "audit", "reply")} == {sum(answered)}
+
+    wait_for(settled, 60, "all answered calls to be counted")
+    return found
+
+
+def test_where_the_time_of_calls_goes(service, officer, app):
+    key = service.new_key(protection_level=2)  # no budget, for which calls would wait
+    before = stations(officer)
+    for _ in range(3):
+        app.Encrypt(key_id=key, plaintext=b"x")
+    after = risen(before, stations(officer))
+    asking = after["act"]  # the calls that asked for metrics
+    assert asking >= 1 and after == {
+        "rpc": asking + 3, "authn": asking + 3, "wait": asking, "gather": asking + 3, "decide": asking + 3, "plan": 3, "hsm": 3,
+        "act": asking, "finish": asking + 3, "audit": asking + 3, "reply": asking + 3}
+    before = stations(officer)
+    assert failure(officer.Encrypt, key_id=key, plaintext=b"x").reason == "ACCESS_DENIED"
+    after = risen(before, stations(officer))
+    assert after["decide"] == after["act"] + 1 and "plan" not in after and "hsm" not in after
+
+
+def test_a_histogram_over_the_api(officer):
+    told = next(metric for metric in officer.GetMetrics().metrics if metric.name == "kmsd_station_seconds")
+    assert [sample.labels["station"] for sample in told.samples] == [
+        "rpc", "authn", "wait", "gather", "decide", "plan", "hsm", "act", "finish", "audit", "reply"]
+    for sample in told.samples:
+        bounds = [bucket.up_to_ns or 2**63 for bucket in sample.times.buckets]
+        assert bounds == sorted(set(bounds)) and all(bucket.count > 0 for bucket in sample.times.buckets)
+        assert sum(bucket.count for bucket in sample.times.buckets) == sample.value
+        assert (sample.times.sum_ns > 0) == (sample.value > 0)
+
+
 def test_kmsctl(service, officer):
     def kmsctl(*arguments, **options):
         return service.kmsctl(OFFICER, "metrics", *arguments, **options)
@@ -70,10 +112,12 @@ def test_kmsctl(service, officer):
     text = measured.of_text(kmsctl("--prometheus").stdout)
     listed = json.loads(kmsctl("-o", "json").stdout)
     assert {metric["name"] for metric in listed} >= {name for name, *_ in text}
-    assert all(metric["help"] and metric["type"] in ("COUNTER", "GAUGE") for metric in listed)
+    assert all(metric["help"] and metric["type"] in ("COUNTER", "GAUGE", "HISTOGRAM") for metric in listed)
     assert [m["samples"] for m in listed if m["name"] == "kmsd_hsm_workers_configured"] == [[{"labels": {}, "value": 2}]]
     table = kmsctl().stdout
     assert table.startswith("METRIC ") and "method=Encrypt outcome=OK" in table
+    times = r"[1-9][0-9]* times, mean [0-9.]+ us, p50 <= [0-9]+ us, p99 <= [0-9]+ us\n"
+    assert re.search("kmsd_station_seconds +station=rpc +" + times, table)
     both = kmsctl("--prometheus", "-o", "json", check=False)
     assert both.returncode == 2 and "not both" in both.stderr
     assert set(measured.asked(officer)) >= set(text)
@@ -83,9 +127,9 @@ def test_every_metric_is_told(officer):
     """Names in the order of the table; labels are known before, none is the name of anything that is stored."""
     reply = officer.GetMetrics()
     assert len({metric.name for metric in reply.metrics}) == len(reply.metrics) > 20 and reply.text == ""
-    assert all(metric.samples and metric.type in (1, 2) for metric in reply.metrics)
+    assert all(metric.samples and metric.type in (1, 2, 3) for metric in reply.metrics)
     assert {label for metric in reply.metrics for sample in metric.samples for label in sample.labels} == {
-        "version", "method", "outcome", "act", "trouble", "state"}
+        "version", "method", "outcome", "act", "trouble", "state", "station"}
     text = officer.GetMetrics(as_text=True)
     assert not text.metrics and set(measured.of_text(text.text)) >= set(measured.of_list(reply))
     assert [m.name for m in reply.metrics] == [line.split()[2] for line in text.text.splitlines() if line.startswith("# TYPE")]
