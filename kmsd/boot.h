@@ -33,6 +33,7 @@ struct kms_boot {
     size_t socket_count;
     struct kms_unix_mapping *mappings;
     struct kms_sops_key *sops_keys;
+    struct kms_pod_principal *pods;
     struct kms_listening *listening;
 };
 

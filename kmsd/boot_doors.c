@@ -6,7 +6,8 @@
 #include "kmsd/keys/name.h"
 
 _Static_assert((int)KMSD_PROTOCOL_SOPS == (int)KMS_PROTOCOL_SOPS &&
-                   (int)KMSD_PROTOCOL_KUBERNETES == (int)KMS_PROTOCOL_KUBERNETES,
+                   (int)KMSD_PROTOCOL_KUBERNETES == (int)KMS_PROTOCOL_KUBERNETES &&
+                   (int)KMSD_PROTOCOL_CSI == (int)KMS_PROTOCOL_CSI,
                "options.def has the protocols in order");
 _Static_assert((int)KMSD_SOPS_GCP_KMS == (int)KMS_SOPS_GCP_KMS &&
                    (int)KMSD_SOPS_AZURE_KV == (int)KMS_SOPS_AZURE_KV &&
@@ -39,50 +40,72 @@ static kms_err add_sops_keys(struct kms_boot *boot, struct kms_why *why)
     return KMS_OK;
 }
 
-static struct kms_door door_of(const struct kms_boot *boot, enum kms_protocol protocol, const char *key)
+static struct kms_door door_of(const struct kms_boot *boot, enum kms_protocol protocol)
 {
     return (struct kms_door){.protocol = protocol,
                              .sops_keys = boot->sops_keys,
                              .sops_key_count = boot->conf->sops_keys_count,
-                             .key = key};
+                             .key = "",
+                             .mount_objects = boot->conf->limits_mount_objects,
+                             .mount_bytes = boot->conf->limits_mount_bytes};
 }
 
 static void add_unix(struct kms_boot *boot, const struct kmsd_conf_unix *from,
-                     struct kms_unix_mapping *mappings)
+                     struct kms_unix_mapping *mappings, struct kms_pod_principal *pods)
 {
     for (size_t i = 0; i < from->uids_count; i++)
         mappings[i] = (struct kms_unix_mapping){from->uids[i].uid, from->uids[i].principal};
-    boot->sockets[boot->socket_count++] =
-        (struct kms_rpc_socket){.socket = {.path = from->path,
-                                           .principal = from->principal,
-                                           .uids = mappings,
-                                           .uid_count = from->uids_count},
-                                .door = door_of(boot, (enum kms_protocol)from->protocol, from->key),
-                                .mode = from->mode,
-                                .owner = from->owner,
-                                .group = from->group};
+    for (size_t i = 0; i < from->pods_count; i++)
+        pods[i] = (struct kms_pod_principal){from->pods[i].namespace, from->pods[i].service_account,
+                                             from->pods[i].principal};
+    struct kms_door door = door_of(boot, (enum kms_protocol)from->protocol);
+    door.key = from->key;
+    door.pods = pods;
+    door.pod_count = from->pods_count;
+    boot->sockets[boot->socket_count++] = (struct kms_rpc_socket){.socket = {.path = from->path,
+                                                                             .principal = from->principal,
+                                                                             .uids = mappings,
+                                                                             .uid_count = from->uids_count},
+                                                                  .door = door,
+                                                                  .mode = from->mode,
+                                                                  .owner = from->owner,
+                                                                  .group = from->group};
+}
+
+/* Room for what the configuration lists. */
+static kms_err make_room(struct kms_boot *boot)
+{
+    const struct kmsd_conf *conf = boot->conf;
+    size_t uids = 0, pods = 0;
+    for (size_t i = 0; i < conf->listen_unix_count; i++) {
+        uids += conf->listen_unix[i].uids_count;
+        pods += conf->listen_unix[i].pods_count;
+    }
+    boot->sockets = calloc(conf->listen_unix_count + conf->listen_sops_tcp_count + 1, sizeof *boot->sockets);
+    boot->mappings = calloc(uids + 1, sizeof *boot->mappings);
+    boot->pods = calloc(pods + 1, sizeof *boot->pods);
+    bool all = boot->sockets != NULL && boot->mappings != NULL && boot->pods != NULL;
+    return all ? KMS_OK : KMS_FAIL(NO_MEMORY);
 }
 
 static kms_err add_sockets(struct kms_boot *boot, struct kms_why *why)
 {
     const struct kmsd_conf *conf = boot->conf;
-    size_t uids = 0, at = 0;
-    for (size_t i = 0; i < conf->listen_unix_count; i++) uids += conf->listen_unix[i].uids_count;
-    boot->sockets = calloc(conf->listen_unix_count + conf->listen_sops_tcp_count + 1, sizeof *boot->sockets);
-    boot->mappings = calloc(uids + 1, sizeof *boot->mappings);
-    if (boot->sockets == NULL || boot->mappings == NULL) return KMS_FAIL(NO_MEMORY);
+    size_t uids = 0, pods = 0;
+    KMS_TRY(make_room(boot));
     for (size_t i = 0; i < conf->listen_unix_count; i++) {
         const struct kmsd_conf_unix *from = &conf->listen_unix[i];
         if (from->key[0] != '\0') KMS_TRY(check_key(boot, "listen.unix", i, from->key, why));
-        add_unix(boot, from, &boot->mappings[at]);
-        at += from->uids_count;
+        add_unix(boot, from, &boot->mappings[uids], &boot->pods[pods]);
+        uids += from->uids_count;
+        pods += from->pods_count;
     }
     for (size_t i = 0; i < conf->listen_sops_tcp_count; i++)
         boot->sockets[boot->socket_count++] =
             (struct kms_rpc_socket){.tcp = true,
                                     .socket = {.path = conf->listen_sops_tcp[i].address,
                                                .principal = conf->listen_sops_tcp[i].principal},
-                                    .door = door_of(boot, KMS_PROTOCOL_SOPS, "")};
+                                    .door = door_of(boot, KMS_PROTOCOL_SOPS)};
     return KMS_OK;
 }
 
@@ -120,5 +143,6 @@ void kms_boot_doors_stop(struct kms_boot *boot)
     free(boot->listening);
     free(boot->sockets);
     free(boot->mappings);
+    free(boot->pods);
     free(boot->sops_keys);
 }

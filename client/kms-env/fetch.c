@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "client/kms-env/field.h"
+#include "base/field.h"
 
 struct kms_env_fetches {
     struct kms_env_fetch *fetches;
@@ -136,7 +136,7 @@ static kms_err field_of(const struct kms_env_fetch *fetch, struct kms_bytes fiel
                         struct kms_why *why)
 {
     struct kms_why cause = {0};
-    kms_err err = kms_env_field(view(fetch->value), field, ret_value, &cause);
+    kms_err err = kms_field(view(fetch->value), field, ret_value, &cause);
     if (kms_failed(err) && cause.text[0] != '\0')
         kms_why_set(why, "secret %s, field %.*s: %s", fetch->name, (int)field.len, (const char *)field.ptr,
                     cause.text);

@@ -44,7 +44,7 @@ KMS_MUST_USE kms_err kms_env_fetches_add(kms_env_fetches *fetches, const struct 
 KMS_MUST_USE kms_err kms_env_fetches_run(kms_env_fetches *fetches, struct kms_env_fetcher fetcher,
                                          struct kms_why *why);
 /* What the reference means of a fetch that went well: *ret_value is the caller's; NULL: the empty string.
- * Errors: that of the fetch, those of kms_env_field; why names secret and field. */
+ * Errors: that of the fetch, those of kms_field; why names secret and field. */
 KMS_MUST_USE kms_err kms_env_fetch_value(const struct kms_env_fetch *fetch,
                                          const struct kms_env_reference *reference, kms_secret **ret_value,
                                          struct kms_why *why);

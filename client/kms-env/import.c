@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "client/kms-env/field.h"
+#include "base/field.h"
 
 enum { VALUE_BYTES = 64 * 1024 };
 
@@ -177,7 +177,7 @@ static kms_err take_member(const kms_env_import *import, struct target *target, 
     KMS_OWN(kms_secret) there = NULL;
     kms_secret *made = NULL;
     struct kms_why cause = {0};
-    kms_err err = kms_env_field(view(target->made), entry->name, &there, &cause);
+    kms_err err = kms_field(view(target->made), entry->name, &there, &cause);
     row->same = !kms_failed(err) && same(view(there), entry->value);
     if (row->same) return KMS_OK;
     if (!kms_is(err, KMS_E_NOT_FOUND) && !import->options->replace && target->action == KMS_ENV_IMPORT_PUT) {
@@ -186,7 +186,7 @@ static kms_err take_member(const kms_env_import *import, struct target *target, 
                     name_of(target), (int)entry->name.len, (const char *)entry->name.ptr);
         return KMS_FAIL(ALREADY_EXISTS);
     }
-    KMS_TRY(kms_env_field_set(view(target->made), entry->name, entry->value, &made, why));
+    KMS_TRY(kms_field_set(view(target->made), entry->name, entry->value, &made, why));
     kms_secret_free(target->made);
     target->made = made;
     return KMS_OK;

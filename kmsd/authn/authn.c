@@ -106,6 +106,12 @@ kms_err kms_identity_of_anybody(kms_authn *authn, const struct kms_unix_socket *
     return KMS_OK;
 }
 
+kms_err kms_identity_of_other(kms_authn *authn, const char *principal, const char *source,
+                              kms_identity **ret_identity, struct kms_why *why)
+{
+    return kms_identity_new(authn, kms_bytes_text(principal), source, ret_identity, why);
+}
+
 kms_identity *kms_identity_ref(kms_identity *identity)
 {
     __atomic_add_fetch(&identity->refs, 1, __ATOMIC_RELAXED);

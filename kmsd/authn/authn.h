@@ -42,7 +42,7 @@ struct kms_principal; /* the limits of one principal */
 typedef struct kms_identity {
     unsigned refs;
     char principal[KMS_PRINCIPAL_BYTES];
-    const char *source;    /* "mtls-uri", "mtls-cn", "unix", "tcp" */
+    const char *source;    /* "mtls-uri", "mtls-cn", "unix", "tcp", "pod" */
     bool in_clear;         /* "tcp": anybody on the way could read and write */
     uint64_t not_after_us; /* wall clock; 0: never */
     char serial[48];       /* hex, "" for a Unix peer */
@@ -65,6 +65,9 @@ KMS_MUST_USE kms_err kms_identity_of_peer(kms_authn *authn, const struct kms_uni
 /* Whoever connects over TCP without TLS. */
 KMS_MUST_USE kms_err kms_identity_of_anybody(kms_authn *authn, const struct kms_unix_socket *socket,
                                              kms_identity **ret_identity, struct kms_why *why);
+/* Somebody for whom a peer calls that is trusted to say so; source (static) says who that is. */
+KMS_MUST_USE kms_err kms_identity_of_other(kms_authn *authn, const char *principal, const char *source,
+                                           kms_identity **ret_identity, struct kms_why *why);
 kms_identity *kms_identity_ref(kms_identity *identity);
 void kms_identity_unref(kms_identity *identity); /* NULL is a no-op */
 void kms_identity_drop(kms_identity **identity);

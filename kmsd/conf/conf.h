@@ -8,7 +8,7 @@
 #include "base/conf.h"
 #include "base/log.h"
 
-enum kmsd_protocol { KMSD_PROTOCOL_KMS, KMSD_PROTOCOL_SOPS, KMSD_PROTOCOL_KUBERNETES };
+enum kmsd_protocol { KMSD_PROTOCOL_KMS, KMSD_PROTOCOL_SOPS, KMSD_PROTOCOL_KUBERNETES, KMSD_PROTOCOL_CSI };
 enum kmsd_sops_type {
     KMSD_SOPS_KMS,
     KMSD_SOPS_PGP,

@@ -60,9 +60,41 @@ static kms_err check_keys(const struct kmsd_conf *conf, const char *path, struct
     return KMS_OK;
 }
 
+static kms_err refuse_pod(const char *path, size_t socket, size_t pod, const char *cause, struct kms_why *why)
+{
+    kms_why_set(why, "%s: option 'listen.unix[%zu].pods[%zu]': %s", path, socket, pod, cause);
+    return KMS_FAIL(CONFIG_INVALID);
+}
+
+static bool same_pods(const struct kmsd_conf_pod *a, const struct kmsd_conf_pod *b)
+{
+    return strcmp(a->namespace, b->namespace) == 0 && strcmp(a->service_account, b->service_account) == 0;
+}
+
+/* Only the driver of a node says for which pod it asks. */
+static kms_err check_pods(const struct kmsd_conf *conf, const char *path, struct kms_why *why)
+{
+    for (size_t i = 0; i < conf->listen_unix_count; i++) {
+        const struct kmsd_conf_unix *from = &conf->listen_unix[i];
+        bool wants = from->protocol == KMSD_PROTOCOL_CSI, has = from->pods_count > 0;
+        if (wants != has) {
+            kms_why_set(why, "%s: option 'listen.unix[%zu].pods': %s", path, i,
+                        wants ? "a socket of protocol csi needs at least one item: without, no pod may read"
+                              : "only a socket of protocol csi has them");
+            return KMS_FAIL(CONFIG_INVALID);
+        }
+        for (size_t k = 0; k < from->pods_count; k++)
+            for (size_t l = 0; l < k; l++)
+                if (same_pods(&from->pods[k], &from->pods[l]))
+                    return refuse_pod(path, i, k, "namespace and service_account are there twice", why);
+    }
+    return KMS_OK;
+}
+
 kms_err kmsd_conf_check_doors(const struct kmsd_conf *conf, const char *path, struct kms_why *why)
 {
     KMS_TRY(check_keys(conf, path, why));
+    KMS_TRY(check_pods(conf, path, why));
     KMS_TRY(check_tcp(conf, path, why));
     return check_sops_keys(conf, path, why);
 }

@@ -62,6 +62,13 @@ struct kms_slot {
     struct kms_tag close_tag; /* the call is over for gRPC */
     bool begun;               /* the initial metadata has been sent */
     unsigned open;            /* of: its status, its close; over when neither is */
+
+    struct kms_many *many; /* parts.c: what came of a foreign call that is several of ours; else NULL */
+    /* Of such a part: */
+    struct kms_slot *whole; /* NULL: gRPC has a call for this slot alone */
+    size_t at;
+    bool encoded;
+
     struct kms_call call;
 };
 
@@ -136,6 +143,12 @@ KMS_MUST_USE kms_err kms_rows_register(struct kms_rpc *rpc, struct kms_why *why)
 KMS_MUST_USE kms_err kms_slot_decode(struct kms_slot *slot);
 void kms_slot_drop_request(struct kms_slot *slot); /* wiped */
 
+/* parts.c */
+KMS_MUST_USE kms_err kms_slot_split(struct kms_slot *slot, const ProtobufCMessage *foreign);
+void kms_parts_begin(struct kms_slot *slot); /* instead of the foreign call */
+void kms_part_encode(struct kms_slot *part);
+void kms_part_back(struct kms_slot *part); /* the last one answers for all */
+
 /* queue.c */
 KMS_MUST_USE kms_err kms_queue_start(struct kms_rpc *rpc, unsigned lane);
 void kms_queue_stop(struct kms_queue *queue);  /* ends the thread; no call may be active */
@@ -151,9 +164,13 @@ void kms_unknown_begin(struct kms_queue *queue);
 void kms_unknown_free(struct kms_queue *queue);
 
 /* slot.c */
-void kms_slot_fill(struct kms_queue *queue, size_t row); /* as many waiting as the row wants */
+void kms_slot_fill(struct kms_queue *queue, size_t row);      /* as many waiting as the row wants */
+struct kms_slot *kms_slot_take_idle(struct kms_queue *queue); /* NULL: no memory */
+void kms_slot_put_idle(struct kms_slot *slot);
 void kms_slot_encode(struct kms_call *call);
-void kms_slot_reply(struct kms_call *call); /* on the thread of its queue */
+KMS_MUST_USE kms_err kms_slot_pack(struct kms_slot *slot, const ProtobufCMessage *reply); /* is its message */
+void kms_slot_finish(struct kms_slot *slot); /* what goes with the message, or instead */
+void kms_slot_reply(struct kms_call *call);  /* on the thread of its queue */
 void kms_slots_free(struct kms_queue *queue);
 grpc_call *kms_slot_grpc_call(const struct kms_call *call);
 struct kms_queue *kms_slot_queue(const struct kms_call *call);

@@ -55,6 +55,17 @@ void kms_slot_drop_request(struct kms_slot *slot)
     slot->request = NULL;
 }
 
+/* To one call of ours, or to several, or to the answer. */
+static kms_err translate(struct kms_slot *slot, const ProtobufCMessage *foreign)
+{
+    const struct kms_dialect *dialect = slot->queue->rpc->rows[slot->row].dialect;
+    const ProtobufCMessage *answer;
+    if (dialect->split != NULL) return kms_slot_split(slot, foreign);
+    if (dialect->answer == NULL) return dialect->from(&slot->call, slot->way.door, foreign);
+    KMS_TRY(dialect->answer(&slot->call, foreign, &answer));
+    return kms_slot_pack(slot, answer);
+}
+
 kms_err kms_slot_decode(struct kms_slot *slot)
 {
     struct kms_call *call = &slot->call;
@@ -81,7 +92,7 @@ kms_err kms_slot_decode(struct kms_slot *slot)
                          &message, &call->why);
     kms_locked_free(whole, len);
     if (kms_failed(err)) return batch && kms_is(err, KMS_E_NO_MEMORY) ? KMS_FAIL(LIMIT_EXCEEDED) : err;
-    if (row->dialect != NULL) return row->dialect->from(call, slot->way.door, message);
+    if (row->dialect != NULL) return translate(slot, message);
     call->request = message;
     return KMS_OK;
 }

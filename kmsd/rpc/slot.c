@@ -34,7 +34,7 @@ int kms_slot_socket(const struct kms_call *call)
 static void on_accepted(struct kms_tag *tag, bool ok);
 static void on_replied(struct kms_tag *tag, bool ok);
 
-static struct kms_slot *take_idle(struct kms_queue *queue)
+struct kms_slot *kms_slot_take_idle(struct kms_queue *queue)
 {
     struct kms_slot *slot = queue->idle;
     if (slot != NULL) {
@@ -50,7 +50,7 @@ static struct kms_slot *take_idle(struct kms_queue *queue)
     return slot;
 }
 
-static void put_idle(struct kms_slot *slot)
+void kms_slot_put_idle(struct kms_slot *slot)
 {
     slot->next_idle = slot->queue->idle;
     slot->queue->idle = slot;
@@ -60,7 +60,7 @@ void kms_slot_fill(struct kms_queue *queue, size_t row)
 {
     struct kms_rpc *rpc = queue->rpc;
     while (queue->waiting[row] < rpc->rows[row].slots) {
-        struct kms_slot *slot = take_idle(queue);
+        struct kms_slot *slot = kms_slot_take_idle(queue);
         if (slot == NULL) return; /* tried again whenever a call of this row ends */
         slot->tag.fire = on_accepted;
         slot->row = row;
@@ -69,7 +69,7 @@ void kms_slot_fill(struct kms_queue *queue, size_t row)
             &slot->request, queue->cq, queue->cq, &slot->tag);
         if (err != GRPC_CALL_OK) {
             kms_log(KMS_LOG_ERROR, "rpc.request", "err=\"%s\"", grpc_call_error_to_string(err));
-            put_idle(slot);
+            kms_slot_put_idle(slot);
             return;
         }
         queue->waiting[row]++;
@@ -159,6 +159,14 @@ static void begin(struct kms_slot *slot, bool too_many)
     if (!kms_failed(call->err) && call->method->item != NULL) call->err = enter_batch(slot, call);
     if (!kms_failed(call->err)) call->err = kms_slot_decode(slot);
     kms_slot_drop_request(slot);
+    if (slot->message != NULL) { /* answered already */
+        kms_slot_reply(call);
+        return;
+    }
+    if (slot->many != NULL) {
+        kms_parts_begin(slot);
+        return;
+    }
     if (call->method->stream != NULL) kms_slot_watch(slot);
     queue->begun++;
     kms_pipeline_begin(rpc->parts.pipeline, queue->lane, call);
@@ -171,7 +179,7 @@ static void on_accepted(struct kms_tag *tag, bool ok)
     struct kms_rpc *rpc = queue->rpc;
     queue->waiting[slot->row]--;
     if (!ok) { /* the server is shutting down */
-        put_idle(slot);
+        kms_slot_put_idle(slot);
         return;
     }
     unsigned active = atomic_fetch_add(&rpc->active, 1) + 1;
@@ -207,14 +215,10 @@ static bool reply_slice(const struct kms_call *call, size_t len, grpc_slice *ret
     return true;
 }
 
-static kms_err encode_message(struct kms_slot *slot)
+kms_err kms_slot_pack(struct kms_slot *slot, const ProtobufCMessage *reply)
 {
     struct kms_call *call = &slot->call;
     grpc_slice slice;
-    if (call->reply == NULL) return KMS_FAIL(INTERNAL);
-    const struct kms_dialect *dialect = slot->queue->rpc->rows[slot->row].dialect;
-    const ProtobufCMessage *reply = call->reply;
-    if (dialect != NULL) KMS_TRY(dialect->to(call, slot->way.door, &reply));
     size_t len = protobuf_c_message_get_packed_size(reply);
     bool batch = call->batch != NULL;
     if ((batch && !kms_arena_charge(&call->arena, len)) || !reply_slice(call, len, &slice))
@@ -223,6 +227,16 @@ static kms_err encode_message(struct kms_slot *slot)
     slot->message = grpc_raw_byte_buffer_create(&slice, 1);
     grpc_slice_unref(slice);
     return KMS_OK;
+}
+
+static kms_err encode_message(struct kms_slot *slot)
+{
+    struct kms_call *call = &slot->call;
+    if (call->reply == NULL) return KMS_FAIL(INTERNAL);
+    const struct kms_dialect *dialect = slot->queue->rpc->rows[slot->row].dialect;
+    const ProtobufCMessage *reply = call->reply;
+    if (dialect != NULL) KMS_TRY(dialect->to(call, slot->way.door, &reply));
+    return kms_slot_pack(slot, reply);
 }
 
 static void add_trailer(struct kms_slot *slot, const char *key, struct kms_bytes value)
@@ -256,14 +270,32 @@ static void encode_status(struct kms_slot *slot, const char *id)
     add_trailer(slot, KMS_STATUS_TRAILER, kms_bytes_of(status.details, status.details_len));
 }
 
+/* The id is what the audit log calls it. */
+static void add_id(struct kms_slot *slot, char id[KMS_ID_TEXT])
+{
+    static const struct kms_id none;
+    kms_id_text(&slot->call.request_id, id);
+    if (!kms_id_equal(&slot->call.request_id, &none)) add_trailer(slot, "x-request-id", kms_bytes_text(id));
+}
+
+void kms_slot_finish(struct kms_slot *slot)
+{
+    char id[KMS_ID_TEXT];
+    if (kms_failed(slot->call.err)) drop_reply(slot);
+    add_id(slot, id);
+    if (kms_failed(slot->call.err)) encode_status(slot, id);
+}
+
 void kms_slot_encode(struct kms_call *call)
 {
     struct kms_slot *slot = call->transport;
-    static const struct kms_id none;
     char id[KMS_ID_TEXT];
+    if (slot->whole != NULL) {
+        kms_part_encode(slot);
+        return;
+    }
     drop_reply(slot);
-    kms_id_text(&call->request_id, id); /* what the audit log calls it */
-    if (!kms_id_equal(&call->request_id, &none)) add_trailer(slot, "x-request-id", kms_bytes_text(id));
+    add_id(slot, id);
     bool message = call->method->stream == NULL || call->page; /* a stream ends without one */
     if (!kms_failed(call->err) && message) call->err = encode_message(slot);
     if (kms_failed(call->err)) encode_status(slot, id);
@@ -282,7 +314,7 @@ void kms_slot_end(struct kms_slot *slot)
     slot->in_batch = false;
     grpc_call_unref(slot->grpc_call);
     slot->grpc_call = NULL;
-    put_idle(slot);
+    kms_slot_put_idle(slot);
     kms_slot_fill(queue, slot->row);
     kms_queue_one_less(queue);
 }
@@ -307,6 +339,10 @@ grpc_op kms_slot_status_op(struct kms_slot *slot)
 void kms_slot_reply(struct kms_call *call)
 {
     struct kms_slot *slot = call->transport;
+    if (slot->whole != NULL) {
+        kms_part_back(slot);
+        return;
+    }
     if (call->method->stream != NULL) {
         kms_slot_send(slot);
         return;

@@ -2,7 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "client/kms-env/field.h"
+#include "base/field.h"
 #include "client/kms-env/reference.h"
 
 static bool inside(struct kms_bytes part, struct kms_bytes text)
@@ -28,7 +28,7 @@ static void check_field(struct kms_bytes json)
 {
     kms_secret *value = NULL;
     struct kms_why why = {0};
-    kms_err err = kms_env_field(json, kms_bytes_text("k"), &value, &why);
+    kms_err err = kms_field(json, kms_bytes_text("k"), &value, &why);
     if (kms_failed(err) && (value != NULL || (why.text[0] == '\0' && !kms_is(err, KMS_E_NO_MEMORY)))) abort();
     if (value != NULL && kms_secret_len(value) > json.len) abort();
     kms_secret_free(value);

@@ -39,6 +39,7 @@ def protos(directory):
     if not (out / "kms").exists():
         files = [*sorted((ROOT / "proto").glob("kms/v1/*.proto")), ROOT / "proto/google/rpc/status.proto",
                  ROOT / "proto/sops/keyservice.proto", ROOT / "proto/k8s/kms_v2.proto",
+                 ROOT / "proto/csi/secrets_store.proto",
                  ROOT / "proto/grpc/health/v1/health.proto",
                  ROOT / "proto/grpc/reflection/v1/reflection.proto"]
         run("protoc", f"--python_out={out}", "-I", ROOT / "proto", *files)

@@ -63,7 +63,7 @@ def words():
         ("", "kind"): table("kmsd/audit/encode.c", "kinds"),
         ("segment", "because"): table("kmsd/audit/state.c", "because_words"),
         ("", "principal_source"): found(r'(?:\*ret_source = |\.source = )"([\w-]+)"', "kmsd/authn/certificate.c",
-                                        "kmsd/service/internal.c") + ["unix", "tcp"],
+                                        "kmsd/service/internal.c") + ["unix", "tcp", "pod"],
         ("", "service"): ["kms.v1." + name for name in found(r"^service (\w+) {", *paths("proto/kms/v1", "*.proto"))],
         ("", "class"): table("kmsd/service/record.c", "class_names") + ["service"],
         ("", "protocol"): table("kmsd/dialect/protocol.c", "protocol_names")[1:],  # the first is kmsd's own, and left out

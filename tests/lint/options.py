@@ -58,6 +58,7 @@ def row(name, default, what, text):
 
 def page(source):
     titles = {"kmsd_conf": "The file", "kmsd_conf_unix": "Each item of `listen.unix`", "kmsd_conf_uid": "Each item of `uids`",
+              "kmsd_conf_pod": "Each item of `pods` there",
               "kmsd_conf_tcp": "Each item of `listen.sops_tcp`",
               "kmsd_conf_sops_key": "Each item of `sops.keys`",
               "kmsd_conf_database": "Each item of `databases`", "kmsd_conf_rotator": "Each item of `rotators`"}

@@ -223,7 +223,7 @@ struct kms_capability {
 /* What the service is called at. */
 struct kms_status_listener {
     const char *address, *transport; /* or path; "tls", "unix", "tcp" (without TLS) */
-    const char *protocol;            /* "kms", "sops", "kubernetes" */
+    const char *protocol;            /* "kms", "sops", "kubernetes", "csi" */
     const char *default_principal;   /* of everybody who has none of his own; empty: of nobody */
 };
 

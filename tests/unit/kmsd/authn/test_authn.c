@@ -69,6 +69,19 @@ static void anybody(void)
     CU_ASSERT_PTR_NULL(identity);
 }
 
+static void others(void)
+{
+    KMS_OWN(kms_authn) authn = authn_with(&(struct kms_authn_options){0});
+    KMS_OWN(kms_identity) identity = NULL;
+    struct kms_why why = {{0}};
+    KMS_ASSERT_CODE(kms_identity_of_other(authn, "*", "pod", &identity, &why), UNAUTHENTICATED);
+    CU_ASSERT_PTR_NULL(identity);
+    KMS_ASSERT_OK_FATAL(kms_identity_of_other(authn, "k8s:shop/web", "pod", &identity, &why));
+    CU_ASSERT_STRING_EQUAL(identity->principal, "k8s:shop/web");
+    CU_ASSERT_STRING_EQUAL(identity->source, "pod");
+    CU_ASSERT(!identity->in_clear);
+}
+
 static void names(void)
 {
     static char longest[KMS_PRINCIPAL_BYTES + 1];
@@ -165,6 +178,6 @@ static void out_of_memory(void)
     }
 }
 
-KMS_TEST_MAIN("authn/authn", {"peers", peers}, {"anybody", anybody}, {"names", names},
+KMS_TEST_MAIN("authn/authn", {"peers", peers}, {"anybody", anybody}, {"others", others}, {"names", names},
               {"one principal, one limit", one_principal_one_limit}, {"references", references},
               {"strangers share an entry", strangers_share_an_entry}, {"out of memory", out_of_memory})

@@ -20,7 +20,12 @@ static void every_row_is_a_method_of_ours(void)
         const struct kms_method *method = method_of(d);
         CU_ASSERT_PTR_NOT_NULL_FATAL(method);
         CU_ASSERT(method->item == NULL && method->stream == NULL);
-        CU_ASSERT(d->from != NULL && d->to != NULL && d->protocol != KMS_PROTOCOL_KMS);
+        CU_ASSERT(d->protocol != KMS_PROTOCOL_KMS);
+        CU_ASSERT_EQUAL((d->from != NULL) + (d->split != NULL) + (d->answer != NULL), 1);
+        CU_ASSERT_EQUAL(d->from != NULL, d->to != NULL);
+        if (d->split == NULL) continue;
+        CU_ASSERT(d->split->split != NULL && d->split->from != NULL && d->split->to != NULL);
+        CU_ASSERT(d->split->join != NULL && d->split->name != NULL);
     }
 }
 
@@ -59,6 +64,7 @@ static void names(void)
     CU_ASSERT_STRING_EQUAL(kms_protocol_name(KMS_PROTOCOL_KMS), "kms");
     CU_ASSERT_STRING_EQUAL(kms_protocol_name(KMS_PROTOCOL_SOPS), "sops");
     CU_ASSERT_STRING_EQUAL(kms_protocol_name(KMS_PROTOCOL_KUBERNETES), "kubernetes");
+    CU_ASSERT_STRING_EQUAL(kms_protocol_name(KMS_PROTOCOL_CSI), "csi");
 }
 
 KMS_TEST_MAIN("dialect", {"every row is a method of ours", every_row_is_a_method_of_ours},

@@ -53,8 +53,18 @@ static kms_err to(struct kms_call *call, const struct kms_door *door, const Prot
 }
 
 static const struct kms_dialect rows[] = {
-    {KMS_PROTOCOL_SOPS, &key_service__descriptor, "Encrypt", "Encrypt", from, to},
-    {KMS_PROTOCOL_SOPS, &key_service__descriptor, "Decrypt", "Vanish", from, to}, /* of no method */
+    {.protocol = KMS_PROTOCOL_SOPS,
+     .service = &key_service__descriptor,
+     .rpc = "Encrypt",
+     .method = "Encrypt",
+     .from = from,
+     .to = to},
+    {.protocol = KMS_PROTOCOL_SOPS,
+     .service = &key_service__descriptor,
+     .rpc = "Decrypt",
+     .method = "Vanish", /* there is none */
+     .from = from,
+     .to = to},
 };
 
 static kms_err open_world(enum kms_protocol protocol, size_t row_count, struct kms_why *why)

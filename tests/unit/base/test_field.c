@@ -1,5 +1,5 @@
 /* One member out of a JSON object. */
-#include "client/kms-env/field.h"
+#include "base/field.h"
 
 #include <stdio.h>
 
@@ -9,7 +9,7 @@ static void check(const char *json, struct kms_bytes want)
 {
     KMS_OWN(kms_secret) value = NULL;
     struct kms_why why = {0};
-    kms_err err = kms_env_field(kms_bytes_text(json), kms_bytes_text("k"), &value, &why);
+    kms_err err = kms_field(kms_bytes_text(json), kms_bytes_text("k"), &value, &why);
     bool good = !kms_failed(err);
     if (good && value == NULL) good = want.len == 0;
     if (good && value != NULL)
@@ -47,7 +47,7 @@ static void refused(const char *json, enum kms_code code, const char *words)
 {
     kms_secret *value = NULL;
     struct kms_why why = {0};
-    kms_err err = kms_env_field(kms_bytes_text(json), kms_bytes_text("k"), &value, &why);
+    kms_err err = kms_field(kms_bytes_text(json), kms_bytes_text("k"), &value, &why);
     CU_ASSERT(kms_code_is(err, code, json, __LINE__));
     CU_ASSERT_STRING_EQUAL(why.text, words);
     CU_ASSERT_PTR_NULL(value);
@@ -103,7 +103,7 @@ static void depth_ends(void)
 {
     for (int over = 0; over < 2; over++) {
         char text[512] = "{\"k\":";
-        const int deep = KMS_ENV_FIELD_DEPTH - 1 + over;
+        const int deep = KMS_FIELD_DEPTH - 1 + over;
         for (int i = 0; i < deep; i++) strcat(text, "[");
         for (int i = 0; i < deep; i++) strcat(text, "]");
         strcat(text, "}");
@@ -129,12 +129,12 @@ static void a_member_is_set(void)
     };
     for (size_t i = 0; i < KMS_COUNT(rows); i++) {
         KMS_OWN(kms_secret) made = NULL;
-        KMS_ASSERT_OK_FATAL(kms_env_field_set(kms_bytes_text(rows[i].json), kms_bytes_text("k"),
-                                              kms_bytes_text(rows[i].value), &made, NULL));
+        KMS_ASSERT_OK_FATAL(kms_field_set(kms_bytes_text(rows[i].json), kms_bytes_text("k"),
+                                          kms_bytes_text(rows[i].value), &made, NULL));
         const struct kms_bytes got = kms_bytes_of(kms_secret_data(made), kms_secret_len(made));
         CU_ASSERT(kms_bytes_equal(got, kms_bytes_text(rows[i].want)));
         KMS_OWN(kms_secret) again = NULL; /* what was written is read again */
-        KMS_ASSERT_OK(kms_env_field(got, kms_bytes_text("k"), &again, NULL));
+        KMS_ASSERT_OK(kms_field(got, kms_bytes_text("k"), &again, NULL));
         const struct kms_bytes read = again != NULL
                                           ? kms_bytes_of(kms_secret_data(again), kms_secret_len(again))
                                           : kms_bytes_of(NULL, 0);
@@ -149,7 +149,7 @@ static void no_object_gets_no_member(void)
         kms_secret *made = NULL;
         struct kms_why why = {0};
         KMS_ASSERT_CODE(
-            kms_env_field_set(kms_bytes_text(rows[i]), kms_bytes_text("k"), kms_bytes_text("v"), &made, &why),
+            kms_field_set(kms_bytes_text(rows[i]), kms_bytes_text("k"), kms_bytes_text("v"), &made, &why),
             INVALID_ARGUMENT);
         CU_ASSERT_STRING_EQUAL(why.text, "the secret is no JSON object, or has this field more than once");
         CU_ASSERT_PTR_NULL(made);

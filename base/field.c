@@ -1,5 +1,5 @@
 /* A reader of JSON that looks for one member, and checks all of the text on its way. */
-#include "client/kms-env/field.h"
+#include "base/field.h"
 
 #include <string.h>
 
@@ -131,7 +131,7 @@ static bool value(struct reader *r, uint8_t *scratch);
 static bool elements(struct reader *r, uint8_t *scratch, int end)
 {
     size_t len;
-    if (++r->depth > KMS_ENV_FIELD_DEPTH) return false;
+    if (++r->depth > KMS_FIELD_DEPTH) return false;
     blanks(r);
     if (!take(r, end)) {
         do {
@@ -242,8 +242,7 @@ static kms_err refuse(const struct search *s, struct kms_why *why)
     return s->times == 0 ? KMS_FAIL(NOT_FOUND) : KMS_FAIL(INVALID_ARGUMENT);
 }
 
-kms_err kms_env_field(struct kms_bytes json, struct kms_bytes name, kms_secret **ret_value,
-                      struct kms_why *why)
+kms_err kms_field(struct kms_bytes json, struct kms_bytes name, kms_secret **ret_value, struct kms_why *why)
 {
     KMS_OWN(kms_secret) scratch = NULL;
     KMS_OWN(kms_secret) found = NULL;
@@ -322,8 +321,8 @@ static void write_object(struct writer *w, const struct search *s, struct kms_by
     write_text(w, "}");
 }
 
-kms_err kms_env_field_set(struct kms_bytes json, struct kms_bytes name, struct kms_bytes value,
-                          kms_secret **ret_json, struct kms_why *why)
+kms_err kms_field_set(struct kms_bytes json, struct kms_bytes name, struct kms_bytes value,
+                      kms_secret **ret_json, struct kms_why *why)
 {
     KMS_OWN(kms_secret) scratch = NULL;
     KMS_OWN(kms_secret) made = NULL;
