@@ -23,7 +23,7 @@ DRAWING = re.compile("[\u2190-\u21ff\u2500-\u25ff]|->|<-")  # a picture of boxes
 
 
 def documents():
-    return sorted(ROOT.glob("*.md")) + sorted((ROOT / "docs").glob("*.md")) + sorted((ROOT / "proto").glob("*.md"))
+    return sorted(ROOT.glob("*.md")) + sorted((ROOT / "docs").rglob("*.md")) + sorted((ROOT / "proto").glob("*.md"))
 
 
 def slug(heading):
