@@ -237,7 +237,8 @@ static kms_err join(struct kms_call *call, const struct kms_parts *parts,
 
 static const char *name(struct kms_call *call, const struct kms_parts *parts, size_t at)
 {
-    return kms_arena_print(&call->arena, "objects[%zu] (%.128s)", at, file_of(parts, at)->name);
+    const struct kms_csi_file *file = file_of(parts, at);
+    return kms_arena_print(&call->arena, "objects[%zu] (%.128s)", file->object, file->name);
 }
 
 const struct kms_dialect_split kms_csi_mount = {

@@ -15,6 +15,7 @@ enum {
 
 /* One file of a volume. */
 struct kms_csi_file {
+    size_t object;       /* which of the list it is of */
     const char *name;    /* the secret, by name or ARN */
     const char *path;    /* of the file */
     const char *field;   /* a member of a secret that is a JSON object; "": all of the secret */

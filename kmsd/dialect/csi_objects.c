@@ -36,7 +36,7 @@ static const char *keep(struct kms_call *call, const char *text)
 /* What is not said is the secret's name, which may have slashes. */
 static const char *path_of(struct kms_call *call, const struct kms_csi_object *object)
 {
-    if (object->alias[0] != '\0') return keep(call, object->alias);
+    if (object->alias[0] != '\0') return object->alias;
     char *path = kms_arena_print(&call->arena, "%s", object->name);
     for (char *p = path; p != NULL && *p != '\0'; p++)
         if (*p == '/') *p = '_';
@@ -46,53 +46,113 @@ static const char *path_of(struct kms_call *call, const struct kms_csi_object *o
 /* The driver makes folders of its own beside the files, which begin with "..". */
 static const char *wrong_with(const char *path)
 {
-    if (strlen(path) > KMS_CSI_NAME_BYTES) return "longer than 255 bytes";
-    if (strchr(path, '/') != NULL) return "it has a slash: files lie side by side in the volume";
-    if (strcmp(path, ".") == 0 || strncmp(path, "..", 2) == 0) return "no file of a volume may be called so";
+    if (strlen(path) > KMS_CSI_NAME_BYTES) return "the name of its file: longer than 255 bytes";
+    if (strchr(path, '/') != NULL)
+        return "the name of its file: it has a slash: files lie side by side in the volume";
+    if (strcmp(path, ".") == 0 || strncmp(path, "..", 2) == 0)
+        return "the name of its file: no file of a volume may be called so";
     for (const char *p = path; *p != '\0'; p++)
-        if ((unsigned char)*p < ' ' || *p == 0x7f) return "it has a control character";
+        if ((unsigned char)*p < ' ' || *p == 0x7f) return "the name of its file: it has a control character";
     return NULL;
 }
 
-static kms_err check_path(struct kms_call *call, const struct kms_csi_file *files, size_t at)
+/* The files of a list as they are made. */
+struct making {
+    struct kms_call *call;
+    struct kms_csi_file *files;
+    size_t count;
+    uint32_t mode; /* where none is said */
+};
+
+static kms_err refuse(const struct making *m, const struct kms_csi_file *file, const char *cause)
 {
-    const char *path = files[at].path, *wrong = wrong_with(path);
-    if (wrong != NULL)
-        return kms_call_fail(call, KMS_FAIL(INVALID_ARGUMENT),
-                             "objects[%zu] (%.128s): the name of its file: %s", at, files[at].name, wrong);
-    for (size_t i = 0; i < at; i++)
-        if (strcmp(files[i].path, path) == 0)
+    return kms_call_fail(m->call, KMS_FAIL(INVALID_ARGUMENT), "objects[%zu] (%.128s): %s", file->object,
+                         file->name, cause);
+}
+
+static kms_err check_path(const struct making *m, const struct kms_csi_file *file)
+{
+    const char *wrong = wrong_with(file->path);
+    if (wrong != NULL) return refuse(m, file, wrong);
+    for (size_t i = 0; i < m->count; i++)
+        if (strcmp(m->files[i].path, file->path) == 0)
             return kms_call_fail(
-                call, KMS_FAIL(INVALID_ARGUMENT),
-                "objects[%zu] (%.128s): file %s is that of objects[%zu]: give an objectAlias", at,
-                files[at].name, path, i);
+                m->call, KMS_FAIL(INVALID_ARGUMENT),
+                "objects[%zu] (%.128s): file %s is that of objects[%zu]: give an objectAlias", file->object,
+                file->name, file->path, m->files[i].object);
     return KMS_OK;
 }
 
-static kms_err make(struct kms_call *call, const struct kms_csi_list *list, uint32_t mode, uint32_t most,
-                    struct kms_csi_file **ret_files)
+static kms_err add(struct making *m, const struct kms_csi_file *file)
+{
+    struct kms_csi_file *kept = &m->files[m->count];
+    *kept = *file;
+    kept->name = keep(m->call, file->name);
+    kept->field = keep(m->call, file->field);
+    kept->version = keep(m->call, file->version);
+    kept->stage = keep(m->call, file->stage);
+    kept->path = keep(m->call, file->path);
+    if (kept->name == NULL || kept->field == NULL || kept->version == NULL || kept->stage == NULL ||
+        kept->path == NULL)
+        return KMS_FAIL(NO_MEMORY);
+    if (kept->mode == 0) kept->mode = m->mode;
+    KMS_TRY(check_path(m, kept));
+    m->count++;
+    return KMS_OK;
+}
+
+/* Of JMESPath there is what names a member: an identifier, as it is or in quotes without escapes. */
+static kms_err add_member(struct making *m, const struct kms_csi_file *object,
+                          const struct kms_csi_path *from)
+{
+    static const char identifier[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_";
+    size_t len = strlen(from->path);
+    bool quoted = len > 2 && from->path[0] == '"' && from->path[len - 1] == '"';
+    struct kms_csi_file file = *object;
+    file.field = from->path;
+    file.path = from->alias;
+    file.mode = from->mode;
+    if (quoted) file.field = kms_arena_print(&m->call->arena, "%.*s", (int)len - 2, from->path + 1);
+    if (file.field == NULL) return KMS_FAIL(NO_MEMORY);
+    if (quoted ? strpbrk(file.field, "\"\\") != NULL : from->path[strspn(from->path, identifier)] != '\0')
+        return refuse(m, object,
+                      "jmesPath: a path is the name of one member, and in quotes if it is no identifier");
+    return add(m, &file);
+}
+
+static kms_err add_object(struct making *m, const struct kms_csi_object *from, size_t at)
+{
+    const struct kms_csi_file file = {.object = at,
+                                      .name = from->name,
+                                      .path = path_of(m->call, from),
+                                      .field = from->field,
+                                      .version = from->version,
+                                      .stage = from->stage,
+                                      .mode = from->mode};
+    if (file.path == NULL) return KMS_FAIL(NO_MEMORY);
+    if (from->field[0] != '\0' && from->paths_count > 0)
+        return refuse(m, &file, "field or jmesPath, not both");
+    KMS_TRY(add(m, &file));
+    for (size_t i = 0; i < from->paths_count; i++) KMS_TRY(add_member(m, &file, &from->paths[i]));
+    return KMS_OK;
+}
+
+static size_t count_of(const struct kms_csi_list *list)
 {
     size_t count = list->objects_count;
+    for (size_t i = 0; i < list->objects_count; i++) count += list->objects[i].paths_count;
+    return count;
+}
+
+static kms_err make(struct making *m, const struct kms_csi_list *list, uint32_t most)
+{
+    size_t count = count_of(list);
     if (count < 1 || count > most)
-        return kms_call_fail(call, KMS_FAIL(INVALID_ARGUMENT),
+        return kms_call_fail(m->call, KMS_FAIL(INVALID_ARGUMENT),
                              "objects: 1 to %u, not %zu (limits.mount_objects)", most, count);
-    struct kms_csi_file *files = kms_call_alloc(call, count * sizeof *files);
-    if (files == NULL) return KMS_FAIL(NO_MEMORY);
-    for (size_t i = 0; i < count; i++) {
-        const struct kms_csi_object *object = &list->objects[i];
-        struct kms_csi_file *file = &files[i];
-        *file = (struct kms_csi_file){.name = keep(call, object->name),
-                                      .path = path_of(call, object),
-                                      .field = keep(call, object->field),
-                                      .version = keep(call, object->version),
-                                      .stage = keep(call, object->stage),
-                                      .mode = object->mode != 0 ? object->mode : mode};
-        if (file->name == NULL || file->path == NULL || file->field == NULL || file->version == NULL ||
-            file->stage == NULL)
-            return KMS_FAIL(NO_MEMORY);
-        KMS_TRY(check_path(call, files, i));
-    }
-    *ret_files = files;
+    m->files = kms_call_alloc(m->call, count * sizeof *m->files);
+    if (m->files == NULL) return KMS_FAIL(NO_MEMORY);
+    for (size_t i = 0; i < list->objects_count; i++) KMS_TRY(add_object(m, &list->objects[i], i));
     return KMS_OK;
 }
 
@@ -100,10 +160,12 @@ kms_err kms_csi_objects(struct kms_call *call, const char *yaml, uint32_t mode, 
                         struct kms_csi_file **ret_files, size_t *ret_count)
 {
     struct kms_csi_list list;
+    struct making m = {.call = call, .mode = mode};
     KMS_TRY(parse(call, yaml, &list));
-    size_t count = list.objects_count;
-    kms_err err = make(call, &list, mode, most, ret_files);
+    kms_err err = make(&m, &list, most);
     kms_conf_free(&kms_csi_list_section, &list);
-    if (!kms_failed(err)) *ret_count = count;
-    return err;
+    KMS_TRY(err);
+    *ret_files = m.files;
+    *ret_count = m.count;
+    return KMS_OK;
 }

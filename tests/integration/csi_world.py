@@ -85,8 +85,8 @@ class Driver:
 
 
 class House:
-    def __init__(self, directory, folder, **sections):
-        self.service, self.folder = Service(directory), folder
+    def __init__(self, directory, folder, environment=None, **sections):
+        self.service, self.folder = Service(directory, environment=environment or {}), folder
         self.service.write_config(
             unix="  unix:\n" + door(self.path("csi"), protocol="csi", uids={os.geteuid(): DRIVER}) + pods(PODS)
             + door(self.path("strangers"), protocol="csi", uids={12345: DRIVER}) + pods(PODS)
@@ -101,12 +101,11 @@ class House:
     def driver(self, name="csi"):
         return Driver(self.path(name))
 
-    def secret(self, name, value, readers=(WEB,)):
-        """Version id of a new secret, or of its new version."""
-        kind = "secret_binary" if isinstance(value, bytes) else "secret_string"
+    def secret(self, name, value, readers=(WEB,), **fields):
+        """Version id of a new secret."""
+        kind, policy = "secret_binary" if isinstance(value, bytes) else "secret_string", secret_policy(users=readers)
         with self.service.client(ADMIN) as admin:
-            policy = secret_policy(users=readers)
-            return admin.CreateSecret(name=name, value={kind: value}, resource_policy=policy).version_id
+            return admin.CreateSecret(name=name, value={kind: value}, resource_policy=policy, **fields).version_id
 
     def put(self, name, value):
         with self.service.client(ADMIN) as admin:

@@ -107,6 +107,27 @@ def test_bytes_and_modes(house, name):
         assert driver.mount(wanted, permission="").files[1].mode == 0o644
 
 
+def test_a_manifest_that_was_made_for_aws(house, name):
+    """The secret, and beside it files of its members."""
+    value = json.dumps({"username": "me", "pass-word": "it"})
+    version = house.secret(name, value)
+    members = [{"path": "username", "objectAlias": "user"}, {"path": '"pass-word"', "objectAlias": "pw", "filePermission": "0400"}]
+    whole = {"objectName": name, "objectType": "secretsmanager", "objectAlias": "all", "jmesPath": members}
+    wanted = objects(whole, {"objectName": name})
+    with house.driver() as driver:
+        answer = driver.mount(wanted, region="eu-central-1")
+        assert [(f.path, f.mode, f.contents.decode()) for f in answer.files] == [
+            ("all", 0o644, value), ("user", 0o644, "me"), ("pw", 0o400, "it"), (name.replace("/", "_"), 0o644, value)]
+        assert [(v.id, v.version) for v in answer.object_version] == [
+            (name, version), (name + "#username", version), (name + "#pass-word", version), (name, version)]
+        members[0]["path"] = "user"
+        refused = failure(driver.mount, objects({"objectName": name + "2"}, {"objectName": name, "jmesPath": members}))
+        assert f"objects[0] ({name}2)" in refused.message
+        house.secret(name + "2", "x")
+        refused = failure(driver.mount, objects({"objectName": name + "2"}, {"objectName": name, "jmesPath": members}))
+        assert refused.code == "NOT_FOUND" and f"objects[1] ({name}): field user: the secret has no such field" in refused.message
+
+
 def test_who_reads(house, name):
     """The pod's service account, or all of a namespace that nothing is said of otherwise; nobody else."""
     house.secret(name, "x", readers=(WEB,))
@@ -191,6 +212,13 @@ def test_what_is_not_there(house, name):
         ("- {objectName: a, objectAlias: .}", "no file of a volume may be called so"),
         ('- {objectName: a, objectAlias: "x\\ny"}', "it has a control character"),
         ("- objectName: " + "a" * 300, "the name of its file: longer than 255 bytes"),
+        ("- {objectName: a, jmesPath: [{path: x}]}", "option 'objects[0].jmesPath[0].objectAlias': missing"),
+        ("- {objectName: a, jmesPath: [{path: x.y, objectAlias: b}]}", "objects[0] (a): jmesPath: a path is the name of one member"),
+        ("- {objectName: a, jmesPath: [{path: '\"a\\n\"', objectAlias: b}]}", "jmesPath: a path is the name of one member"),
+        ("- {objectName: a, jmesPath: [{path: x, objectAlias: a}]}", "objects[0] (a): file a is that of objects[0]"),
+        ("- {objectName: a, jmesPath: [{path: x, objectAlias: b/c}]}", "objects[0] (a): the name of its file: it has a slash"),
+        ("- {objectName: a, field: f, jmesPath: [{path: x, objectAlias: b}]}", "objects[0] (a): field or jmesPath, not both"),
+        ("- {objectName: a, jmesPath: [" + "{path: x, objectAlias: b}," * 100 + "]}", "objects: 1 to 100, not 101"),
         ("- objectName: a/b\n- objectName: c\n  objectAlias: a_b\n", "(c): file a_b is that of objects[0]: give an objectAlias"),
         ("- {objectName: a}\n- {objectName: a, field: b}\n", "objects[1] (a): file a is that of objects[0]"),
         ("".join(f"- objectName: a{i}\n" for i in range(101)), "objects: 1 to 100, not 101 (limits.mount_objects)"),

@@ -133,6 +133,37 @@ static void objects(void)
     kms_call_end(&call);
 }
 
+static void members(void)
+{
+    struct kms_call call = begin();
+    struct kms_csi_file *files;
+    size_t count;
+    KMS_ASSERT_OK_FATAL(kms_csi_objects(
+        &call,
+        "- {objectName: a, objectVersionLabel: s}\n"
+        "- {objectName: b, objectVersion: v, filePermission: '0600', jmesPath: "
+        "[{path: x_1, objectAlias: X}, {path: '\"y z\"', objectAlias: Y, filePermission: '0400'}]}\n",
+        0640, 4, &files, &count));
+    static const struct {
+        const char *name, *path, *field, *version, *stage;
+        uint32_t mode;
+        size_t object;
+    } want[] = {{"a", "a", "", "", "s", 0640, 0},
+                {"b", "b", "", "v", "", 0600, 1},
+                {"b", "X", "x_1", "v", "", 0640, 1},
+                {"b", "Y", "y z", "v", "", 0400, 1}};
+    CU_ASSERT_EQUAL_FATAL(count, KMS_COUNT(want));
+    for (size_t i = 0; i < count; i++) {
+        CU_ASSERT_STRING_EQUAL(files[i].name, want[i].name);
+        CU_ASSERT_STRING_EQUAL(files[i].path, want[i].path);
+        CU_ASSERT_STRING_EQUAL(files[i].field, want[i].field);
+        CU_ASSERT_STRING_EQUAL(files[i].version, want[i].version);
+        CU_ASSERT_STRING_EQUAL(files[i].stage, want[i].stage);
+        CU_ASSERT(files[i].mode == want[i].mode && files[i].object == want[i].object);
+    }
+    kms_call_end(&call);
+}
+
 /* What GetSecretValue would have answered to a part. */
 static kms_err answered(struct kms_call *part, const struct kms_parts *parts, size_t at, const char *text)
 {
@@ -200,5 +231,5 @@ static void contents(void)
 }
 
 KMS_TEST_MAIN("dialect/csi", {"published", published}, {"version", version}, {"principals", principals},
-              {"what is refused", refused}, {"objects", objects}, {"mounted", mounted},
+              {"what is refused", refused}, {"objects", objects}, {"members", members}, {"mounted", mounted},
               {"contents", contents})
