@@ -126,6 +126,7 @@ static bool is_callers_business(kms_err err)
 {
     enum { STATUS_INTERNAL = 13, STATUS_UNAVAILABLE = 14, STATUS_DATA_LOSS = 15 };
     int status = kms_err_grpc_status(err);
+    if (kms_is(err, KMS_E_BAD_COMPRESSION)) return true; /* gRPC has these be INTERNAL */
     return status != STATUS_INTERNAL && status != STATUS_UNAVAILABLE && status != STATUS_DATA_LOSS;
 }
 

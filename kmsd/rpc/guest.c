@@ -1,11 +1,11 @@
 /* The life of a guest: waiting -> accepted -> answered, or a stream that is looked after until it ends. */
 #include <grpc/byte_buffer.h>
-#include <grpc/byte_buffer_reader.h>
 #include <stdlib.h>
 
 #include "base/log.h"
 #include "kmsd/rpc/decode.h"
 #include "kmsd/rpc/guest.h"
+#include "kmsd/rpc/message.h"
 #include "kmsd/rpc/status.h"
 
 /* In the order of enum kms_guest_row. */
@@ -218,20 +218,12 @@ void kms_guest_read(struct kms_guest *guest)
 kms_err kms_guest_decode(struct kms_guest *guest, const ProtobufCMessageDescriptor *type, kms_arena *arena,
                          const ProtobufCMessage **ret_message, struct kms_why *why)
 {
-    grpc_byte_buffer_reader reader;
+    struct kms_message message;
     kms_arena_init(arena, KMS_GUEST_ARENA_BYTES);
     if (guest->request == NULL) return KMS_FAIL(INVALID_ARGUMENT);
-    size_t len = grpc_byte_buffer_length(guest->request);
-    if (len > KMS_GUEST_REQUEST_BYTES) {
-        kms_why_set(why, "a request of %zu bytes, at most %d", len, KMS_GUEST_REQUEST_BYTES);
-        return KMS_FAIL(LIMIT_EXCEEDED);
-    }
-    if (!grpc_byte_buffer_reader_init(&reader, guest->request)) return KMS_FAIL(INVALID_ARGUMENT);
-    grpc_slice whole = grpc_byte_buffer_reader_readall(&reader);
-    grpc_byte_buffer_reader_destroy(&reader);
-    struct kms_bytes wire = kms_bytes_of(GRPC_SLICE_START_PTR(whole), GRPC_SLICE_LENGTH(whole));
-    kms_err err = kms_decode(type, KMS_GUEST_FIELDS, wire, arena, ret_message, why);
-    grpc_slice_unref(whole);
+    KMS_TRY(kms_message_open(guest->grpc_call, guest->request, KMS_GUEST_REQUEST_BYTES, &message, why));
+    kms_err err = kms_decode(type, KMS_GUEST_FIELDS, message.wire, arena, ret_message, why);
+    kms_message_close(&message);
     return err;
 }
 
@@ -255,12 +247,14 @@ static grpc_op status_op(struct kms_guest *guest, kms_err err, const struct kms_
     kms_status_make(err, why, &info, &status);
     guest->text = grpc_slice_from_copied_string(status.message);
     guest->details = grpc_slice_from_copied_buffer((const char *)status.details, status.details_len);
-    guest->trailer =
+    guest->trailers[0] =
         (grpc_metadata){.key = grpc_slice_from_static_string(KMS_STATUS_TRAILER), .value = guest->details};
+    guest->trailers[1] = (grpc_metadata){.key = grpc_slice_from_static_string(KMS_MESSAGE_ACCEPTS),
+                                         .value = grpc_slice_from_static_string(KMS_MESSAGE_ENCODINGS)};
     op.data.send_status_from_server.status = (grpc_status_code)status.code;
     op.data.send_status_from_server.status_details = &guest->text;
-    op.data.send_status_from_server.trailing_metadata = &guest->trailer;
-    op.data.send_status_from_server.trailing_metadata_count = 1;
+    op.data.send_status_from_server.trailing_metadata = guest->trailers;
+    op.data.send_status_from_server.trailing_metadata_count = kms_is(err, KMS_E_UNSUPPORTED) ? 2 : 1;
     return op;
 }
 

@@ -36,7 +36,7 @@ struct kms_guest {
     bool begun, ended, busy;  /* initial metadata sent; status sent; a message is on its way */
     bool reading, refused;    /* it was one too many */
     grpc_slice text, details; /* of the status */
-    grpc_metadata trailer;
+    grpc_metadata trailers[2];
 
     int asked, told; /* health: which name (-1: there is none such), what was said last */
 };
@@ -58,7 +58,7 @@ void kms_guests_wake(struct kms_rpc *rpc);  /* all streams look; any thread */
 void kms_guests_leave(struct kms_rpc *rpc); /* streams end, SHUTTING_DOWN; any thread */
 unsigned kms_guests_active(const struct kms_rpc *rpc);
 
-/* The request, decoded in arena. INVALID_ARGUMENT with the field, LIMIT_EXCEEDED. */
+/* The request, decoded in arena. INVALID_ARGUMENT with the field; as kms_message_open. */
 KMS_MUST_USE kms_err kms_guest_decode(struct kms_guest *guest, const ProtobufCMessageDescriptor *type,
                                       kms_arena *arena, const ProtobufCMessage **ret_message,
                                       struct kms_why *why);

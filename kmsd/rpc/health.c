@@ -163,10 +163,7 @@ void kms_health_check(struct kms_guest *guest)
     struct kms_why why = {{0}};
     int name;
     kms_err err = read_name(guest, &name, &why);
-    if (!kms_failed(err) && name < 0) {
-        kms_why_set(&why, "nor a service or part of this name: List has those there are");
-        err = KMS_FAIL(NOT_FOUND);
-    }
+    if (!kms_failed(err) && name < 0) err = KMS_FAIL(UNKNOWN_SERVICE);
     response reply = answer(status_of(guest->queue->rpc, name));
     kms_guest_end(guest, kms_failed(err) ? NULL : &reply.base, err, &why);
 }

@@ -12,7 +12,7 @@
 #include "kmsd/rpc/tls.h"
 
 enum {
-    KMS_RPC_TRAILERS = 2,      /* of a reply at most: the request id, and why it was refused */
+    KMS_RPC_TRAILERS = 3,      /* of a reply at most: the request id, why it was refused, encodings */
     KMS_RPC_HOT_SLOTS = 32,    /* waiting on each queue for a method of the crypto lane */
     KMS_RPC_COLD_SLOTS = 2,    /* for one of the admin lane */
     KMS_RPC_FOREIGN_SLOTS = 8, /* for one of a foreign protocol */
@@ -54,7 +54,8 @@ struct kms_slot {
     grpc_slice status_text; /* where status is not OK */
     grpc_metadata trailers[KMS_RPC_TRAILERS];
     size_t trailer_count;
-    bool in_batch; /* counts as an active batch */
+    bool tell_encodings; /* of compressed requests, in the answer */
+    bool in_batch;       /* counts as an active batch */
     int cancelled;
     struct kms_way way;
 

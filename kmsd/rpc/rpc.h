@@ -6,11 +6,10 @@
  * One thread for each completion queue, each a lane of the pipeline. Every call that reaches a method goes
  * through kms_pipeline_begin, also when it cannot be decoded, has no identity or is one too many, so that
  * it is recorded. Not seen by the pipeline, because gRPC itself refuses them: unknown methods
- * (UNIMPLEMENTED), compressed requests (UNIMPLEMENTED), requests longer than any may be
- * (RESOURCE_EXHAUSTED), failed handshakes. Nor are grpc.health.v1 and grpc.reflection (guest.h), which
- * concern no key and no state: any peer that a door lets in hears it, also one that maps to no principal,
- * and nothing is recorded. Of an answer that is many messages, each leaves when gRPC has written the one
- * before (stream.c).
+ * (UNIMPLEMENTED), requests longer than any may be (RESOURCE_EXHAUSTED), failed handshakes. Nor are
+ * grpc.health.v1 and grpc.reflection (guest.h), which concern no key and no state: any peer that a door
+ * lets in hears it, also one that maps to no principal, and nothing is recorded. Of an answer that is many
+ * messages, each leaves when gRPC has written the one before (stream.c).
  *
  * Methods of foreign protocols are methods of the table in other words (kmsd/dialect): the pipeline gets
  * the same call. TLS connections speak our own protocol only.

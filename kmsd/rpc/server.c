@@ -67,8 +67,10 @@ static grpc_arg integer(const char *key, int value)
     return (grpc_arg){.type = GRPC_ARG_INTEGER, .key = kms_lend(key), .value = {.integer = value}};
 }
 
-/* Measured one by one. Keepalive finds peers that vanished; a handshake may not dawdle. Compressed requests
- * are refused: a few bytes would become many, and secrets beside chosen text must not be compressed. */
+/* Measured one by one. Keepalive finds peers that vanished; a handshake may not dawdle. Compressed
+ * requests are taken as they are, since gRPC would inflate a few bytes to many and then ask how many there
+ * may be (message.h asks first). Replies are never compressed: they hold secrets beside text that others
+ * chose. */
 static grpc_server *create_server(const struct kms_rpc_options *o)
 {
     grpc_resource_quota *quota = grpc_resource_quota_create("kmsd");
@@ -81,10 +83,11 @@ static grpc_server *create_server(const struct kms_rpc_options *o)
         integer(GRPC_ARG_MAX_RECEIVE_MESSAGE_LENGTH, (int)longest_request(o)),
         integer(GRPC_ARG_MAX_CONCURRENT_STREAMS, (int)o->streams_per_connection),
         integer(GRPC_ARG_MAX_METADATA_SIZE, 16 * 1024),
-        integer(GRPC_COMPRESSION_CHANNEL_ENABLED_ALGORITHMS_BITSET, 1), /* identity */
+        integer(GRPC_COMPRESSION_CHANNEL_ENABLED_ALGORITHMS_BITSET,
+                1 << GRPC_COMPRESS_NONE | 1 << GRPC_COMPRESS_DEFLATE | 1 << GRPC_COMPRESS_GZIP),
         integer(GRPC_ARG_ENABLE_PER_MESSAGE_COMPRESSION, 0),
-        integer(GRPC_ARG_ENABLE_PER_MESSAGE_DECOMPRESSION, 0), /* else inflated, then refused */
-        integer(GRPC_ARG_ENABLE_DEADLINE_CHECKS, 0),           /* the pipeline knows the deadline */
+        integer(GRPC_ARG_ENABLE_PER_MESSAGE_DECOMPRESSION, 0),
+        integer(GRPC_ARG_ENABLE_DEADLINE_CHECKS, 0), /* the pipeline knows the deadline */
         integer(GRPC_ARG_ENABLE_CHANNELZ, 0),
         integer(GRPC_ARG_HTTP2_BDP_PROBE, 0),
         integer(GRPC_ARG_KEEPALIVE_TIME_MS, 60 * 1000),

@@ -14,6 +14,7 @@
 #include "base/secret.h"
 #include "base/text.h"
 #include "kmsd/rpc/internal.h"
+#include "kmsd/rpc/message.h"
 #include "kmsd/rpc/status.h"
 
 grpc_call *kms_slot_grpc_call(const struct kms_call *call)
@@ -268,6 +269,7 @@ static void encode_status(struct kms_slot *slot, const char *id)
     slot->status = status.code;
     slot->status_text = grpc_slice_from_copied_string(status.message);
     add_trailer(slot, KMS_STATUS_TRAILER, kms_bytes_of(status.details, status.details_len));
+    if (slot->tell_encodings) add_trailer(slot, KMS_MESSAGE_ACCEPTS, kms_bytes_text(KMS_MESSAGE_ENCODINGS));
 }
 
 /* The id is what the audit log calls it. */
@@ -311,7 +313,7 @@ void kms_slot_end(struct kms_slot *slot)
     if (slot->call.method->stream == NULL) kms_journey_end(&slot->call.journey, queue->lane);
     kms_call_end(&slot->call);
     if (slot->in_batch) atomic_fetch_sub(&queue->rpc->batches, 1);
-    slot->in_batch = false;
+    slot->in_batch = slot->tell_encodings = false;
     grpc_call_unref(slot->grpc_call);
     slot->grpc_call = NULL;
     kms_slot_put_idle(slot);

@@ -95,11 +95,11 @@ class Client:
                 return f"/kms.v1.{service}/{name}", request, reply
         raise AttributeError(name)
 
-    def raw(self, path, data, timeout=20):
+    def raw(self, path, data, timeout=20, compression=None):
         """Bytes out, bytes in."""
         call = self.channel.unary_unary(path, request_serializer=bytes, response_deserializer=bytes)
         try:
-            return call(data, timeout=timeout)
+            return call(data, timeout=timeout, compression=compression)
         except self.grpc.RpcError as error:
             raise Failure(error) from None
 
@@ -122,7 +122,7 @@ class Client:
 
         return call
 
-    def start(self, name, metadata=None, **fields):
+    def start(self, name, metadata=None, compression=None, **fields):
         """A call under way (grpc future). Keep it: grpcio cancels a call that nobody refers to any more."""
         path, request, reply = self.method(name)
         if fields.get("policy"):
@@ -130,15 +130,15 @@ class Client:
         function = self.channel.unary_unary(
             path, request_serializer=request.SerializeToString, response_deserializer=reply.FromString
         )
-        return function.future(request(**fields), timeout=30, metadata=metadata)
+        return function.future(request(**fields), timeout=30, metadata=metadata, compression=compression)
 
-    def stream(self, name, timeout=60, metadata=None, **fields):
+    def stream(self, name, timeout=60, metadata=None, compression=None, **fields):
         """A stream under way: iterate over its messages, or cancel() it."""
         path, request, reply = self.method(name)
         function = self.channel.unary_stream(
             path, request_serializer=request.SerializeToString, response_deserializer=reply.FromString
         )
-        return Stream(self.grpc, function(request(**fields), timeout=timeout, metadata=metadata))
+        return Stream(self.grpc, function(request(**fields), timeout=timeout, metadata=metadata, compression=compression))
 
 
 class Stream:

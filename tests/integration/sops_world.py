@@ -32,11 +32,11 @@ class Sops:
     def __exit__(self, *_):
         self.channel.close()
 
-    def raw(self, method, data, timeout=60, metadata=None):
+    def raw(self, method, data, timeout=60, metadata=None, compression=None):
         """Bytes out, bytes in."""
         call = self.channel.unary_unary(method, request_serializer=bytes, response_deserializer=bytes)
         try:
-            return call(data, timeout=timeout, metadata=metadata)
+            return call(data, timeout=timeout, metadata=metadata, compression=compression)
         except self.grpc.RpcError as error:
             raise Failure(error) from None
 

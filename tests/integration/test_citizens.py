@@ -77,7 +77,7 @@ def test_health_leaves_no_record(service, app):
 def test_no_such_name(app, name):
     with pytest.raises(Failure) as caught:
         check(app, name)
-    assert (caught.value.code, caught.value.reason) == ("NOT_FOUND", "NOT_FOUND")
+    assert (caught.value.code, caught.value.reason) == ("NOT_FOUND", "UNKNOWN_SERVICE")
     watch = Watch(app, name)
     assert watch.next() == SERVICE_UNKNOWN
     assert check(app) == SERVING and not watch.call.done()  # it stays open

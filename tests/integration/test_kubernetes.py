@@ -32,13 +32,13 @@ class ApiServer:
     def __exit__(self, *_):
         self.channel.close()
 
-    def call(self, method, timeout=30, **fields):
+    def call(self, method, timeout=30, compression=None, **fields):
         request, reply = getattr(self.pb, method + "Request"), getattr(self.pb, method + "Response")
         function = self.channel.unary_unary(
             f"/v2.KeyManagementService/{method}", request_serializer=request.SerializeToString, response_deserializer=reply.FromString
         )
         try:
-            return function(request(**fields), timeout=timeout, wait_for_ready=True)
+            return function(request(**fields), timeout=timeout, wait_for_ready=True, compression=compression)
         except self.grpc.RpcError as error:
             raise Failure(error) from None
 

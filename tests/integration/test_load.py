@@ -348,33 +348,6 @@ def test_message_of_a_mebibyte(service, key):
         app.Encrypt(key_id=key, plaintext=b"x")
 
 
-def test_compressed_requests_are_refused(service, key):
-    import grpc
-
-    with service.client(APP) as app:
-        with pytest.raises(Failure) as caught:
-            app.Encrypt(key_id=key, plaintext=b"x" * 1000, compression=grpc.Compression.Gzip)
-        assert caught.value.code == "UNIMPLEMENTED" and "gzip" in caught.value.message
-        app.Encrypt(key_id=key, plaintext=b"x" * 1000)
-
-
-def peak_kib(pid):
-    with open(f"/proc/{pid}/status") as status:
-        return next(int(line.split()[1]) for line in status if line.startswith("VmHWM:"))
-
-
-def test_compressed_requests_are_not_inflated(service, key):
-    """Thirty kilobytes on the wire, far below the longest message: refused before they become thirty megabytes."""
-    import grpc
-
-    before = peak_kib(service.process.pid)
-    with service.client(APP) as app:
-        with pytest.raises(Failure) as caught:
-            app.Encrypt(key_id=key, plaintext=bytes(30_000_000), compression=grpc.Compression.Gzip)
-        assert caught.value.code == "UNIMPLEMENTED"
-    assert peak_kib(service.process.pid) - before < 20_000
-
-
 def test_descriptors_are_given_back(service, need_inspection):
     """What strangers and the two hundred opened is closed by now."""
     need_inspection(service.process.pid)

@@ -70,7 +70,13 @@ def use(client, key, data_keys):
     for first in range(0, CALLS, IN_FLIGHT):
         now = range(first, first + IN_FLIGHT)
         calls = {
-            n: client.start("Encrypt", key_id=key, plaintext=plain[n], encryption_context={"n": str(n)})
+            n: client.start(
+                "Encrypt",
+                key_id=key,
+                plaintext=plain[n],
+                encryption_context={"n": str(n)},
+                compression=client.grpc.Compression.Gzip if n % 8 == 3 else None,
+            )
             for n in now
         }
         made = [client.start("GenerateDataKey", key_id=key, key_spec=2) for _ in range(5)]
@@ -97,6 +103,8 @@ def fail(app, stranger, key):
         lambda: app.Encrypt(key_id=key, plaintext=data, plaintext_crc32c=1),
         lambda: app.raw(app.method("Encrypt")[0], b"\x12\x7f" + data),
         lambda: app.raw("/kms.v1.CryptoService/None", data),
+        lambda: app.raw(app.method("Encrypt")[0], data * 70, compression=app.grpc.Compression.Gzip),
+        lambda: app.Encrypt(key_id=key, plaintext=data * 9000, compression=app.grpc.Compression.Gzip),
     ]
     for call in refused:
         with pytest.raises(Failure):

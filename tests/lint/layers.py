@@ -50,6 +50,7 @@ ONLY_HERE = {
     "<grpc/": ["kmsd/rpc/", "client/lib/"],
     "<sqlite3.h>": ["keystore/sqlite/"],
     "<libpq-fe.h>": ["keystore/postgres/", "kmsd/rotators/"],
+    "<zlib.h>": ["kmsd/rpc/inflate", "tests/unit/kmsd/rpc/test_inflate"],
     "<p11-kit/": ["hsm/pkcs11/"],
     "<seccomp.h>": ["hsm/worker/"],
     "<yaml.h>": ["base/conf", "client/kmsctl/tree/", "client/kmsctl/sealed/manifest"],
