@@ -1,6 +1,7 @@
 """Fixtures: a running service for each module, or a fresh one for each test."""
 import os
 import pathlib
+import signal
 import sys
 
 import pytest
@@ -8,6 +9,11 @@ import pytest
 # grpcio's own fork handlers run when a test starts a program while calls are under way, and have crashed the interpreter.
 # Our children only exec.
 os.environ["GRPC_ENABLE_FORK_SUPPORT"] = "false"
+
+# Whoever starts us in the background or under nohup ignores some; what we start would inherit that.
+for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
+    if signal.getsignal(number) == signal.SIG_IGN:
+        signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
 
 sys.path.insert(0, __file__.rsplit("/", 1)[0])
 import approval_world  # noqa: E402
