@@ -44,17 +44,18 @@ static kms_err add(struct kms_health *health, const char *name, size_t len, unsi
     return KMS_OK;
 }
 
-/* "/kms.v1.CryptoService/Encrypt": the service between the slashes. Each of ours needs every part: also
- * who only decrypts leaves a record, and budgets and new key versions come out of the keystore. */
-static kms_err name_all(struct kms_health *health, const struct kms_rpc_parts *parts)
+/* "/kms.v1.CryptoService/Encrypt": the service between the slashes. Each needs every part, those of foreign
+ * protocols too: also who only decrypts leaves a record, and budgets and new key versions come out of the
+ * keystore. */
+static kms_err name_all(struct kms_health *health, const struct kms_rpc *rpc)
 {
     KMS_TRY(add(health, "", 0, KMS_RPC_ALL_PARTS));
     KMS_TRY(add(health, "hsm", 3, KMS_RPC_HSM));
     KMS_TRY(add(health, "keystore", 8, KMS_RPC_KEYSTORE));
     KMS_TRY(add(health, "audit", 5, KMS_RPC_AUDIT));
-    for (size_t i = 0; i < parts->method_count; i++) {
+    for (size_t i = 0; i < rpc->row_count; i++) {
         char path[KMS_METHOD_PATH_BYTES];
-        kms_method_path(&parts->methods[i], path);
+        kms_row_path(&rpc->rows[i], path);
         KMS_TRY(add(health, path + 1, strcspn(path + 1, "/"), KMS_RPC_ALL_PARTS));
     }
     return KMS_OK;
@@ -92,7 +93,7 @@ kms_err kms_health_start(struct kms_rpc *rpc)
     health->rpc = rpc;
     pthread_mutex_init(&health->lock, NULL);
     kms_cond_init(&health->changed);
-    KMS_TRY(name_all(health, &rpc->parts));
+    KMS_TRY(name_all(health, rpc));
     atomic_store(&health->well, ask(&rpc->parts));
     if (pthread_create(&health->thread, NULL, run, health) != 0) return KMS_FAIL(NO_MEMORY);
     health->running = true;

@@ -139,6 +139,8 @@ struct kms_rpc {
 /* rows.c: fills rows and has gRPC serve their paths. INTERNAL: a row that names nothing, or twice the
  * same. */
 KMS_MUST_USE kms_err kms_rows_register(struct kms_rpc *rpc, struct kms_why *why);
+/* "/SERVICE/RPC", as it is called: of a foreign protocol, theirs. */
+void kms_row_path(const struct kms_rpc_row *row, char path[KMS_METHOD_PATH_BYTES]);
 
 /* request.c: what slot->request holds becomes call->request; a foreign one by its dialect. */
 KMS_MUST_USE kms_err kms_slot_decode(struct kms_slot *slot);

@@ -31,12 +31,8 @@ static kms_err add(struct kms_reflection *reflection, const char *path)
 static kms_err list(struct kms_reflection *reflection, const struct kms_rpc *rpc)
 {
     for (size_t i = 0; i < rpc->row_count; i++) {
-        const struct kms_rpc_row *row = &rpc->rows[i];
-        struct kms_method foreign = {0};
         char path[KMS_METHOD_PATH_BYTES];
-        if (row->dialect != NULL)
-            foreign = (struct kms_method){.service = row->dialect->service, .rpc = row->dialect->rpc};
-        kms_method_path(row->dialect != NULL ? &foreign : row->method, path);
+        kms_row_path(&rpc->rows[i], path);
         KMS_TRY(add(reflection, path));
     }
     for (size_t row = 0; row < KMS_GUEST_ROWS; row++) KMS_TRY(add(reflection, kms_guest_path(row)));

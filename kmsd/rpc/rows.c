@@ -4,13 +4,25 @@
 
 #include "kmsd/rpc/internal.h"
 
-/* named: service and rpc as they are called. */
-static kms_err add(struct kms_rpc *rpc, const struct kms_method *named, struct kms_rpc_row row,
-                   struct kms_why *why)
+/* service and rpc as they are called. */
+static struct kms_method named(const struct kms_rpc_row *row)
+{
+    if (row->dialect == NULL) return *row->method;
+    return (struct kms_method){.service = row->dialect->service, .rpc = row->dialect->rpc};
+}
+
+void kms_row_path(const struct kms_rpc_row *row, char path[KMS_METHOD_PATH_BYTES])
+{
+    const struct kms_method method = named(row);
+    kms_method_path(&method, path);
+}
+
+static kms_err add(struct kms_rpc *rpc, struct kms_rpc_row row, struct kms_why *why)
 {
     char path[KMS_METHOD_PATH_BYTES];
-    kms_method_path(named, path);
-    const ProtobufCMethodDescriptor *codec = kms_method_codec(named);
+    kms_row_path(&row, path);
+    const struct kms_method method = named(&row);
+    const ProtobufCMethodDescriptor *codec = kms_method_codec(&method);
     if (codec != NULL && row.method != NULL) {
         row.input = codec->input;
         row.registered = grpc_server_register_method(rpc->server, path, NULL,
@@ -48,15 +60,14 @@ kms_err kms_rows_register(struct kms_rpc *rpc, struct kms_why *why)
         bool hot = method->lane == KMS_LANE_CRYPTO;
         const struct kms_rpc_row row = {.method = method,
                                         .slots = hot ? KMS_RPC_HOT_SLOTS : KMS_RPC_COLD_SLOTS};
-        KMS_TRY(add(rpc, method, row, why));
+        KMS_TRY(add(rpc, row, why));
     }
     /* Of a protocol that nobody speaks they would only cost: every waiting slot does. */
     for (size_t i = 0; i < parts->dialect_count; i++) {
         const struct kms_dialect *dialect = &parts->dialects[i];
-        const struct kms_method named = {.service = dialect->service, .rpc = dialect->rpc};
         const struct kms_rpc_row row = {
             .method = method_of(rpc, dialect), .dialect = dialect, .slots = KMS_RPC_FOREIGN_SLOTS};
-        if (spoken(rpc, dialect->protocol)) KMS_TRY(add(rpc, &named, row, why));
+        if (spoken(rpc, dialect->protocol)) KMS_TRY(add(rpc, row, why));
     }
     return KMS_OK;
 }

@@ -6,7 +6,8 @@ import uuid
 import pytest
 
 from harness import ADMIN, APP, OTHER, Failure, failure
-from sops_world import ME, VAULT, VAULT_NAME, house_of, mapping
+from sops_world import ME, VAULT, VAULT_NAME, door, house_of, mapping
+from test_citizens import SERVING, Reflection, check, everything
 
 PLAIN = b"0123456789abcdef" * 2
 # Messages from protoc: AWS with context env=prod, VAULT, each with PLAIN.
@@ -219,6 +220,19 @@ def test_without_such_a_door_there_is_no_such_service(fresh):
     fresh.init().start()
     with fresh.client(APP) as app:
         assert failure(app.raw, "/KeyService/Encrypt", ENCRYPT_AWS).code == "UNIMPLEMENTED"
+    fresh.stop()
+
+
+def test_health_and_reflection_tell_what_a_socket_speaks(fresh):
+    """And no more: with a socket of sops alone there is nothing of Kubernetes."""
+    fresh.write_config(unix="  unix:\n" + door(fresh.dir / "s", principal=APP))
+    fresh.init().start()
+    with fresh.client(APP) as client:
+        assert everything(client)["KeyService"] == check(client, "KeyService") == SERVING
+        told = [Reflection(client, "v1").services(), Reflection(client, "v1alpha").services(), everything(client)]
+        for names in told:
+            assert "KeyService" in names and "v2.KeyManagementService" not in names
+        assert failure(check, client, "v2.KeyManagementService").code == "NOT_FOUND"
     fresh.stop()
 
 
