@@ -1,9 +1,15 @@
 """What the command sops sends to its key service, by grpcio and code generated from proto/sops, and a kmsd that answers it."""
+import itertools
+import json
 import os
+import shlex
 import shutil
 import tempfile
+import textwrap
 
-from harness import ADMIN, APP, OTHER, Service
+import yaml
+
+from harness import ADMIN, APP, OTHER, ROOT, Service, key_policy
 from rpc_client import Failure
 
 VAULT = {"vault_address": "https://kms.local:8200", "engine_path": "transit", "key_name": "app"}
@@ -73,6 +79,31 @@ def mapping(rows):
     for type_, name, key in rows:
         lines += [f"    - type: {type_}", f'      name: "{name}"', f'      key: "{key}"']
     return "\n".join(lines) + "\n"
+
+
+def set_up_as_told(service, document, *names):
+    """Starts it with the first socket that docs/DOCUMENT shows, once for each (path, key), and the key that is made there.
+
+    The last key is another: of its policy only the statement that is shown is for the peer. Returns who that is.
+    """
+    lines = (ROOT / "docs" / document).read_text().splitlines()
+    blocks = [textwrap.dedent("\n".join(block))
+              for code, block in itertools.groupby(lines, lambda line: line.startswith("    ")) if code]
+    (told,) = yaml.safe_load(blocks[0])["listen"]["unix"]
+    del told["group"], told["mode"]  # of users that this machine has not
+    told.pop("uids", None)
+    items = [dict(told, path=str(path), **({"key": key} if "key" in told else {})) for path, key in names]
+    service.write_config(unix="  unix: " + json.dumps(items))
+    service.init().start()
+    (command,) = [block for block in blocks if block.startswith("kmsctl --context admin key create ")]
+    service.kmsctl(ADMIN, *shlex.split(command)[3:])
+    (statement,) = [json.loads(block) for block in blocks if block.startswith("{")]
+    policy = json.loads(key_policy(users=()))
+    policy["Statement"].append(statement)
+    own = service.new_key(policy=json.dumps(policy))
+    with service.client(ADMIN) as admin:
+        admin.CreateAlias(alias_name=names[-1][1], target_key_id=own)
+    return told["principal"]
 
 
 ME = f"unix:uid={os.geteuid()},pid={os.getpid()}"

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from harness import ADMIN, APP, OTHER, ROOT, Failure, Service, failure, key_policy
-from sops_world import ME, door
+from sops_world import ME, door, set_up_as_told
 
 CONTEXT = {"kmsd:protocol": "kubernetes-kms-v2"}
 SEED = bytes(range(32))
@@ -203,6 +203,16 @@ def test_kmsd_comes_later_and_comes_back(house):
         house.service.stop()
         house.service.start()
         assert server.decrypt(sealed) == SEED
+
+
+def test_the_document(fresh):
+    """Its socket, its key, and the statement for a policy of one's own, are all that an API server needs."""
+    principal = set_up_as_told(fresh, "kubernetes.md", (fresh.dir / "a", "alias/etcd"), (fresh.dir / "b", "alias/own"))
+    for path in ("a", "b"):
+        with ApiServer(str(fresh.dir / path)) as server:
+            assert server.status().healthz == "ok" and server.decrypt(server.encrypt()) == SEED
+    assert {r["principal"] for r in fresh.records(protocol="kubernetes")} == {principal}
+    fresh.stop()
 
 
 def test_the_sample_for_the_api_server():

@@ -6,7 +6,7 @@ import uuid
 import pytest
 
 from harness import ADMIN, APP, OTHER, Failure, failure
-from sops_world import ME, VAULT, VAULT_NAME, door, house_of, mapping
+from sops_world import ME, VAULT, VAULT_NAME, Sops, door, house_of, mapping, set_up_as_told
 from test_citizens import SERVING, Reflection, check, everything
 
 PLAIN = b"0123456789abcdef" * 2
@@ -256,6 +256,38 @@ def test_the_authority_decides_nothing(house, authority):
 
 
 # -- configuration --
+
+
+def test_the_document(fresh):
+    """Its socket, its key, and the statement for a policy of one's own, are all that sops needs."""
+    principal = set_up_as_told(fresh, "sops.md", (fresh.dir / "s", "alias/app"), (fresh.dir / "s2", "alias/own"))
+    with Sops(f"unix:{fresh.dir}/s") as sops:
+        for name in ("arn:aws:kms:us-east-1:000000000000:alias/app", "alias/own"):
+            key = sops.key("kms", arn=name)
+            assert sops.decrypt(key, sops.encrypt(key, PLAIN)) == PLAIN
+    assert {r["principal"] for r in fresh.records(protocol="sops")} == {principal}
+    fresh.stop()
+
+
+def test_an_alias_that_has_moved(fresh):
+    """Files that name it do not open, until a row of sops.keys says which key it was."""
+    alias = "arn:aws:kms:us-east-1:000000000000:alias/moved"
+    fresh.write_config(unix="  unix:\n" + door(fresh.dir / "s", principal=APP))
+    fresh.init().start()
+    old, new = fresh.new_key(), fresh.new_key()
+    with fresh.client(ADMIN) as admin, Sops(f"unix:{fresh.dir}/s") as sops:
+        admin.CreateAlias(alias_name="alias/moved", target_key_id=old)
+        key = sops.key("kms", arn=alias)
+        text = sops.encrypt(key, PLAIN)
+        admin.UpdateAlias(alias_name="alias/moved", target_key_id=new)
+        refused = failure(sops.decrypt, key, text)
+        assert refused.reason == "INCORRECT_KEY" and f"made with key {old}" in refused.message
+    fresh.stop()
+    fresh.write_config(unix="  unix:\n" + door(fresh.dir / "s", principal=APP), extra=mapping([("kms", alias, old)]))
+    fresh.start()
+    with Sops(f"unix:{fresh.dir}/s") as sops:
+        assert sops.decrypt(sops.key("kms", arn=alias), text) == PLAIN
+    fresh.stop()
 
 
 @pytest.mark.parametrize(
