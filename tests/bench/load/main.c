@@ -10,7 +10,7 @@
 
 #include "tests/bench/load/target.h"
 
-enum { TARGETS = 32, ROUNDS_MOST = 100000, SLICE_MS_MOST = 10000 };
+enum { TARGETS = 32, ROUNDS_MOST = 100000, SLICE_MS_MOST = 10000, CALLS_MS = 600000 };
 
 struct options {
     const char *ca, *certificate, *key;
@@ -19,15 +19,11 @@ struct options {
 };
 
 static const struct option long_options[] = {
-    {"ca", required_argument, NULL, 'a'},
-    {"cert", required_argument, NULL, 'c'},
-    {"key", required_argument, NULL, 'k'},
-    {"connections", required_argument, NULL, 'n'},
-    {"in-flight", required_argument, NULL, 'f'},
-    {"slice-ms", required_argument, NULL, 's'},
-    {"rounds", required_argument, NULL, 'r'},
-    {"rate", required_argument, NULL, 'o'},
-    {NULL, 0, NULL, 0},
+    {"ca", required_argument, NULL, 'a'},        {"cert", required_argument, NULL, 'c'},
+    {"key", required_argument, NULL, 'k'},       {"connections", required_argument, NULL, 'n'},
+    {"in-flight", required_argument, NULL, 'f'}, {"slice-ms", required_argument, NULL, 's'},
+    {"rounds", required_argument, NULL, 'r'},    {"rate", required_argument, NULL, 'o'},
+    {"calls", required_argument, NULL, 'q'},     {NULL, 0, NULL, 0},
 };
 
 static int usage(const char *program)
@@ -35,7 +31,7 @@ static int usage(const char *program)
     fprintf(
         stderr,
         "usage: %s [--ca PEM --cert PEM --key PEM] [--connections N] [--in-flight N] [--slice-ms N]\n"
-        "       [--rounds N] [--rate CALLS_PER_SECOND] TARGET...\n"
+        "       [--rounds N] [--rate CALLS_PER_SECOND | --calls N] TARGET...\n"
         "TARGET: name=N,operation=O,address=tls:IP:PORT|unix:PATH,pids=1+2[,key=ID][,ciphertext=BASE64]\n",
         program);
     return 2;
@@ -53,7 +49,7 @@ static bool read_number(const char *text, unsigned long most, unsigned *ret_valu
 
 static bool read_options(int argc, char **argv, struct options *options)
 {
-    unsigned slice_ms = 30, rate = 0;
+    unsigned slice_ms = 30, rate = 0, calls = 0;
     bool ok = true;
     for (int c; ok && (c = getopt_long(argc, argv, "", long_options, NULL)) != -1;) {
         switch (c) {
@@ -81,11 +77,15 @@ static bool read_options(int argc, char **argv, struct options *options)
         case 'o':
             ok = read_number(optarg, 10000000, &rate);
             break;
+        case 'q':
+            ok = read_number(optarg, 10000000, &calls);
+            break;
         default:
             ok = false;
         }
     }
-    options->plan.slice_ns = slice_ms * UINT64_C(1000000);
+    options->plan.calls = calls;
+    options->plan.slice_ns = (calls > 0 ? CALLS_MS : slice_ms) * UINT64_C(1000000);
     options->plan.rate = rate;
     return ok && optind < argc && argc - optind <= TARGETS;
 }
@@ -100,13 +100,16 @@ static json_t *describe(const struct load_target *target)
 {
     const struct load_tally *tally = &target->tally;
     double seconds = (double)tally->active_ns / 1e9;
-    return json_pack("{s:s, s:I, s:I, s:i, s:I, s:f, s:f, s:f, s:f, s:f, s:f}", "name", target->name, "calls",
-                     (json_int_t)tally->latency.count, "errors", (json_int_t)tally->errors, "first_error",
-                     tally->first_error, "held_back", (json_int_t)tally->held_back, "calls_per_s",
+    return json_pack("{s:s, s:I, s:I, s:I, s:f, s:i, s:I, s:f, s:f, s:f, s:f, s:f, s:f, s:f}", "name",
+                     target->name, "calls", (json_int_t)tally->latency.count, "errors",
+                     (json_int_t)tally->errors, "shed", (json_int_t)tally->shed, "shed_p99_us",
+                     load_histogram_quantile_us(&tally->shed_latency, .99), "first_error", tally->first_error,
+                     "held_back", (json_int_t)tally->held_back, "calls_per_s",
                      seconds > 0 ? (double)tally->latency.count / seconds : 0.0, "p50_us",
                      load_histogram_quantile_us(&tally->latency, .5), "p99_us",
                      load_histogram_quantile_us(&tally->latency, .99), "p999_us",
-                     load_histogram_quantile_us(&tally->latency, .999), "server_cpu_us",
+                     load_histogram_quantile_us(&tally->latency, .999), "max_us",
+                     load_histogram_quantile_us(&tally->latency, 1 - 1e-9), "server_cpu_us",
                      per_call_us(tally->server_cpu_ns, tally), "generator_cpu_us",
                      per_call_us(tally->generator_cpu_ns, tally));
 }
@@ -122,9 +125,12 @@ static kms_err print(const struct load_target *targets, unsigned count)
 }
 
 /* One round to warm up, which is not counted, then those that are. Every second one goes backwards, so that
- * none always follows the same. */
+ * none always follows the same. Of so many calls there is one round, and all are counted. */
 static kms_err run(struct load_target *targets, unsigned count, unsigned rounds, struct kms_why *why)
 {
+    for (unsigned i = 0; targets->plan->calls > 0 && i < count; i++)
+        KMS_TRY(load_target_slice(&targets[i], why));
+    if (targets->plan->calls > 0) return KMS_OK;
     for (unsigned round = 0; round <= rounds; round++) {
         for (unsigned i = 0; i < count; i++)
             KMS_TRY(load_target_slice(&targets[round % 2 == 0 ? i : count - 1 - i], why));

@@ -13,6 +13,15 @@ enum {
     SETTLE_US = 400, /* what the server does after its last reply belongs to the slice */
 };
 static const uint64_t STUCK_NS = 5000000000u;
+enum { RESOURCE_EXHAUSTED = 8, UNAVAILABLE = 14 }; /* grpc-status */
+
+/* One more call of a closed loop. */
+static void call_again(struct load_target *target, struct load_session *session, uint64_t now_ns)
+{
+    if (target->plan->calls > 0 && target->made >= target->plan->calls) return;
+    target->made++;
+    if (!load_session_call(session, now_ns)) target->tally.held_back++;
+}
 
 static void on_reply(struct load_session *session, uint64_t started_ns, int grpc_status)
 {
@@ -23,9 +32,12 @@ static void on_reply(struct load_session *session, uint64_t started_ns, int grpc
         load_histogram_add(&tally->latency, now_ns - started_ns);
     } else {
         if (tally->errors++ == 0) tally->first_error = grpc_status;
+        if (grpc_status == RESOURCE_EXHAUSTED || grpc_status == UNAVAILABLE) {
+            tally->shed++;
+            load_histogram_add(&tally->shed_latency, now_ns - started_ns);
+        }
     }
-    if (!target->stopping && target->plan->rate <= 0 && !load_session_call(session, now_ns))
-        tally->held_back++;
+    if (!target->stopping && target->plan->rate <= 0) call_again(target, session, now_ns);
 }
 
 /* Until the next call, exponentially distributed, so that arrivals are a Poisson process. xorshift64
@@ -76,7 +88,7 @@ static kms_err begin(struct load_target *target, uint64_t now_ns, struct kms_why
     }
     for (unsigned i = 0; i < target->session_count; i++)
         for (unsigned k = 0; k < target->plan->in_flight; k++)
-            if (!load_session_call(target->sessions[i], load_now_ns())) target->tally.held_back++;
+            call_again(target, target->sessions[i], load_now_ns());
     return flush_all(target, why);
 }
 
@@ -106,7 +118,8 @@ static kms_err drive(struct load_target *target, uint64_t end_ns, struct kms_why
     while (!target->stopping || in_flight(target) > 0) {
         KMS_TRY(read_events(target, why));
         uint64_t now_ns = load_now_ns();
-        if (now_ns >= end_ns) target->stopping = true;
+        bool all_made = target->plan->calls > 0 && target->made >= target->plan->calls;
+        if (now_ns >= end_ns || all_made) target->stopping = true;
         if (!target->stopping && target->plan->rate > 0) KMS_TRY(call_due(target, now_ns, why));
         if (now_ns > end_ns + STUCK_NS) {
             kms_why_set(why, "%s: %u replies are missing", target->name, in_flight(target));
@@ -121,6 +134,7 @@ kms_err load_target_slice(struct load_target *target, struct kms_why *why)
 {
     uint64_t server_ns = load_cpu_ns(target->pids, target->pid_count);
     uint64_t generator_ns = load_own_cpu_ns(), start_ns = load_now_ns();
+    target->made = 0;
     KMS_TRY(begin(target, start_ns, why));
     KMS_TRY(drive(target, start_ns + target->plan->slice_ns, why));
     target->tally.active_ns += load_now_ns() - start_ns;

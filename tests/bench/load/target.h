@@ -13,14 +13,16 @@ struct load_plan {
     unsigned in_flight; /* on each connection; without rate */
     uint64_t slice_ns;  /* how long one target is driven before it is the next one's turn */
     double rate;        /* calls/s at random (Poisson) times; 0: a call when one ends */
+    uint64_t calls;     /* a slice is so many calls, however long they take, and there is but one; 0: no */
 };
 
 struct load_tally {
     uint64_t errors;    /* calls that did not end with status 0 */
+    uint64_t shed;      /* of them: RESOURCE_EXHAUSTED or UNAVAILABLE */
     uint64_t held_back; /* calls that were due with LOAD_STREAMS in flight, and not made */
     uint64_t active_ns, server_cpu_ns, generator_cpu_ns;
     int first_error;
-    struct load_histogram latency;
+    struct load_histogram latency, shed_latency;
 };
 
 struct load_target {
@@ -36,7 +38,7 @@ struct load_target {
     const struct load_plan *plan;
     int epoll, timer;
     bool stopping;
-    uint64_t next_ns, random;
+    uint64_t next_ns, random, made;
 };
 
 /* text: "name=N,operation=O,address=A,pids=1+2[,key=ID][,ciphertext=BASE64]". Connects. Errors:
