@@ -125,9 +125,9 @@ __attribute__((format(printf, 2, 3))) bool ctl_fail_at(struct ctl *ctl, const ch
 /* "kmsctl: REASON: message" and a hint, to standard error. Tells the exit status. */
 enum ctl_exit ctl_report(const struct ctl *ctl);
 /* The exit status of an error, and the next step for whoever sees it (NULL: none), which depends on the
- * command's group (NULL: none). */
+ * first word of the command (NULL: none). */
 enum ctl_exit ctl_exit_of(const struct kms_error *error);
-const char *ctl_hint_of(const struct kms_error *error, const char *group);
+const char *ctl_hint_of(const struct kms_error *error, const char *command);
 
 /* The context of this run, once. None is fine when --endpoint says enough. */
 bool ctl_read_context(struct ctl *ctl);

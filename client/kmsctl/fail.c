@@ -43,7 +43,8 @@ static const struct row {
     {"DATA_LOSS", CTL_INTEGRITY, NULL},
     {"CONFIG_INVALID", CTL_USAGE, "kmsctl(1) describes the file of contexts and the options"},
     {"IO", CTL_FAILED, NULL},
-    {"LIMIT_EXCEEDED", CTL_UNAVAILABLE, "wait a little and repeat the command"},
+    {"LIMIT_EXCEEDED", CTL_UNAVAILABLE,
+     "where it is calls at once or in a second, wait a little and repeat the command"},
     {"HSM_UNAVAILABLE", CTL_UNAVAILABLE, "`kmsctl status` shows how many HSM workers are healthy"},
     {"AUDIT_UNAVAILABLE", CTL_UNAVAILABLE,
      "the server cannot write its audit log: look for a full disk there"},
@@ -59,10 +60,10 @@ static const struct row {
      "is kmsd running there, and do ca, cert and key fit? `kmsctl context show`"},
 };
 
-/* The same in a group of commands where the next step is another one. */
+/* The same for a command, or a group of them, where the next step is another one. */
 static const struct {
-    const char *group, *reason, *hint;
-} of_group[] = {
+    const char *command, *reason, *hint;
+} of_command[] = {
     {"secret", "NOT_FOUND", "`kmsctl secret list` shows the secrets that there are"},
     {"secret", "ALREADY_EXISTS", "store a new value with `kmsctl secret put`"},
     {"secret", "POLICY_LOCKOUT",
@@ -79,6 +80,8 @@ static const struct {
      "allow yourself secretsmanager:PutDatabaseRole, or add --bypass-lockout-check"},
     {"database-role", "POLICY_NOT_SEPARATED",
      "who writes statements never uses the role: give that to another principal (--policy FILE)"},
+    {"unseal", "INVALID_CIPHERTEXT",
+     "name, namespace and annotations of the manifest must be those that it was sealed with"},
     {"lease", "NOT_FOUND",
      "`kmsctl lease list ROLE` shows the leases that there are, `kmsctl database-role list` the roles"},
     {"lease", "ACCESS_DENIED",
@@ -108,13 +111,19 @@ enum ctl_exit ctl_exit_of(const struct kms_error *error)
     return row != NULL ? row->status : CTL_FAILED;
 }
 
-const char *ctl_hint_of(const struct kms_error *error, const char *group)
+const char *ctl_hint_of(const struct kms_error *error, const char *command)
 {
-    for (size_t i = 0; group != NULL && i < sizeof of_group / sizeof of_group[0]; i++)
-        if (strcmp(of_group[i].group, group) == 0 && strcmp(of_group[i].reason, error->reason) == 0)
-            return of_group[i].hint;
+    for (size_t i = 0; command != NULL && i < sizeof of_command / sizeof of_command[0]; i++)
+        if (strcmp(of_command[i].command, command) == 0 && strcmp(of_command[i].reason, error->reason) == 0)
+            return of_command[i].hint;
     const struct row *row = find(error);
     return row != NULL ? row->hint : NULL;
+}
+
+static const char *first_word(const struct ctl_command *command)
+{
+    if (command == NULL) return NULL;
+    return command->group != NULL ? command->group : command->verb;
 }
 
 enum ctl_exit ctl_report(const struct ctl *ctl)
@@ -127,7 +136,7 @@ enum ctl_exit ctl_report(const struct ctl *ctl)
                 ctl->command != NULL ? ctl->command->verb : "");
         return CTL_USAGE;
     }
-    const char *hint = ctl_hint_of(&ctl->error, ctl->command != NULL ? ctl->command->group : NULL);
+    const char *hint = ctl_hint_of(&ctl->error, first_word(ctl->command));
     fprintf(stderr, "kmsctl: %s: %s\n", ctl->error.reason, ctl->error.message);
     if (hint != NULL) fprintf(stderr, "hint: %s\n", hint);
     if (ctl->error.request_id[0] != '\0') fprintf(stderr, "request: %s\n", ctl->error.request_id);

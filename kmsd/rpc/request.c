@@ -33,6 +33,10 @@ static kms_err read(struct kms_slot *slot, bool batch, const ProtobufCMessage **
     struct kms_message message;
     kms_err err = kms_message_open(slot->grpc_call, slot->request, most, &message, &call->why);
     slot->tell_encodings = kms_is(err, KMS_E_UNSUPPORTED);
+    if (kms_is(err, KMS_E_LIMIT_EXCEEDED)) {
+        const struct kms_why bytes = call->why;
+        kms_why_set(&call->why, "%s (%s)", bytes.text, batch ? "limits.batch_bytes" : "limits.message");
+    }
     KMS_TRY(err);
     size_t len = message.wire.len;
     if (batch) kms_arena_prepare(&call->arena, len + len / 8); /* values, and what holds them */

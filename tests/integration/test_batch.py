@@ -91,7 +91,8 @@ def test_how_many_and_how_much(app, key):
 def test_other_methods_keep_their_bound(app, key):
     """limits.message is 256 KiB; batches alone may be longer."""
     error = failure(app.Encrypt, key_id=key, plaintext=b"x" * 300_000)
-    assert error.code == "RESOURCE_EXHAUSTED" and error.reason == "LIMIT_EXCEEDED" and "at most 262144" in error.message
+    assert (error.code, error.reason) == ("RESOURCE_EXHAUSTED", "LIMIT_EXCEEDED")
+    assert "at most 262144 (limits.message)" in error.message
     error = failure(app.Encrypt, key_id=key, plaintext=b"x" * 200_000)
     assert error.reason == "INVALID_ARGUMENT"
 

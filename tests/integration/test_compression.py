@@ -187,10 +187,10 @@ def check_limit(house, path, packed, code, outcome, words, **options):
 def test_limits_are_those_of_what_comes_out(house):
     limit = 256 << 10  # limits.message
     check_limit(house, ENCRYPT, gzip.compress(house.encrypt(bytes(limit))), RESOURCE_EXHAUSTED, "LIMIT_EXCEEDED",
-                "a compressed request of more than 262144 bytes")
+                "a compressed request of more than 262144 bytes, which is the most (limits.message)")
     check_limit(house, ENCRYPT, gzip.compress(house.encrypt(bytes(65537))), INVALID_ARGUMENT, "INVALID_ARGUMENT", "65536")
     check_limit(house, BATCH, gzip.compress(bytes(2 * MIB)), RESOURCE_EXHAUSTED, "LIMIT_EXCEEDED",
-                "more than 1572864 bytes")  # limits.batch_bytes and half a MiB of names
+                "more than 1572864 bytes, which is the most (limits.batch_bytes)")  # limits.batch_bytes and half a MiB of names
     check_limit(house, CHECK, gzip.compress(b"\x0a\x88\x27" + bytes(5000)), RESOURCE_EXHAUSTED, None, "more than 4096 bytes")
     check_limit(house, REFLECTION, gzip.compress(bytes(5000)), RESOURCE_EXHAUSTED, None, "more than 4096 bytes")
     noise = os.urandom(300 << 10)  # does not shrink

@@ -150,6 +150,7 @@ def test_a_value_is_for_its_name_namespace_and_scope(kmsctl, public_key, write):
     def refused(manifest):
         text = kmsctl(APP, "unseal", "-f", write(manifest), status=1)
         assert text.startswith("kmsctl: INVALID_CIPHERTEXT: ") and "another name, namespace or scope" in text, text
+        assert "hint: name, namespace and annotations of the manifest" in text
 
     strict = sealed_secret(public_key, {"a": b"1"})
     refused(changed(strict, name="other"))
