@@ -63,6 +63,7 @@ KMS_MUST_USE kms_err kms_hello_get(struct kms_bytes output,
  */
 struct kms_worker_page {
     _Atomic uint64_t current;
+    _Atomic uint32_t token_us; /* what a job at HSM level has taken lately; only a hint */
 };
 enum { KMS_WORKER_PAGE_BYTES = 4096 };
 

@@ -166,14 +166,15 @@ static struct kms_pool_worker *least_busy(kms_hsm *hsm, bool rsa, uint64_t refus
     return best;
 }
 
-/* Jobs in the token take long and are worth spreading; the others are done before a second worker is
- * awake. */
-static size_t share_of(const struct kms_job_list *jobs, size_t healthy)
+/* Jobs in the token take long and are worth spreading, all of them where it is slower than waking another
+ * worker; the others are done before a second worker is awake. */
+static size_t share_of(const struct kms_job_list *jobs, const struct kms_pool_worker *w, size_t healthy)
 {
-    enum { LEAST = 8 };
+    enum { LEAST = 8, SLOW_TOKEN_US = 300 };
     if (healthy < 2 || jobs->head->key.ref.level != KMS_LEVEL_HSM) return SIZE_MAX;
     size_t share = (jobs->count + healthy - 1) / healthy;
-    return share > LEAST ? share : LEAST;
+    bool slow = atomic_load_explicit(&w->page->token_us, memory_order_relaxed) >= SLOW_TOKEN_US;
+    return slow || share > LEAST ? share : LEAST;
 }
 
 /* Gives away what the workers have credit for; the rest stays in the list. */
@@ -186,9 +187,10 @@ static void send_list(kms_hsm *hsm, struct kms_job_list *jobs, uint8_t *frame)
     while (jobs->head != NULL) {
         struct kms_pool_worker *w = least_busy(hsm, rsa, refused, &i, &healthy);
         if (w == NULL) return;
-        if (share == 0) share = share_of(jobs, healthy);
         pthread_mutex_lock(&w->lock);
-        bool given = w->state == KMS_WORKER_HEALTHY && give_to(hsm, w, jobs, share, frame);
+        bool there = w->state == KMS_WORKER_HEALTHY;
+        if (there && share == 0) share = share_of(jobs, w, healthy);
+        bool given = there && give_to(hsm, w, jobs, share, frame);
         pthread_mutex_unlock(&w->lock);
         if (!given) refused |= 1ULL << i;
     }

@@ -35,6 +35,16 @@ static bool flush(struct batch *b)
     return sent;
 }
 
+/* A moving average that forgets half of what was in five jobs. */
+static uint64_t note_token_time(struct kms_worker_page *page, uint64_t begun_us)
+{
+    uint64_t now = kms_monotonic_us(), old = atomic_load_explicit(&page->token_us, memory_order_relaxed);
+    uint64_t average = (7 * old + now - begun_us) / 8;
+    uint32_t token_us = average < UINT32_MAX ? (uint32_t)average : UINT32_MAX;
+    atomic_store_explicit(&page->token_us, token_us, memory_order_relaxed);
+    return now;
+}
+
 /* False: leave. A job that the token's end leaves unanswered goes to another worker, and is not to blame. */
 static bool run_one(struct batch *b, struct kms_hsm_job *job, int *status)
 {
@@ -48,6 +58,7 @@ static bool run_one(struct batch *b, struct kms_hsm_job *job, int *status)
     kms_err err = now > job->deadline_us ? KMS_FAIL(DEADLINE_EXCEEDED) : kms_ops_run(w, job);
     bool lost = kms_is(err, KMS_E_HSM_UNAVAILABLE) && kms_failed(kms_token_self_test(w->token));
     atomic_store_explicit(&w->page->current, 0, memory_order_release);
+    uint64_t end = job->key.ref.level == KMS_LEVEL_HSM ? note_token_time(w->page, now) : now;
     if (kms_failed(err)) {
         kms_wipe(job->output, bound);
         job->output_len = 0;
@@ -59,7 +70,7 @@ static bool run_one(struct batch *b, struct kms_hsm_job *job, int *status)
     }
     if (b->out.at == b->memory) b->since_us = now;
     kms_result_put(&b->out, job->pool.id, err, job->output_len);
-    return now - b->since_us < RESULT_WAITS_US || flush(b);
+    return end - b->since_us < RESULT_WAITS_US || flush(b);
 }
 
 static bool run_datagram(struct batch *b, struct kms_bytes datagram, int *status)

@@ -20,6 +20,8 @@ class Servers:
         harness.BUILD = options.build.resolve()
         harness.BIN = harness.BUILD / "bin"
         self.options, self.home = options, home
+        # Overload meets the limits that kmsd has by itself.
+        self.limits = {"refused_per_second": "50"} if options.open_loop else LIMITS
         self.kmsd = self.service(home, "kmsd", {})
         self.others = {}  # by what follows the level
         self.empty, self.threads = None, options.threads
@@ -29,7 +31,7 @@ class Servers:
         door = f"  unix:\n    - path: {self.sockets}/{name}\n      mode: \"0600\"\n      principal: {self.harness.APP}"
         return self.harness.Service(home, unix=door, audit={"segment": "64MiB", **audit}, rpc={"threads": self.options.threads},
                                     hsm={"workers": self.options.workers},
-                                    limits=LIMITS, **options)
+                                    limits=self.limits, **options)
 
     def start(self, empty_wrapper=()):
         self.kmsd.init().start(wrapper=self.wrapper)

@@ -5,7 +5,8 @@
  * takes 5 ms as a network HSM does. Each C_Login leaves one byte in shim-logins beside the token's
  * configuration; while a file shim-hide lies there, a process sees no token until it has initialised the
  * module a second time; while a file shim-no-secrets lies there, nobody can bring a secret key of his own;
- * while a file shim-mute lies there, no ECDSA signature is made.
+ * while a file shim-mute lies there, no ECDSA signature is made; a file shim-delay-us says how long
+ * each use of a key takes besides, as with an HSM across a network.
  */
 #include <dlfcn.h>
 #include <fcntl.h>
@@ -46,6 +47,36 @@ static void beside_conf(const char *name, char path[400])
     const char *conf = getenv("SOFTHSM2_CONF");
     const char *slash = conf != NULL ? strrchr(conf, '/') : NULL;
     snprintf(path, 400, "%.*s/%s", slash != NULL ? (int)(slash - conf) : 0, conf != NULL ? conf : "", name);
+}
+
+/* Of what goes to the token: beginning an operation does not. */
+static void travel(void)
+{
+    char path[400];
+    long us = 0;
+    beside_conf("shim-delay-us", path);
+    FILE *file = fopen(path, "re");
+    if (file == NULL) return;
+    if (fscanf(file, "%ld", &us) == 1) nanosleep(&(struct timespec){us / 1000000, us % 1000000 * 1000}, NULL);
+    fclose(file);
+}
+
+static CK_RV encrypt(CK_SESSION_HANDLE session, CK_BYTE *data, CK_ULONG len, CK_BYTE *to, CK_ULONG *to_len)
+{
+    if (to != NULL) travel();
+    return real->C_Encrypt(session, data, len, to, to_len);
+}
+
+static CK_RV decrypt(CK_SESSION_HANDLE session, CK_BYTE *data, CK_ULONG len, CK_BYTE *to, CK_ULONG *to_len)
+{
+    if (to != NULL) travel();
+    return real->C_Decrypt(session, data, len, to, to_len);
+}
+
+static CK_RV sign(CK_SESSION_HANDLE session, CK_BYTE *data, CK_ULONG len, CK_BYTE *to, CK_ULONG *to_len)
+{
+    if (to != NULL) travel();
+    return real->C_Sign(session, data, len, to, to_len);
 }
 
 static CK_RV sign_init(CK_SESSION_HANDLE session, CK_MECHANISM *mechanism, CK_OBJECT_HANDLE key)
@@ -103,6 +134,9 @@ CK_RV C_GetFunctionList(CK_FUNCTION_LIST **list)
     memcpy(&get, &symbol, sizeof get);
     if (get == NULL || get(&real) != CKR_OK) return CKR_GENERAL_ERROR;
     shim = *real;
+    shim.C_Encrypt = encrypt;
+    shim.C_Decrypt = decrypt;
+    shim.C_Sign = sign;
     shim.C_EncryptInit = encrypt_init;
     shim.C_SignInit = sign_init;
     shim.C_Login = login;

@@ -1,6 +1,7 @@
 /* Workers that die, hang or are killed: the answer is slower, not wrong; only the job to blame fails. */
 #include <signal.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -129,6 +130,31 @@ static void a_hanging_job_fails_alone(void)
     one_bad_job("shim:hang");
 }
 
+/* Once a token was seen to be slow, two jobs go to two workers: the second is not in the queue of the first,
+ * which hangs. */
+static void a_slow_token_is_shared(void)
+{
+    char path[4096];
+    struct pool_call call;
+    snprintf(path, sizeof path, "%s/shim-delay-us", f.token.dir);
+    FILE *delay = fopen(path, "we");
+    CU_ASSERT_PTR_NOT_NULL_FATAL(delay);
+    CU_ASSERT(fputs("20000\n", delay) >= 0 && fclose(delay) == 0);
+    pool_wait_healthy(&f, 2);
+    for (int i = 0; i < 4; i++)
+        KMS_ASSERT_OK_FATAL(pool_encrypt(&f, &keys[0], "context", kms_bytes_text("x"), &call));
+    submit(&load[0], &keys[0], "shim:hang");
+    submit(&load[1], &keys[0], "context");
+    kms_hsm_flush(f.hsm, 0);
+    wait_for(&load[0]);
+    wait_for(&load[1]);
+    KMS_ASSERT_CODE(load[0].job.err, HSM_UNAVAILABLE);
+    KMS_ASSERT_OK(load[1].job.err);
+    CU_ASSERT_EQUAL(load[1].job.pool.moves, 0); /* its worker did not die under it */
+    unlink(path);
+    pool_wait_healthy(&f, 2);
+}
+
 static void stopped_workers_are_replaced(void)
 {
     pid_t pids[8];
@@ -214,6 +240,7 @@ KMS_TEST_MAIN("hsm/pool faults", {"starts", starts}, {"killed under load: no fai
               {"a crashing job fails alone", a_crashing_job_fails_alone},
               {"a hanging job fails alone", a_hanging_job_fails_alone},
               {"stopped workers are replaced", stopped_workers_are_replaced},
+              {"a slow token is shared", a_slow_token_is_shared},
               {"large and small share the socket", large_and_small_share_the_socket},
               {"recovers after everything failed", recovers_after_everything_failed},
               {"workers end with the daemon", workers_end_with_the_daemon})
