@@ -49,6 +49,8 @@ def test_the_driver_asks_for_the_version(house):
     before = len(house.service.records())
     with house.driver() as driver:
         said = driver.call("Version", version="v1alpha1")
+        health = driver.channel.unary_unary("/grpc.health.v1.Health/Check", request_serializer=bytes, response_deserializer=bytes)
+        assert health(b"\x0a\x1av1alpha1.CSIDriverProvider", timeout=60) == b"\x08\x01"  # SERVING
     assert (said.version, said.runtime_name) == ("v1alpha1", "kmsd") and said.runtime_version.count(".") == 2
     assert [r for r in house.service.records()[before:] if r.get("protocol")] == []
 
@@ -218,7 +220,9 @@ def test_what_is_not_there(house, name):
         ("- {objectName: a, jmesPath: [{path: x, objectAlias: a}]}", "objects[0] (a): file a is that of objects[0]"),
         ("- {objectName: a, jmesPath: [{path: x, objectAlias: b/c}]}", "objects[0] (a): the name of its file: it has a slash"),
         ("- {objectName: a, field: f, jmesPath: [{path: x, objectAlias: b}]}", "objects[0] (a): field or jmesPath, not both"),
-        ("- {objectName: a, jmesPath: [" + "{path: x, objectAlias: b}," * 100 + "]}", "objects: 1 to 100, not 101"),
+        ("- {objectName: a, jmesPath: [" + "{path: x, objectAlias: b}," * 65 + "]}", "option 'objects[0].jmesPath'"),
+        ("- {objectName: a, jmesPath: &p [" + "{path: x, objectAlias: b}," * 64 + "]}\n" + "- {objectName: a, jmesPath: *p}\n" * 1023,
+         "objects: 1 to 100, not 66560"),
         ("- objectName: a/b\n- objectName: c\n  objectAlias: a_b\n", "(c): file a_b is that of objects[0]: give an objectAlias"),
         ("- {objectName: a}\n- {objectName: a, field: b}\n", "objects[1] (a): file a is that of objects[0]"),
         ("".join(f"- objectName: a{i}\n" for i in range(101)), "objects: 1 to 100, not 101 (limits.mount_objects)"),
@@ -226,6 +230,7 @@ def test_what_is_not_there(house, name):
         ("# " + "x" * 70000, "at most 65536"),
         ("[" * 20000, "not YAML"),
     ],
+    ids=lambda text: text[:20].strip() if text else "nothing",  # some are long
 )
 def test_objects_that_are_refused(house, wanted, words):
     """Before anything is read, on record with whose pod it was."""
