@@ -66,7 +66,8 @@ static kms_err subtitle(const struct ctl *ctl, kms_buf *text)
                  {"principal", ctl->principal}, {"key", ctl->key},
                  {"operation", ctl->operation}, {"action", ctl->action},
                  {"outcome", ctl->outcome},     {"kind", ctl->kind},
-                 {"request", ctl->request_id},  {"correlated", ctl->correlated}};
+                 {"request", ctl->request_id},  {"correlated", ctl->correlated},
+                 {"protocol", ctl->protocol}};
     KMS_TRY(kms_buf_append(text, "", 0));
     for (size_t i = 0; i < sizeof given / sizeof given[0]; i++)
         if (given[i].value != NULL)

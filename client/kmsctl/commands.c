@@ -5,7 +5,7 @@
 /* Which records of the audit log. */
 #define FILTER                                                                                               \
     OPT(SINCE), OPT(UNTIL), OPT(OF_PRINCIPAL), OPT(OF_KEY), OPT(OF_OPERATION), OPT(OF_ACTION), OPT(OUTCOME), \
-        OPT(KIND), OPT(REQUEST_ID), OPT(CORRELATED)
+        OPT(KIND), OPT(REQUEST_ID), OPT(CORRELATED), OPT(PROTOCOL)
 
 /* clang-format off */
 const struct ctl_command ctl_commands[] = {

@@ -68,7 +68,7 @@ struct ctl {
     const char *alias_prefix;
     uint32_t days, version, revision; /* 0: not given */
     bool force;
-    const char *by, *svg, *operation, *outcome, *kind, *request_id, *correlated; /* audit */
+    const char *by, *svg, *operation, *outcome, *kind, *request_id, *correlated, *protocol; /* audit */
     const char *principal, *action, *expect, *cases, *since, *until;
     struct ctl_texts inputs;
     bool remote;

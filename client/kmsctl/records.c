@@ -48,7 +48,8 @@ static bool make_query(struct ctl *ctl, struct kms_audit_filter *filter, kms_aud
                                                   [KMS_AUDIT_BY_OUTCOME] = ctl->outcome,
                                                   [KMS_AUDIT_BY_KIND] = ctl->kind,
                                                   [KMS_AUDIT_BY_REQUEST_ID] = ctl->request_id,
-                                                  [KMS_AUDIT_BY_CORRELATION_ID] = ctl->correlated}};
+                                                  [KMS_AUDIT_BY_CORRELATION_ID] = ctl->correlated,
+                                                  [KMS_AUDIT_BY_PROTOCOL] = ctl->protocol}};
     struct kms_why why = {0};
     if (!read_time(ctl, "since", ctl->since, &filter->since_us) ||
         !read_time(ctl, "until", ctl->until, &filter->until_us))

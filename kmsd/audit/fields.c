@@ -118,7 +118,8 @@ static void take(struct kms_audit_fields *f, struct kms_bytes name, struct kms_b
                  {"principal", &f->principal},
                  {"operation", &f->operation},
                  {"outcome", &f->outcome},
-                 {"correlation_id", &f->correlation_id}};
+                 {"correlation_id", &f->correlation_id},
+                 {"protocol", &f->protocol}};
     if (value.ptr[0] == '"') {
         for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
             if (is(name, texts[i].name, strlen(texts[i].name))) *texts[i].to = kms_audit_inside(value);

@@ -28,7 +28,7 @@ uint64_t kms_audit_number(struct kms_bytes value);
 
 /* The top-level members that people ask about, escaped and without quotes; empty: not in this record. */
 struct kms_audit_fields {
-    struct kms_bytes time, kind, request_id, principal, operation, outcome, correlation_id;
+    struct kms_bytes time, kind, request_id, principal, operation, outcome, correlation_id, protocol;
     struct kms_bytes access, items; /* arrays, with their brackets */
     uint64_t latency_us, count;     /* 0: not said */
 };

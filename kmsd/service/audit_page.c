@@ -26,6 +26,7 @@ static struct kms_audit_filter filter_of(const Kms__V1__AuditFilter *asked)
     filter.terms[KMS_AUDIT_BY_KIND] = asked->kind;
     filter.terms[KMS_AUDIT_BY_REQUEST_ID] = asked->request_id;
     filter.terms[KMS_AUDIT_BY_CORRELATION_ID] = asked->correlation_id;
+    filter.terms[KMS_AUDIT_BY_PROTOCOL] = asked->protocol;
     for (size_t i = 0; i < KMS_AUDIT_TERM_COUNT; i++)
         if (filter.terms[i] != NULL && filter.terms[i][0] == '\0') filter.terms[i] = NULL;
     return filter;

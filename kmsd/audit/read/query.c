@@ -33,6 +33,7 @@ struct kms_audit_query {
     char since[KMS_TIME_TEXT], until[KMS_TIME_TEXT];
     struct term terms[KMS_AUDIT_TERM_COUNT];
     bool failed; /* outcome: all but OK */
+    bool own;    /* protocol: kms, which records do not say */
 };
 
 static kms_err escape(struct kms_bytes text, kms_buf *to)
@@ -75,7 +76,7 @@ static kms_err check(enum kms_audit_term which, const char *text, struct kms_why
     return KMS_FAIL(INVALID_ARGUMENT);
 }
 
-/* What the words mean: "denied", "failed", an action without its "kms:". */
+/* What the words mean: "denied", "failed", protocol "kms", an action without its "kms:". */
 static kms_err set_text(kms_audit_query *query, enum kms_audit_term which, const char *given,
                         struct kms_why *why)
 {
@@ -83,6 +84,10 @@ static kms_err set_text(kms_audit_query *query, enum kms_audit_term which, const
     if (which == KMS_AUDIT_BY_OUTCOME && strcmp(given, "denied") == 0) given = "ACCESS_DENIED";
     if (which == KMS_AUDIT_BY_OUTCOME && strcmp(given, "failed") == 0) {
         query->failed = true;
+        return KMS_OK;
+    }
+    if (which == KMS_AUDIT_BY_PROTOCOL && strcmp(given, "kms") == 0) {
+        query->own = true;
         return KMS_OK;
     }
     KMS_TRY(check(which, given, why));
@@ -226,6 +231,15 @@ static bool has_outcome(const kms_audit_query *query, const struct kms_audit_fie
     return false;
 }
 
+/* Calls are of some protocol; other records are of none. */
+static bool has_protocol(const kms_audit_query *query, const struct kms_audit_fields *fields)
+{
+    if (!query->own) return is_term(&query->terms[KMS_AUDIT_BY_PROTOCOL], fields->protocol);
+    return fields->protocol.len == 0 && (kms_bytes_equal(fields->kind, kms_bytes_text("call")) ||
+                                         kms_bytes_equal(fields->kind, kms_bytes_text("attempt")) ||
+                                         kms_bytes_equal(fields->kind, kms_bytes_text("outcome")));
+}
+
 enum kms_audit_match kms_audit_query_match(const kms_audit_query *query, struct kms_bytes line)
 {
     struct kms_audit_record record;
@@ -239,6 +253,7 @@ enum kms_audit_match kms_audit_query_match(const kms_audit_query *query, struct 
                  is_term(&terms[KMS_AUDIT_BY_OPERATION], fields.operation) &&
                  is_term(&terms[KMS_AUDIT_BY_REQUEST_ID], fields.request_id) &&
                  is_term(&terms[KMS_AUDIT_BY_CORRELATION_ID], fields.correlation_id) &&
-                 has_outcome(query, &fields) && has_access(query, fields.access);
+                 has_protocol(query, &fields) && has_outcome(query, &fields) &&
+                 has_access(query, fields.access);
     return match ? KMS_AUDIT_MATCH : KMS_AUDIT_OTHER;
 }

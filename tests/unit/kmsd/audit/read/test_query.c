@@ -71,6 +71,7 @@ static void make_lines(void)
                                        .access = {{.action = "kms:Decrypt", .key_named = text("alias/a\"b")}},
                                        .access_count = 1,
                                        .outcome = KMS_FAIL(NOT_FOUND),
+                                       .protocol = "sops",
                                        .correlation_id = text("\"principal\":\"spiffe://example.com/web\"")});
     const struct kms_audit_access shared[] = {{.action = "kms:Decrypt", .key_id = KEY_2, .decision = "deny"}};
     const struct kms_audit_item items[] = {{.outcome = KMS_OK},
@@ -142,6 +143,9 @@ static void each_term(void)
         {KMS_AUDIT_BY_REQUEST_ID, "12340000-0000-0000-0000-000000000000", BIT(PLAIN)},
         {KMS_AUDIT_BY_CORRELATION_ID, "order-7", BIT(PLAIN)},
         {KMS_AUDIT_BY_CORRELATION_ID, "order", 0},
+        {KMS_AUDIT_BY_PROTOCOL, "sops", BIT(ODD)},
+        {KMS_AUDIT_BY_PROTOCOL, "sop", 0},
+        {KMS_AUDIT_BY_PROTOCOL, "kms", ALL & ~(BIT(ODD) | BIT(NOBODY))},
     };
     make_lines();
     CU_ASSERT_EQUAL(passed(&(struct kms_audit_filter){0}), ALL);
