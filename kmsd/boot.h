@@ -53,6 +53,8 @@ KMS_MUST_USE kms_err kms_boot_store_start(struct kms_boot *boot, struct kms_why 
 void kms_boot_store_stop(struct kms_boot *boot);
 
 /* boot_doors.c: the stage of what connections come in by, and what is spoken there. */
+/* Names of keys, which the reader of the file cannot judge. CONFIG_INVALID with the option. */
+KMS_MUST_USE kms_err kms_boot_doors_check(const struct kmsd_conf *conf, struct kms_why *why);
 KMS_MUST_USE kms_err kms_boot_doors_start(struct kms_boot *boot, struct kms_why *why);
 void kms_boot_doors_stop(struct kms_boot *boot);
 

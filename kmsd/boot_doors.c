@@ -16,18 +16,29 @@ _Static_assert((int)KMSD_SOPS_GCP_KMS == (int)KMS_SOPS_GCP_KMS &&
                "and the key types of sops");
 
 /* A key's name; whether there is such a key is seen call by call. */
-static kms_err check_key(const struct kms_boot *boot, const char *list, size_t i, const char *key,
+static kms_err check_key(const struct kms_arn_prefix *arn, const char *list, size_t i, const char *key,
                          struct kms_why *why)
 {
     struct kms_key_name name;
     struct kms_why cause = {{0}};
-    if (!kms_failed(kms_key_name_parse(&boot->core.arn, kms_bytes_text(key), &name, &cause))) return KMS_OK;
+    if (!kms_failed(kms_key_name_parse(arn, kms_bytes_text(key), &name, &cause))) return KMS_OK;
     kms_why_set(why, "option '%s[%zu].key': %s", list, i, cause.text);
     return KMS_FAIL(CONFIG_INVALID);
 }
 
-/* What stands for a master key must look like a key's name. */
-static kms_err add_sops_keys(struct kms_boot *boot, struct kms_why *why)
+kms_err kms_boot_doors_check(const struct kmsd_conf *conf, struct kms_why *why)
+{
+    struct kms_arn_prefix arn;
+    KMS_TRY(kms_arn_prefix_make(conf->arn_partition, "kms", conf->arn_region, conf->arn_account, &arn, why));
+    for (size_t i = 0; i < conf->sops_keys_count; i++)
+        KMS_TRY(check_key(&arn, "sops.keys", i, conf->sops_keys[i].key, why));
+    for (size_t i = 0; i < conf->listen_unix_count; i++)
+        if (conf->listen_unix[i].key[0] != '\0')
+            KMS_TRY(check_key(&arn, "listen.unix", i, conf->listen_unix[i].key, why));
+    return KMS_OK;
+}
+
+static kms_err add_sops_keys(struct kms_boot *boot)
 {
     const struct kmsd_conf *conf = boot->conf;
     boot->sops_keys = calloc(conf->sops_keys_count + 1, sizeof *boot->sops_keys);
@@ -35,7 +46,6 @@ static kms_err add_sops_keys(struct kms_boot *boot, struct kms_why *why)
     for (size_t i = 0; i < conf->sops_keys_count; i++) {
         const struct kmsd_conf_sops_key *from = &conf->sops_keys[i];
         boot->sops_keys[i] = (struct kms_sops_key){(enum kms_sops_type)from->type, from->name, from->key};
-        KMS_TRY(check_key(boot, "sops.keys", i, from->key, why));
     }
     return KMS_OK;
 }
@@ -88,14 +98,13 @@ static kms_err make_room(struct kms_boot *boot)
     return all ? KMS_OK : KMS_FAIL(NO_MEMORY);
 }
 
-static kms_err add_sockets(struct kms_boot *boot, struct kms_why *why)
+static kms_err add_sockets(struct kms_boot *boot)
 {
     const struct kmsd_conf *conf = boot->conf;
     size_t uids = 0, pods = 0;
     KMS_TRY(make_room(boot));
     for (size_t i = 0; i < conf->listen_unix_count; i++) {
         const struct kmsd_conf_unix *from = &conf->listen_unix[i];
-        if (from->key[0] != '\0') KMS_TRY(check_key(boot, "listen.unix", i, from->key, why));
         add_unix(boot, from, &boot->mappings[uids], &boot->pods[pods]);
         uids += from->uids_count;
         pods += from->pods_count;
@@ -131,8 +140,9 @@ static kms_err list_doors(struct kms_boot *boot)
 
 kms_err kms_boot_doors_start(struct kms_boot *boot, struct kms_why *why)
 {
-    kms_err err = add_sops_keys(boot, why);
-    if (!kms_failed(err)) err = add_sockets(boot, why);
+    KMS_TRY(kms_boot_doors_check(boot->conf, why));
+    kms_err err = add_sops_keys(boot);
+    if (!kms_failed(err)) err = add_sockets(boot);
     if (!kms_failed(err)) err = list_doors(boot);
     if (kms_failed(err)) kms_boot_doors_stop(boot);
     return err;

@@ -118,6 +118,13 @@ static int init(struct kms_boot *boot)
     return EXIT_SUCCESS;
 }
 
+static int check(const struct kmsd_conf *conf)
+{
+    struct kms_why why = {{0}};
+    kms_err err = kms_boot_doors_check(conf, &why);
+    return kms_failed(err) ? complain(err, &why) : EXIT_SUCCESS;
+}
+
 /* With the spawner running: hardened, as the right user. */
 static int run_with_spawner(const struct arguments *arguments, struct kms_boot *boot)
 {
@@ -135,7 +142,7 @@ static int run(const struct arguments *arguments, struct kmsd_conf *conf)
     struct kms_boot boot = {.conf = conf, .accept_rollback = arguments->accept_rollback, .lock_fd = -1};
     KMS_OWN_BUF text = {0};
     kms_log_level_set(conf->log_level);
-    if (strcmp(arguments->command, "check") == 0) return EXIT_SUCCESS;
+    if (strcmp(arguments->command, "check") == 0) return check(conf);
     if (strcmp(arguments->command, "dump-config") == 0) return print(kmsd_conf_print(conf, &text), &text);
     kms_err err = kms_process_harden(&why);
     if (!kms_failed(err)) err = kms_runner_start(conf, &boot.runner, &why);
