@@ -2,8 +2,8 @@
 #include <grpc/byte_buffer.h>
 #include <stdlib.h>
 
+#include "base/clock.h"
 #include "base/log.h"
-#include "kmsd/rpc/decode.h"
 #include "kmsd/rpc/guest.h"
 #include "kmsd/rpc/message.h"
 #include "kmsd/rpc/status.h"
@@ -157,11 +157,23 @@ static bool started(struct kms_guest *guest, const grpc_op *ops, size_t count, s
     return err == GRPC_CALL_OK;
 }
 
+/* For one that was refused one leaves, whichever of the old ones is asked first. */
+static bool gives_way(const struct kms_guest *guest)
+{
+    struct kms_rpc *rpc = guest->queue->rpc;
+    atomic_bool *yield = &rpc->guests_yield[row_of(guest)];
+    return atomic_load(yield) &&
+           kms_monotonic_us() - guest->since_us >= rpc->options.stream_age_ms * UINT64_C(1000) &&
+           atomic_exchange(yield, false);
+}
+
 static void look(struct kms_guest *guest)
 {
     if (guest->ended || guest->busy || guest->method->look == NULL) return;
     if (atomic_load(&guest->queue->rpc->guests_leave))
         kms_guest_end(guest, NULL, KMS_FAIL(SHUTTING_DOWN), NULL);
+    else if (gives_way(guest))
+        kms_guest_end(guest, NULL, KMS_FAIL(STREAM_CROWDED_OUT), NULL);
     else
         guest->method->look(guest);
 }
@@ -214,18 +226,6 @@ void kms_guest_read(struct kms_guest *guest)
 }
 
 /* --- answers --- */
-
-kms_err kms_guest_decode(struct kms_guest *guest, const ProtobufCMessageDescriptor *type, kms_arena *arena,
-                         const ProtobufCMessage **ret_message, struct kms_why *why)
-{
-    struct kms_message message;
-    kms_arena_init(arena, KMS_GUEST_ARENA_BYTES);
-    if (guest->request == NULL) return KMS_FAIL(INVALID_ARGUMENT);
-    KMS_TRY(kms_message_open(guest->grpc_call, guest->request, KMS_GUEST_REQUEST_BYTES, &message, why));
-    kms_err err = kms_decode(type, KMS_GUEST_FIELDS, message.wire, arena, ret_message, why);
-    kms_message_close(&message);
-    return err;
-}
 
 static grpc_op message_op(struct kms_guest *guest, const ProtobufCMessage *message)
 {
@@ -305,9 +305,11 @@ static void begin(struct kms_guest *guest, bool too_many)
     op.data.recv_close_on_server.cancelled = &guest->cancelled;
     guest->open = 1; /* this function */
     started(guest, &op, 1, &guest->close_tag);
+    guest->since_us = kms_monotonic_us();
     if (too_many) {
         struct kms_why why;
         guest->refused = true;
+        atomic_store(&guest->queue->rpc->guests_wanted[row_of(guest)], true);
         kms_why_set(&why, "%u calls of %s are open already (%s)", most(guest), guest->method->path + 1,
                     most_name(guest));
         kms_guest_end(guest, NULL, KMS_FAIL(LIMIT_EXCEEDED), &why);
@@ -368,6 +370,17 @@ static void wake(struct kms_queue *queue)
 void kms_guests_wake(struct kms_rpc *rpc)
 {
     for (unsigned i = 0; i < rpc->queue_count; i++) wake(&rpc->queues[i]);
+}
+
+void kms_guests_make_room(struct kms_rpc *rpc)
+{
+    bool any = false;
+    for (size_t row = 0; row < KMS_GUEST_ROWS; row++) {
+        bool wanted = atomic_exchange(&rpc->guests_wanted[row], false);
+        atomic_store(&rpc->guests_yield[row], wanted);
+        any = any || wanted;
+    }
+    if (any) kms_guests_wake(rpc);
 }
 
 void kms_guests_leave(struct kms_rpc *rpc)

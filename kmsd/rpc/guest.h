@@ -38,7 +38,8 @@ struct kms_guest {
     grpc_slice text, details; /* of the status */
     grpc_metadata trailers[2];
 
-    int asked, told; /* health: which name (-1: there is none such), what was said last */
+    uint64_t since_us; /* monotonic */
+    int asked, told;   /* health: which name (-1: there is none such), what was said last */
 };
 
 struct kms_guest_method {
@@ -54,14 +55,12 @@ struct kms_guest_method {
 const char *kms_guest_path(size_t row);
 KMS_MUST_USE kms_err kms_guests_register(struct kms_rpc *rpc, struct kms_why *why);
 void kms_guests_fill(struct kms_queue *queue);
-void kms_guests_wake(struct kms_rpc *rpc);  /* all streams look; any thread */
+void kms_guests_wake(struct kms_rpc *rpc); /* all streams look; any thread */
+/* Once a second: of each row of which one was refused since, a stream that is old ends. Any one thread. */
+void kms_guests_make_room(struct kms_rpc *rpc);
 void kms_guests_leave(struct kms_rpc *rpc); /* streams end, SHUTTING_DOWN; any thread */
 unsigned kms_guests_active(const struct kms_rpc *rpc);
 
-/* The request, decoded in arena. INVALID_ARGUMENT with the field; as kms_message_open. */
-KMS_MUST_USE kms_err kms_guest_decode(struct kms_guest *guest, const ProtobufCMessageDescriptor *type,
-                                      kms_arena *arena, const ProtobufCMessage **ret_message,
-                                      struct kms_why *why);
 /* Waits for the next request, then calls read; NULL was the last. */
 void kms_guest_read(struct kms_guest *guest);
 /* Sends a message; the guest is busy until it is written, then looks again. */
@@ -69,6 +68,12 @@ void kms_guest_send(struct kms_guest *guest, const ProtobufCMessage *message);
 /* Sends the status, with a message before it if there is one. Once; more are no-ops. */
 void kms_guest_end(struct kms_guest *guest, const ProtobufCMessage *message, kms_err err,
                    const struct kms_why *why);
+
+/* request.c */
+/* The request, decoded in arena. INVALID_ARGUMENT with the field; as kms_message_open. */
+KMS_MUST_USE kms_err kms_guest_decode(struct kms_guest *guest, const ProtobufCMessageDescriptor *type,
+                                      kms_arena *arena, const ProtobufCMessage **ret_message,
+                                      struct kms_why *why);
 
 /* health.c */
 KMS_MUST_USE kms_err kms_health_start(struct kms_rpc *rpc);

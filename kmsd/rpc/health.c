@@ -1,7 +1,8 @@
 /*
- * grpc.health.v1. One thread asks once a second how the service is, whatever the number of clients; when the
- * answer has changed it wakes the queues, whose threads tell those who watch. So a Check costs a look at an
- * integer, and nobody can make the service look at itself by asking.
+ * grpc.health.v1. One thread asks once a second how the service is, whatever the number of clients; when
+ * the answer has changed it wakes the queues, whose threads tell those who watch. It looks after room for
+ * others, too. So a Check costs a look at an integer, and nobody can make the service look at itself by
+ * asking.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -79,6 +80,7 @@ static void *run(void *self)
         pthread_mutex_unlock(&health->lock);
         unsigned well = ask(&health->rpc->parts);
         if (atomic_exchange(&health->well, well) != well) kms_guests_wake(health->rpc);
+        kms_guests_make_room(health->rpc);
         pthread_mutex_lock(&health->lock);
     }
     pthread_mutex_unlock(&health->lock);

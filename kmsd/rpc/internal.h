@@ -124,6 +124,8 @@ struct kms_rpc {
     void *guest_methods[KMS_GUEST_ROWS];
     atomic_uint guests[KMS_GUEST_ROWS]; /* active; not among those of active */
     atomic_bool guests_leave;           /* streams among them are told SHUTTING_DOWN */
+    /* Of a row: one was refused for want of a place since the last look; an old one may leave for that. */
+    atomic_bool guests_wanted[KMS_GUEST_ROWS], guests_yield[KMS_GUEST_ROWS];
     struct kms_health *health;
     struct kms_reflection *reflection; /* NULL: not offered */
 

@@ -2,7 +2,7 @@
 #include <grpc/byte_buffer.h>
 
 #include "kmsd/rpc/decode.h"
-#include "kmsd/rpc/internal.h"
+#include "kmsd/rpc/guest.h"
 #include "kmsd/rpc/message.h"
 #include "kmsd/rpc/wirecheck.h"
 
@@ -61,4 +61,16 @@ kms_err kms_slot_decode(struct kms_slot *slot)
     if (row->dialect != NULL) return translate(slot, message);
     call->request = message;
     return KMS_OK;
+}
+
+kms_err kms_guest_decode(struct kms_guest *guest, const ProtobufCMessageDescriptor *type, kms_arena *arena,
+                         const ProtobufCMessage **ret_message, struct kms_why *why)
+{
+    struct kms_message message;
+    kms_arena_init(arena, KMS_GUEST_ARENA_BYTES);
+    if (guest->request == NULL) return KMS_FAIL(INVALID_ARGUMENT);
+    KMS_TRY(kms_message_open(guest->grpc_call, guest->request, KMS_GUEST_REQUEST_BYTES, &message, why));
+    kms_err err = kms_decode(type, KMS_GUEST_FIELDS, message.wire, arena, ret_message, why);
+    kms_message_close(&message);
+    return err;
 }

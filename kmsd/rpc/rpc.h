@@ -46,6 +46,9 @@ struct kms_rpc_options {
     uint32_t health_watches;         /* Watch streams open at once; more are answered LIMIT_EXCEEDED */
     bool reflection;                 /* grpc.reflection is offered */
     uint32_t reflection_streams;     /* of each version, as health_watches */
+    uint32_t stream_age_ms;          /* older ones of these give way when there are too many */
+    uint32_t keepalive_ms;           /* of silence, then a connection is asked whether it lives */
+    uint32_t keepalive_timeout_ms;   /* to answer that */
     uint32_t message_bytes;          /* longest request of a method that is no batch */
     uint32_t batch_message_bytes;    /* longest of a batch */
     uint32_t batches;                /* active at once; more are answered LIMIT_EXCEEDED */

@@ -90,8 +90,8 @@ static grpc_server *create_server(const struct kms_rpc_options *o)
         integer(GRPC_ARG_ENABLE_DEADLINE_CHECKS, 0), /* the pipeline knows the deadline */
         integer(GRPC_ARG_ENABLE_CHANNELZ, 0),
         integer(GRPC_ARG_HTTP2_BDP_PROBE, 0),
-        integer(GRPC_ARG_KEEPALIVE_TIME_MS, 60 * 1000),
-        integer(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 20 * 1000),
+        integer(GRPC_ARG_KEEPALIVE_TIME_MS, (int)o->keepalive_ms),
+        integer(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, (int)o->keepalive_timeout_ms),
         integer(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1),
         integer(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, 10 * 1000),
         integer(GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS, 10 * 1000),

@@ -20,6 +20,7 @@ static uint32_t retry_ms(kms_err err, bool passes)
     case KMS_E_AUDIT_UNAVAILABLE:
     case KMS_E_DATABASE_UNAVAILABLE:
     case KMS_E_SHUTTING_DOWN:
+    case KMS_E_STREAM_CROWDED_OUT:
         return 1000;
     default:
         return 0;
