@@ -72,6 +72,8 @@ def test_filters_are_those_of_the_files(paged):
             ({"kind": "service"}, ("--kind", "service")),
             ({"principal": "spiffe://example.org/ad*"}, ("--principal", "spiffe://example.org/ad*")),
             ({"outcome": "failed"}, ("--outcome", "failed")),
+            ({"protocol": "kms", "operation": "Encrypt"}, ("--protocol", "kms", "--operation", "Encrypt")),
+            ({"protocol": "sops"}, ("--protocol", "sops")),
         ]:
             assert records_of(pages(officer, filter=filter_)) == query(paged, *arguments), filter_
 

@@ -5,6 +5,7 @@ import uuid
 
 import pytest
 
+from audit_reading import query
 from harness import ADMIN, APP, OTHER, Failure, failure
 from sops_world import ME, VAULT, VAULT_NAME, Sops, door, house_of, mapping, set_up_as_told
 from test_citizens import SERVING, Reflection, check, everything
@@ -253,6 +254,15 @@ def test_the_authority_decides_nothing(house, authority):
     with house.sops(authority=authority) as sops:
         key = sops.key("kms", arn=house.key)
         assert sops.decrypt(key, sops.encrypt(key, PLAIN)) == PLAIN
+
+
+def test_the_log_is_asked_for_a_protocol(house):
+    with house.sops() as sops, house.service.client(APP) as app:
+        sops.encrypt(sops.key("kms", arn=house.key), PLAIN)
+        app.Encrypt(key_id=house.key, plaintext=PLAIN)
+    theirs, ours = (query(house.service, "--operation", "Encrypt", "--protocol", name) for name in ("sops", "kms"))
+    assert theirs == house.service.records(operation="Encrypt", protocol="sops") and ours
+    assert len(theirs) + len(ours) == len(house.service.records(operation="Encrypt"))
 
 
 # -- configuration --
