@@ -329,7 +329,8 @@ static void stop_before(struct kms_boot *boot, size_t stage)
 
 kms_err kms_boot_start(struct kms_boot *boot, struct kms_why *why)
 {
-    boot->rpc_threads = boot->conf->rpc_threads != 0 ? boot->conf->rpc_threads : kms_cores();
+    unsigned cores = kms_cores() < KMS_RPC_THREADS ? kms_cores() : KMS_RPC_THREADS;
+    boot->rpc_threads = boot->conf->rpc_threads != 0 ? boot->conf->rpc_threads : cores;
     for (size_t i = 0; i < STAGES; i++) {
         kms_err err = stages[i].start(boot, why);
         if (!kms_failed(err)) {

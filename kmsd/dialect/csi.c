@@ -97,6 +97,8 @@ static kms_err take_pod(struct kms_call *call, const struct kms_door *door, cons
     kms_call_say(call, "pod_namespace", namespace);
     kms_call_say(call, "service_account", account);
     kms_call_say(call, "pod", pod);
+    /* A copy: from here on the call is the pod's. */
+    kms_call_say(call, "peer_principal", kms_arena_print(&call->arena, "%s", call->identity->principal));
     *ret_principal = principal_of(door, namespace, account);
     if (*ret_principal != NULL) return KMS_OK;
     return kms_call_fail(

@@ -169,12 +169,13 @@ static bool gives_way(const struct kms_guest *guest)
 
 static void look(struct kms_guest *guest)
 {
-    if (guest->ended || guest->busy || guest->method->look == NULL) return;
-    if (atomic_load(&guest->queue->rpc->guests_leave))
-        kms_guest_end(guest, NULL, KMS_FAIL(SHUTTING_DOWN), NULL);
-    else if (gives_way(guest))
-        kms_guest_end(guest, NULL, KMS_FAIL(STREAM_CROWDED_OUT), NULL);
-    else
+    if (guest->ended || guest->method->look == NULL) return;
+    bool stopping = atomic_load(&guest->queue->rpc->guests_leave), over = stopping || gives_way(guest);
+    if (over && guest->busy) /* its client does not take what was sent: no status would get through either */
+        grpc_call_cancel_with_status(guest->grpc_call, GRPC_STATUS_UNAVAILABLE, "not read", NULL);
+    else if (over)
+        kms_guest_end(guest, NULL, stopping ? KMS_FAIL(SHUTTING_DOWN) : KMS_FAIL(STREAM_CROWDED_OUT), NULL);
+    else if (!guest->busy)
         guest->method->look(guest);
 }
 

@@ -27,7 +27,7 @@ static kms_err enter(struct kms_slot *slot, size_t count)
     unsigned active = atomic_fetch_add(&rpc->active, (unsigned)count) + (unsigned)count;
     if (active <= rpc->options.calls) return KMS_OK;
     atomic_fetch_sub(&rpc->active, (unsigned)count); /* that of the foreign call is left */
-    slot->call.passes = true;
+    slot->call.passes = count < rpc->options.calls;
     kms_why_set(&slot->call.why, "%zu calls at once, and %u may be active (limits.calls)", count,
                 rpc->options.calls);
     return KMS_FAIL(LIMIT_EXCEEDED);
@@ -46,6 +46,7 @@ static kms_err call_as(struct kms_slot *slot, const char *principal)
 static void end_part(struct kms_slot *part)
 {
     struct kms_queue *queue = part->queue;
+    kms_journey_end(&part->call.journey, queue->lane);
     kms_call_end(&part->call);
     part->whole = NULL;
     part->grpc_call = NULL;
@@ -95,6 +96,7 @@ static void make_part(struct kms_slot *slot, size_t at)
                                    .started_us = call->started_us,
                                    .deadline_us = call->deadline_us,
                                    .extra_count = call->extra_count};
+    kms_journey_begin(&part->call.journey);
     kms_arena_init(&part->call.arena, slot->queue->rpc->options.arena_bytes);
     memcpy(part->call.peer, call->peer, sizeof call->peer);
     memcpy(part->call.source_ip, call->source_ip, sizeof call->source_ip);
@@ -110,6 +112,7 @@ void kms_parts_begin(struct kms_slot *slot)
     struct kms_many *many = slot->many;
     size_t count = many->parts.count;
     for (size_t i = 0; i < count; i++) make_part(slot, i);
+    slot->call.journey = (struct kms_journey){0}; /* the parts make theirs */
     queue->begun++;
     /* With the last one the foreign call may be over, and with it its arena. */
     for (size_t i = 0; i < count; i++) {

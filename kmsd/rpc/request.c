@@ -19,6 +19,9 @@ static kms_err translate(struct kms_slot *slot, const ProtobufCMessage *foreign)
 {
     const struct kms_dialect *dialect = slot->queue->rpc->rows[slot->row].dialect;
     const ProtobufCMessage *answer;
+    if (dialect->from == NULL) /* the pipeline, which asks this of every call, never sees this peer's own */
+        KMS_TRY(kms_authn_check(slot->queue->rpc->parts.authn, slot->call.identity, slot->call.started_us,
+                                &slot->call.why));
     if (dialect->split != NULL) return kms_slot_split(slot, foreign);
     if (dialect->answer == NULL) return dialect->from(&slot->call, slot->way.door, foreign);
     KMS_TRY(dialect->answer(&slot->call, foreign, &answer));

@@ -12,7 +12,8 @@
  * messages, each leaves when gRPC has written the one before (stream.c).
  *
  * Methods of foreign protocols are methods of the table in other words (kmsd/dialect): the pipeline gets
- * the same call. TLS connections speak our own protocol only.
+ * the same call, or several of them, and none of one that is answered at the door (CSI's Version). TLS
+ * connections speak our own protocol only.
  *
  * Thread-safety: start, reload, drain and free are for one thread at a time; it must not be the pipeline's.
  */

@@ -124,6 +124,8 @@ int main(int argc, char **argv)
                                       .calls = 1024,
                                       .connections = 1024,
                                       .streams_per_connection = 256,
+                                      .keepalive_ms = 60000,
+                                      .keepalive_timeout_ms = 20000,
                                       .message_bytes = 128 << 10,
                                       .grpc_memory_bytes = 256 << 20,
                                       .arena_bytes = 512 << 10,

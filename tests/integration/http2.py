@@ -69,14 +69,14 @@ class Answer:
 class Connection:
     """One connection to a Unix socket, or a socket that is connected, for one call, so that nothing in its answer is an index."""
 
-    def __init__(self, where):
+    def __init__(self, where, settings=b""):
         self.socket = where if isinstance(where, socket.socket) else socket.socket(socket.AF_UNIX)
         self.socket.settimeout(60)
         if self.socket is not where:
             self.socket.connect(str(where))
         self.window = {0: 65535, 1: 65535}
         self.answer = Answer()
-        self.socket.sendall(PREFACE + frame(SETTINGS, 0, 0))
+        self.socket.sendall(PREFACE + frame(SETTINGS, 0, 0, settings))
 
     def __enter__(self):
         return self

@@ -80,14 +80,13 @@ def test_batches_by_the_item(tmp_path):
 
 
 def test_quick_has_the_rows_of_the_bars(tmp_path):
-    rows, printed = bench(tmp_path, "--quick", "--open-loop", "--rate", "200")
-    closed = [
+    rows, printed = bench(tmp_path, "--quick")
+    assert rows == [
         ("Empty", "none", "mtls", 4, 8),
         ("Encrypt", "SOFTWARE", "mtls", 4, 8),
         ("Encrypt", "HSM", "mtls", 4, 8),
     ]
-    assert rows == closed + [row[:4] + (0,) for row in closed]
-    assert printed.count(">= ") == 8 and printed.count("<= ") == 4
+    assert printed.count(">= ") == 8
 
 
 def test_every_operation_on_a_unix_socket(tmp_path):

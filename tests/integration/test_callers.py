@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from harness import APP, Failure, key_policy, run
+from harness import APP, Failure, key_policy, run, wait_for
 
 
 def handshake_fails(service, **options):
@@ -139,7 +139,6 @@ def test_deny_list_is_read_on_sighup(fresh):
             raise AssertionError("still let in")
         deny.write_text("nonsense\n")
         fresh.signal(signal.SIGHUP)
-        time.sleep(0.5)
+        wait_for(lambda: "deny:1" in fresh.log_text(), 60, "word of the bad list")
         with pytest.raises(Failure):
             app.GenerateRandom(number_of_bytes=1)  # a bad list leaves the old one in force
-    assert "deny:1" in fresh.log_text()

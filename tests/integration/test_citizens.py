@@ -33,7 +33,7 @@ class Watch:
         function = client.channel.unary_stream(
             HEALTH + "Watch", request_serializer=bytes, response_deserializer=bytes
         )
-        self.grpc, self.call = client.grpc, function(asked(name))
+        self.grpc, self.call = client.grpc, function(asked(name), timeout=300)
 
     def next(self):
         try:
@@ -63,14 +63,14 @@ def test_check_and_list(service, app):
 
 def test_health_leaves_no_record(service, app):
     app.GenerateRandom(number_of_bytes=1)
-    records = len(service.records())
+    records = len(service.records(kind="call"))
     check(app)
     everything(app)
     watch = Watch(app)
     assert watch.next() == SERVING
     watch.call.cancel()
     app.GenerateRandom(number_of_bytes=1)
-    assert [r["operation"] for r in service.records()[records:]] == ["GenerateRandom"]
+    assert [r["operation"] for r in service.records(kind="call")[records:]] == ["GenerateRandom"]
 
 
 @pytest.mark.parametrize("name", ["kms.v1.Nothing", "HSM", "kms.v1.CryptoService/Encrypt", "x" * 100])
@@ -194,7 +194,7 @@ class Reflection:
         function = client.channel.stream_stream(
             REFLECTION % version, request_serializer=bytes, response_deserializer=bytes
         )
-        self.call = function(iter(self.requests.get, None))
+        self.call = function(iter(self.requests.get, None), timeout=300)
 
     def raw(self, data):
         self.requests.put(data)
@@ -332,10 +332,10 @@ def test_requests_that_ask_nothing(app, version, data, code):
 
 def test_reflection_leaves_no_record(service, app):
     app.GenerateRandom(number_of_bytes=1)
-    records = len(service.records())
+    records = len(service.records(kind="call"))
     Reflection(app).services()
     app.GenerateRandom(number_of_bytes=1)
-    assert [r["operation"] for r in service.records()[records:]] == ["GenerateRandom"]
+    assert [r["operation"] for r in service.records(kind="call")[records:]] == ["GenerateRandom"]
 
 
 def test_reflection_streams_are_bounded_and_end_with_the_service(fresh):

@@ -90,7 +90,7 @@ def built(service, checkout, key_id):
         if language not in made:
             try:
                 made[language] = Program(language, checkout, environment_of(service, APP))
-            except pytest.skip.Exception as reason:
+            except (Exception, pytest.skip.Exception) as reason:
                 made[language] = reason
         if isinstance(made[language], BaseException):
             raise made[language]

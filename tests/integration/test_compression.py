@@ -166,7 +166,7 @@ def test_encodings_that_are_none(house, method, encoding):
 
 def test_an_unknown_encoding_is_recorded(house):
     house.call(ENCRYPT, house.encrypt(), "snappy")
-    record = house.service.records()[-1]
+    record = house.service.records(kind="call")[-1]
     assert (record["operation"], record["outcome"], record["principal"]) == ("Encrypt", "UNSUPPORTED", APP)
 
 
@@ -184,7 +184,7 @@ def check_limit(house, path, packed, code, outcome, words, **options):
     answer = house.call(path, packed, **options)
     assert answer.status == code and words in answer.field("grpc-message"), answer.headers
     if outcome:
-        assert house.service.records()[-1]["outcome"] == outcome
+        assert house.service.records(kind="call")[-1]["outcome"] == outcome
 
 
 def test_limits_are_those_of_what_comes_out(house):

@@ -1,12 +1,13 @@
 """The provider of the Secrets Store CSI driver: the calls of a node's driver, by grpcio, as its code makes them."""
 import json
+import signal
 import uuid
 
 import pytest
 
 from callers import secret_policy
 from csi_world import BATCH, DRIVER, WEB, house_of, objects, sample_objects
-from harness import ADMIN, ROOT, Failure, failure
+from harness import ADMIN, ROOT, Failure, failure, wait_for
 from sops_world import ME
 
 
@@ -18,6 +19,15 @@ def house(tmp_path_factory):
 @pytest.fixture
 def name():
     return "t/" + uuid.uuid4().hex[:12]
+
+
+def refusal(call, *arguments):
+    """None: it was not refused."""
+    try:
+        call(*arguments)
+    except Failure as refused:
+        return refused
+    return None
 
 
 def blocks(page):
@@ -77,6 +87,7 @@ def test_the_sample_is_mounted(house):
         assert (record["principal"], record["principal_source"], record["peer"]) == (WEB, "pod", ME)
         said = record["extra"]
         assert (said["pod_namespace"], said["service_account"], said["pod"]) == ("shop", "web", "web-7d4f")
+        assert said["peer_principal"] == DRIVER
         assert [a["decision"] for a in record["access"]] == ["allow", "allow"]
     assert [r["extra"].get("field") for r in records] == [None, "password", None]
 
@@ -158,6 +169,28 @@ def test_peers_and_other_doors(house):
         assert failure(driver.mount, "[]").code == failure(driver.call, "Version").code == "UNIMPLEMENTED"
     with house.service.client(DRIVER, unix=house.path("csi")) as client:
         assert failure(client.GetSecretValue, secret_id="shop/db").code == "UNIMPLEMENTED"
+
+
+@pytest.mark.parametrize("who", [DRIVER, WEB])
+def test_the_deny_list(tmp_path_factory, who):
+    """A driver whose node is lost, or the pods of one service account."""
+    deny = tmp_path_factory.mktemp("deny") / "list"
+    deny.write_text("# nobody yet\n")
+    for house in house_of(tmp_path_factory, authn={"deny_list": str(deny)}):
+        house.secret("shop/db", "x", readers=(WEB, BATCH))
+        wanted = objects({"objectName": "shop/db", "objectAlias": "f"})
+        with house.driver() as driver:
+            assert driver.files(wanted) == {"f": b"x"}
+            deny.write_text(f"principal {who}\n")
+            house.service.signal(signal.SIGHUP)
+            refused = wait_for(lambda: refusal(driver.mount, wanted), 60, "a refusal")
+            assert refused.reason == "UNAUTHENTICATED" and "deny list" in refused.message
+            assert house.service.records(operation="GetSecretValue", outcome="UNAUTHENTICATED")[-1]["principal"] == who
+            if who == DRIVER:
+                assert failure(driver.call, "Version", version="v1alpha1").reason == "UNAUTHENTICATED"
+                assert failure(driver.mount, wanted, namespace="batch", account="job").reason == "UNAUTHENTICATED"
+            else:
+                assert driver.files(wanted, namespace="batch", account="job") == {"f": b"x"}
 
 
 def test_one_that_fails_is_the_failure_of_all(house, name):

@@ -138,9 +138,11 @@ def test_a_rotation_in_between(house, name):
     done = threading.Event()
 
     def rotate():
-        for number in range(1, 20):
-            value[house.put(name, f"value {number}")] = f"value {number}".encode()
-        done.set()
+        try:
+            for number in range(1, 20):
+                value[house.put(name, f"value {number}")] = f"value {number}".encode()
+        finally:
+            done.set()
 
     thread = threading.Thread(target=rotate)
     thread.start()

@@ -1,6 +1,8 @@
 """Health when a part of kmsd really fails, and streams of strangers that are left open: who leaves, when, and who does not notice."""
+import contextlib
 import fcntl
 import os
+import struct
 import subprocess
 
 import pytest
@@ -48,7 +50,8 @@ def test_the_audit_log_cannot_be_written(fresh):
     if subprocess.run(mount, capture_output=True).returncode != 0:
         pytest.skip("this machine does not let root mount a tmpfs")
     try:
-        fresh.write_config(audit={"segment": "1MiB", "warn_free": "0", "refuse_free": "0"})
+        fresh.write_config(audit={"segment": "1MiB", "warn_free": "0", "refuse_free": "0", "head_interval": "1h"},
+                           jobs={"usage_checkpoint": "1h"})  # no small record finds room meanwhile
         fresh.init().start()
         wait_healthy(fresh)
         key, filler = fresh.new_key(), fresh.dir / "audit" / "filler"
@@ -108,12 +111,29 @@ def test_old_streams_give_way_to_new_ones(fresh, version):
         assert not new.call.done() and check(app) == SERVING
 
 
+def test_who_does_not_read_leaves_a_place(fresh):
+    """Its connection lives, and its window stays shut: the first answer is never written."""
+    fresh.write_config(
+        unix=doors(fresh.dir, ("door", "0600", APP, {})), limits={"health_watches": "2", "stream_age": "1s"})
+    fresh.init().start()
+    shut = struct.pack(">HI", http2.INITIAL_WINDOW_SIZE, 0)
+    with fresh.client(APP) as app, contextlib.ExitStack() as open_ones:
+        for _ in range(2):
+            gone = open_ones.enter_context(http2.Connection(fresh.dir / "door", shut))
+            gone.begin(HEALTH + "Watch", http2.message(asked("")))
+            while not gone.answer.headers:  # of the answer: it was let in
+                gone.read()
+        assert wait_for(lambda: place(app), 60, "a place")
+        assert check(app) == SERVING
+        fresh.stop()
+
+
 def test_who_vanished_leaves_a_place(fresh):
     """Its connection is up, but nobody answers HTTP/2's pings any more."""
     fresh.write_config(
         unix=doors(fresh.dir, ("door", "0600", APP, {})),
         limits={"health_watches": "2"},
-        rpc={"keepalive": "1s", "keepalive_timeout": "1s"},
+        rpc={"keepalive": "1s", "keepalive_timeout": "10s"},
     )
     fresh.init().start()
     path = fresh.dir / "door"

@@ -152,7 +152,7 @@ def test_reading_needs_the_key_as_well(admin, app, service, name):
         assert failure(app.GetSecretValue, secret_id=name).reason == "KEY_DISABLED"
         keeper.EnableKey(key_id=key)
     assert app.GetSecretValue(secret_id=name).value.secret_string == "first"
-    last = service.records()[-1]
+    last = service.records(kind="call")[-1]
     assert [access["action"] for access in last["access"]] == ["secretsmanager:GetSecretValue", "kms:Decrypt"]
     assert last["access"][0]["secret"].endswith(admin.DescribeSecret(secret_id=name).arn[-6:])
     assert last["access"][1]["context"] == {"SecretARN": last["access"][0]["secret"],

@@ -67,9 +67,11 @@ static void check_principal(const char *attributes, const char *want)
     kms_err err = split(&call, attributes, "", &parts);
     CU_ASSERT_EQUAL(err.code, want != NULL ? KMS_E_OK : KMS_E_UNAUTHENTICATED);
     if (want != NULL) CU_ASSERT_STRING_EQUAL(parts.principal, want);
-    CU_ASSERT_EQUAL_FATAL(call.extra_count, 2); /* there is no name of a pod */
+    CU_ASSERT_EQUAL_FATAL(call.extra_count, 3); /* there is no name of a pod */
     CU_ASSERT_STRING_EQUAL(call.extra[0].name, "pod_namespace");
     CU_ASSERT_STRING_EQUAL(call.extra[1].name, "service_account");
+    CU_ASSERT_STRING_EQUAL(call.extra[2].name, "peer_principal");
+    CU_ASSERT_STRING_EQUAL(call.extra[2].value, "unix:peer");
     CU_ASSERT_STRING_EQUAL(call.correlation_id, "u?1");
     kms_call_end(&call);
 }
