@@ -43,7 +43,7 @@ kms_missing_tools() { # SECTION...
     for tool in gcc cmake ninja pkg-config protoc-c openssl softhsm2-util; do
         command -v "$tool" >/dev/null || printf 'program %s\n' "$tool"
     done
-    for module in libprotobuf-c grpc openssl p11-kit-1 sqlite3 jansson yaml-0.1 libseccomp; do
+    for module in libprotobuf-c grpc openssl p11-kit-1 sqlite3 jansson yaml-0.1 libseccomp zlib; do
         pkg-config --exists "$module" 2>/dev/null || printf 'library %s (pkg-config)\n' "$module"
     done
     [[ " $* " == *' test '* ]] || return 0

@@ -160,10 +160,10 @@ audit:
   dir: $KMSD_HOME/audit
 END
     local name
-    {
+    { # by the address: a bare system may have no name for it
         printf 'current_context: admin\ncontexts:\n'
         for name in admin app service; do
-            printf -- '  - name: %s\n    endpoint: localhost:%s\n    ca: %s\n' "$name" "$KMSD_PORT" "$KMSD_HOME/ca/ca.pem"
+            printf -- '  - name: %s\n    endpoint: 127.0.0.1:%s\n    ca: %s\n' "$name" "$KMSD_PORT" "$KMSD_HOME/ca/ca.pem"
             printf '    cert: %s\n    key: %s\n' "$KMSD_HOME/clients/$name/cert.pem" "$KMSD_HOME/clients/$name/key.pem"
             printf '    audit_dir: %s\n' "$KMSD_HOME/audit"
         done
