@@ -69,7 +69,8 @@ static void answer(struct kms_call *call, const struct kms_parts *parts, const c
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
-    struct kms_call call = {.err = KMS_OK};
+    static kms_identity peer = {.refs = 1, .principal = "unix:driver"};
+    struct kms_call call = {.err = KMS_OK, .identity = &peer};
     struct kms_parts parts;
     V1alpha1__MountRequest asked;
     if (len > KMS_CSI_OBJECTS_BYTES || !kms_utf8_valid(kms_bytes_of(data, len)) ||

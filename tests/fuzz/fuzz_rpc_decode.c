@@ -170,7 +170,8 @@ static kms_err split(const struct kms_dialect *dialect, struct kms_call *call,
 /* A foreign request that passes is one of ours, or several; or there is an answer to it. */
 static void translate(const struct kms_dialect *dialect, const ProtobufCMessage *message, kms_arena *arena)
 {
-    struct kms_call call = {.method = method_named(dialect->method), .arena = *arena};
+    static kms_identity peer = {.refs = 1, .principal = "unix:peer"};
+    struct kms_call call = {.method = method_named(dialect->method), .arena = *arena, .identity = &peer};
     const ProtobufCMessage *answer = NULL;
     kms_err err;
     if (dialect->split != NULL)
