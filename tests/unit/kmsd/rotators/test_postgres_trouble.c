@@ -159,8 +159,8 @@ static void certificates(void)
         {address, no_text, own, KMSD_SSL_VERIFY_FULL, "does not match host name \"127.0.0.1\""},
         {elsewhere, address, own, KMSD_SSL_VERIFY_FULL, "does not match host name \"db.invalid\""},
         {elsewhere, address, own, KMSD_SSL_VERIFY_CA, NULL}, /* and is not looked up */
-        {localhost, no_text, other, KMSD_SSL_VERIFY_FULL, "certificate verify failed"},
-        {localhost, no_text, other, KMSD_SSL_VERIFY_CA, "certificate verify failed"},
+        {localhost, address, other, KMSD_SSL_VERIFY_FULL, "certificate verify failed"},
+        {localhost, address, other, KMSD_SSL_VERIFY_CA, "certificate verify failed"},
         {address, no_text, no_text, KMSD_SSL_REQUIRE, NULL},
     };
     make_certificate(other);
