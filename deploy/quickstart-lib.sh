@@ -193,6 +193,7 @@ quickstart_run() {
         quickstart_stop
     fi
     kms_say "Starting kmsd on 127.0.0.1:$KMSD_PORT (log: $KMSD_HOME/kmsd.log)"
+    : >"$KMSD_HOME/kmsd.log" # here, not by the job: else the last one's event=ready may be found below
     # shellcheck disable=SC2016 # the inner shell expands
     kms_as_root env SOFTHSM2_CONF="$KMSD_HOME/etc/softhsm2.conf" setsid bash -c \
         'echo $$ >"$1/kmsd.pid"; exec "$1/usr/sbin/kmsd" --config "$1/etc/kmsd.yaml"' - "$KMSD_HOME" \

@@ -320,6 +320,8 @@ def test_svg(world, tmp_path):
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs another user")
 def test_files_of_another_user(world):
     as_nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
+    if subprocess.run([*as_nobody, "test", "-r", str(BIN / "kmsctl")]).returncode:
+        pytest.skip("other users may not enter the checkout")
     done = subprocess.run(
         [*as_nobody, str(BIN / "kmsctl"), "audit", "query", "--dir", str(world.dir / "audit")],
         capture_output=True,
