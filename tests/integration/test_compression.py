@@ -10,7 +10,8 @@ import zlib
 import pytest
 
 import http2
-from harness import ADMIN, APP, Failure, Service, failure, wait_for
+from bystander import Bystander
+from harness import ADMIN, APP, Service, failure
 from sops_world import Sops, door
 from test_kubernetes import ApiServer
 
@@ -212,31 +213,8 @@ def highest(pid):
     return int(status.split("VmHWM:")[1].split()[0]) << 10
 
 
-class Beside:
-    """Calls of somebody else meanwhile."""
-
-    def __init__(self, house):
-        self.house, self.done, self.failed, self.stop = house, 0, [], threading.Event()
-        self.thread = threading.Thread(target=self.run)
-
-    def run(self):
-        with self.house.service.client(APP) as app:
-            while not self.stop.wait(0.01):
-                try:
-                    app.Encrypt(key_id=self.house.key, plaintext=b"x", timeout=60)
-                    self.done += 1
-                except Failure as caught:
-                    self.failed.append(caught)
-
-    def __enter__(self):
-        self.thread.start()
-        wait_for(lambda: self.done or self.failed, 60, "a first call")
-        return self
-
-    def __exit__(self, *_):
-        self.stop.set()
-        self.thread.join()
-        assert self.done > 1 and not self.failed, self.failed[:3]
+def others(house):
+    return Bystander(lambda: house.service.client(APP), house.key)
 
 
 def test_a_bomb(house):
@@ -246,7 +224,7 @@ def test_a_bomb(house):
     short = packed[: 250 << 10]  # within limits.message, and still 250 MiB
     house.call(ENCRYPT, gzip.compress(house.encrypt()))
     before = highest(pid)
-    with Beside(house):
+    with others(house):
         for _ in range(3):
             assert house.call(BATCH, packed[:MIB]).status == RESOURCE_EXHAUSTED
             assert house.call(ENCRYPT, short).status == RESOURCE_EXHAUSTED
@@ -263,7 +241,7 @@ def test_a_bomb(house):
 def test_many_bombs_at_once(house):
     packed, pid, seen = bomb()[:MIB], house.service.process.pid, []
     before = highest(pid)
-    with Beside(house):
+    with others(house):
         threads = [threading.Thread(target=lambda: seen.append(house.call(BATCH, packed).status)) for _ in range(16)]
         for thread in threads:
             thread.start()

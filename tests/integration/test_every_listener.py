@@ -11,12 +11,12 @@ import socket
 import ssl
 import struct
 import tempfile
-import threading
 
 import pytest
 
 import http2
-from harness import ADMIN, APP, Failure, Service, failure, wait_for
+from bystander import Bystander
+from harness import ADMIN, APP, Failure, Service, failure
 from http2 import CONTINUATION, DATA, END_HEADERS, END_STREAM, HEADERS, PING, PREFACE, RST_STREAM, SETTINGS, WINDOW_UPDATE, frame
 from sops_world import LOCAL, ME, Sops, door, tcp, tcp_address
 from test_kubernetes import ApiServer
@@ -107,34 +107,10 @@ def house(tmp_path_factory):
     shutil.rmtree(folder)
 
 
-class Others:
-    """Calls by another listener while something happens; each must succeed."""
-
-    def __init__(self, house, listener):
-        self.house, self.listener = house, "kms" if listener == "tls" else "tls"
-        self.done, self.failed, self.stop = 0, [], threading.Event()
-        self.thread = threading.Thread(target=self.run)
-
-    def run(self):
-        with self.house.ours(self.listener) as client:
-            while not self.stop.wait(0.01):
-                try:
-                    client.Encrypt(key_id=self.house.key, plaintext=b"x", timeout=60)
-                    self.done += 1
-                except Failure as caught:
-                    self.failed.append(caught)
-
-    def __enter__(self):
-        self.thread.start()
-        wait_for(lambda: self.done or self.failed, 60, "a first call")
-        self.first = self.done
-        return self
-
-    def __exit__(self, *_):
-        wait_for(lambda: self.done > self.first or self.failed, 60, "a call beside it")
-        self.stop.set()
-        self.thread.join()
-        assert not self.failed, self.failed[:3]
+def others(house, listener):
+    """Of another listener."""
+    other = "kms" if listener == "tls" else "tls"
+    return Bystander(lambda: house.ours(other), house.key)
 
 
 def highest(pid):
@@ -186,7 +162,7 @@ GARBAGE = {
 def test_garbage_for_frames(house, listener):
     """The connection ends, by its end at the latest; no call, no record."""
     before = len(house.service.records(kind="call"))
-    with Others(house, listener):
+    with others(house, listener):
         for words in GARBAGE.values():
             connection = house.connect(listener)
             with contextlib.suppress(OSError):
@@ -214,7 +190,7 @@ FLOODS = {
 @pytest.mark.parametrize("flood", FLOODS)
 def test_floods(house, listener, flood):
     """gRPC stops reading when too many of its answers wait; until then they take about a hundred MiB."""
-    with Others(house, listener), bounded(house, mib=256):
+    with others(house, listener), bounded(house, mib=256):
         pour(house.connect(listener), [PREFACE + frame(SETTINGS, 0, 0), *FLOODS[flood]])
     house.all_work()
 
@@ -230,7 +206,7 @@ def resets(path, count, body=b""):
 def test_calls_that_are_taken_back_at_once(house, listener):
     """Begun and reset, thousands of times, before and after their request has come."""
     path = METHOD.get(listener, "/kms.v1.CryptoService/Encrypt")
-    with Others(house, listener), bounded(house):
+    with others(house, listener), bounded(house):
         for body in (b"", http2.message(b"")):
             for target in (path, WATCH, "/none/None"):
                 pour(house.connect(listener), [PREFACE + frame(SETTINGS, 0, 0), *resets(target, 500, body)])
@@ -241,7 +217,7 @@ def test_calls_that_are_taken_back_at_once(house, listener):
 def test_calls_whose_request_never_comes(house, listener):
     """As many as one connection may have; they end with it."""
     path = METHOD.get(listener, "/kms.v1.CryptoService/Encrypt")
-    with Others(house, listener), bounded(house):
+    with others(house, listener), bounded(house):
         held = [house.connect(listener) for _ in range(4)]
         for connection in held:
             connection.sendall(PREFACE + frame(SETTINGS, 0, 0))
@@ -268,7 +244,7 @@ def test_watches_left_open(house, listener):
 
 @EACH
 def test_a_plaintext_of_a_mebibyte(house, listener):
-    with Others(house, listener), bounded(house):
+    with others(house, listener), bounded(house):
         for size, on_record in ((MIB, True), (4 * MIB, False)):  # of the latter gRPC itself takes no more than a batch may have
             before = len(house.service.records(outcome="LIMIT_EXCEEDED"))
             assert failure(house.use, listener, bytes(size)).code == "RESOURCE_EXHAUSTED"
@@ -280,7 +256,7 @@ def test_a_plaintext_of_a_mebibyte(house, listener):
 def test_a_deadline_of_a_millisecond(house, listener):
     """Answered or told so; nothing of it stays behind."""
     allowed = {"DEADLINE_EXCEEDED"} | ({"PERMISSION_DENIED"} if listener == "tcp" else set())
-    with Others(house, listener):
+    with others(house, listener):
         for _ in range(20):
             try:
                 house.use(listener, timeout=0.001)

@@ -5,7 +5,8 @@ import threading
 
 import pytest
 
-from harness import APP, Failure, failure, wait_for
+from bystander import Bystander
+from harness import APP, Failure, failure
 from sops_world import house_of, tcp_address
 
 PLAIN = b"0123456789abcdef" * 2
@@ -30,35 +31,12 @@ def works(house):
         return sops.decrypt(key, sops.encrypt(key, PLAIN)) == PLAIN
 
 
-class Others:
-    """Calls on the TLS listener while something happens elsewhere."""
-
-    def __init__(self, house):
-        self.house, self.done, self.failed, self.stop = house, 0, [], threading.Event()
-        self.thread = threading.Thread(target=self.run)
-
-    def run(self):
-        with self.house.service.client(APP) as app:
-            while not self.stop.is_set():
-                try:
-                    app.Encrypt(key_id=self.house.key, plaintext=b"x", timeout=60)
-                    self.done += 1
-                except Failure as caught:
-                    self.failed.append(caught)
-
-    def __enter__(self):
-        self.thread.start()
-        wait_for(lambda: self.done or self.failed, 60, "a first call")
-        return self
-
-    def __exit__(self, *_):
-        self.stop.set()
-        self.thread.join()
-        assert self.done > 0 and not self.failed, self.failed[:3]
+def others(house):
+    return Bystander(lambda: house.service.client(APP), house.key)
 
 
 def test_a_plaintext_of_a_mebibyte(house):
-    with Others(house), house.sops() as sops, house.over_tcp() as tcp:
+    with others(house), house.sops() as sops, house.over_tcp() as tcp:
         for client in (sops, tcp):
             for size, on_record in ((1 << 20, True), (4 << 20, False)):  # gRPC itself takes no more than a batch may have
                 before = len(house.service.records(outcome="LIMIT_EXCEEDED"))
@@ -72,7 +50,7 @@ def test_a_plaintext_of_a_mebibyte(house):
 
 def test_a_deadline_of_a_millisecond(house):
     """Answered or told so; nothing of it stays behind."""
-    with Others(house), house.sops() as sops:
+    with others(house), house.sops() as sops:
         key = sops.key("kms", arn=house.key)
         for _ in range(50):
             try:
@@ -112,7 +90,7 @@ def test_many_connections_that_say_nothing(house):
             silent.append(connection)
         for connection in silent[::2]:
             connection.sendall(PREFACE[: 1 + len(silent) % 20])
-        with Others(house):
+        with others(house):
             assert works(house)
     finally:
         for connection in silent:
