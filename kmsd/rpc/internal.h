@@ -89,10 +89,11 @@ struct kms_queue {
     grpc_completion_queue *cq;
     pthread_t thread;
     bool running;
-    unsigned begun;         /* calls since the last flush */
-    unsigned *waiting;      /* slots by row */
-    struct kms_slot *idle;  /* slots not in use */
-    struct kms_slot *slots; /* all, to be freed */
+    unsigned begun;                          /* calls since the last flush */
+    struct kms_call *refused, **refused_end; /* of these: answered with the flush, linked by next */
+    unsigned *waiting;                       /* slots by row */
+    struct kms_slot *idle;                   /* slots not in use */
+    struct kms_slot *slots;                  /* all, to be freed */
     struct kms_unknown *unknown;
     kms_certificates *certificates;
 

@@ -74,8 +74,8 @@ static size_t hand_back(struct kms_queue *queue, struct kms_call **calls, size_t
 
 /*
  * Starting a batch from another thread contends for the connection and makes gRPC shift work to a thread of
- * its own, 5 to 10 us a call. So calls of this thread's queue are answered at once and all others travel back
- * to theirs.
+ * its own, 5 to 10 us a call. So calls of other queues travel back to theirs. Those of this thread's queue,
+ * which were refused when they were begun, are answered with the next flush: together, as a commit's are.
  */
 void kms_queue_release(struct kms_rpc *rpc, struct kms_call **calls, size_t count)
 {
@@ -84,7 +84,11 @@ void kms_queue_release(struct kms_rpc *rpc, struct kms_call **calls, size_t coun
         struct kms_queue *queue = &rpc->queues[i];
         if (queue != here) count = hand_back(queue, calls, count);
     }
-    for (size_t i = 0; i < count; i++) kms_slot_reply(calls[i]);
+    for (size_t i = 0; i < count; i++) {
+        calls[i]->next = NULL;
+        *here->refused_end = calls[i];
+        here->refused_end = &calls[i]->next;
+    }
 }
 
 void kms_queue_one_less(struct kms_queue *queue)
@@ -96,10 +100,15 @@ void kms_queue_one_less(struct kms_queue *queue)
     pthread_mutex_unlock(&rpc->lock);
 }
 
+/* What is accepted goes to the workers first. */
 static void flush(struct kms_queue *queue)
 {
     queue->begun = 0;
     kms_pipeline_flush(queue->rpc->parts.pipeline, queue->lane);
+    struct kms_call *refused = queue->refused;
+    queue->refused = NULL;
+    queue->refused_end = &queue->refused;
+    if (refused != NULL) reply_all(refused);
 }
 
 /* Waits until the server runs, then keeps slots waiting for every method. */
@@ -137,7 +146,11 @@ static void *run(void *self)
 kms_err kms_queue_start(struct kms_rpc *rpc, unsigned lane)
 {
     struct kms_queue *queue = &rpc->queues[lane];
-    *queue = (struct kms_queue){.back_tag = {fire_back}, .rpc = rpc, .lane = lane, .back_end = &queue->back};
+    *queue = (struct kms_queue){.back_tag = {fire_back},
+                                .rpc = rpc,
+                                .lane = lane,
+                                .back_end = &queue->back,
+                                .refused_end = &queue->refused};
     pthread_mutex_init(&queue->lock, NULL);
     queue->cq = grpc_completion_queue_create_for_next(NULL);
     grpc_server_register_completion_queue(rpc->server, queue->cq, NULL);

@@ -124,7 +124,7 @@ struct kms_call {
     bool by_service;            /* nobody asked: internal.h */
     unsigned admitted;          /* as so many calls in flight of its principal; 0: not admitted */
     bool passes; /* err LIMIT_EXCEEDED: of calls at once or in a time, so that trying again helps */
-    bool silent; /* refused once too often: counted in a summary, no record of its own */
+    bool silent; /* refused once too often: counted in a summary, no record of its own to wait for */
     struct kms_access access[KMS_CALL_ACCESSES];
     size_t access_count;
     kms_policy *service_policy;              /* the one that answered; reference held */

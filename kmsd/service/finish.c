@@ -70,6 +70,14 @@ void kms_finish_post(kms_finish *f, struct kms_call *call)
     if (first) wake(f);
 }
 
+void kms_finish_refuse(kms_finish *f, struct kms_call *call)
+{
+    f->transport.encode(f->transport.self, call);
+    kms_journey_reach(&call->journey, KMS_STATION_REPLY);
+    kms_tally_call(call);
+    f->transport.release(f->transport.self, &call, 1);
+}
+
 static void wait_on(sem_t *done)
 {
     while (sem_wait(done) != 0 && errno == EINTR) continue;

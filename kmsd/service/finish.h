@@ -17,6 +17,9 @@ void kms_finish_stop(kms_finish *finish);
 
 /* A call that is done, or (call->attempt) about to change something. Any thread but the finish thread. */
 void kms_finish_post(kms_finish *finish, struct kms_call *call);
+/* A call that was refused without a record of its own (call->silent): nothing to wait for, its answer leaves.
+ * Any thread. */
+void kms_finish_refuse(kms_finish *finish, struct kms_call *call);
 /* The call's job, or the first of a batch, submitted on a lane of the caller's; kms_hsm_flush sends it. */
 void kms_finish_submit(kms_finish *finish, unsigned lane, struct kms_call *call);
 /* Writes the attempt of an admin call and waits until it is durable. Returns call->err. */

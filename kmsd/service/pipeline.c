@@ -41,7 +41,10 @@ static void go_on(kms_pipeline *p, unsigned lane, struct kms_call *call, enum km
     if (next == KMS_NEXT_ADMIN)
         call->err = kms_call_fail(call, KMS_FAIL(LIMIT_EXCEEDED),
                                   "too many administrative calls are waiting (limits.admin_queue)");
-    kms_finish_post(p->finish, call);
+    if (call->silent)
+        kms_finish_refuse(p->finish, call);
+    else
+        kms_finish_post(p->finish, call);
 }
 
 void kms_pipeline_begin(kms_pipeline *p, unsigned lane, struct kms_call *call)

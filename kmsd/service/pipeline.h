@@ -13,7 +13,7 @@
 typedef struct kms_pipeline kms_pipeline;
 
 /* What the pipeline asks of rpc. They run on the finish thread; of streams on admin threads and on the one
- * that watches them. */
+ * that watches them; of calls that are refused without a record on the thread that begins them. */
 struct kms_transport {
     void *self;
     /* Turns err, why and reply into wire bytes. May be called twice: a failed commit replaces the answer. */

@@ -23,8 +23,8 @@ enum {
 #undef KMS_STREAM
 };
 
-/* Calls are counted by the finish thread alone, acts by few: nobody waits for a cache line. Calls of number 0
- * are no method's of the table. */
+/* Calls are counted by the finish thread, those that are refused without a record by rpc threads, acts by
+ * few: nobody waits for a cache line. Calls of number 0 are no method's of the table. */
 static atomic_ullong calls[METHODS + 1][KMS_E_COUNT], acts[KMS_INTERNAL_COUNT][KMS_E_COUNT];
 
 static void count(atomic_ullong *counter, kms_err err)

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """What the bench makes of what valgrind and perf print; and the picture of docs/performance.md is that of its table."""
+import argparse
 import pathlib
 import sys
 import tempfile
@@ -11,6 +12,7 @@ sys.dont_write_bytecode = True
 import chart  # noqa: E402
 import flame  # noqa: E402
 import instructions  # noqa: E402
+import open_loop  # noqa: E402
 import profile_cpu  # noqa: E402
 
 CALLGRIND = """# callgrind format
@@ -56,6 +58,21 @@ class Bench(unittest.TestCase):
         titles = [node.firstChild.data for node in xml.dom.minidom.parseString(picture).getElementsByTagName("title")]
         self.assertEqual(titles, ["all", "rpc-0 50.0%", "kms_slot_reply 50.0%", "memcpy 25.0%", "tcp_sendmsg 25.0%", "a<b 50.0%",
                                   "c&d 50.0%"])
+
+    def test_overload(self):
+        """Goodput is held against the capacity around it; counts are summed up, the rest is the median of the passes."""
+        capacities, served = iter((100, 300, 100, 100)), iter((160, 200, 80))
+
+        class Servers:
+            def load(self, transport, shape, whats, slice_ms, rounds, rate=0, tick_us=0):
+                row = {"calls": 10, "errors": 2 if rate else 0, "shed": 2 if rate else 0, "held_back": 1, "first_error": 8,
+                       "failed_by_status": {"8": 2} if rate else {}}
+                return [{**row, "calls_per_s": next(served if rate else capacities)}]
+        row = open_loop.overloaded(Servers(), ("Encrypt", "HSM"), argparse.Namespace(quick=True, rounds=3, slice_ms=30))
+        self.assertEqual((row["goodput"], row["goodput_worst"], row["calls_per_s"]), (.8, .8, 160))
+        self.assertEqual((row["calls"], row["shed"], row["failed_by_status"]), (30, 6, {"8": 6}))
+        self.assertIn("goodput 0.80 of capacity (worst pass 0.80), bar 0.9: missed; refused: RESOURCE_EXHAUSTED 6;",
+                      open_loop.verdict(row))
 
     def test_the_picture_is_that_of_the_table(self):
         """tests/bench/chart.py docs/performance.md docs/performance.svg makes it."""

@@ -19,11 +19,17 @@ struct options {
 };
 
 static const struct option long_options[] = {
-    {"ca", required_argument, NULL, 'a'},        {"cert", required_argument, NULL, 'c'},
-    {"key", required_argument, NULL, 'k'},       {"connections", required_argument, NULL, 'n'},
-    {"in-flight", required_argument, NULL, 'f'}, {"slice-ms", required_argument, NULL, 's'},
-    {"rounds", required_argument, NULL, 'r'},    {"rate", required_argument, NULL, 'o'},
-    {"calls", required_argument, NULL, 'q'},     {NULL, 0, NULL, 0},
+    {"ca", required_argument, NULL, 'a'},
+    {"cert", required_argument, NULL, 'c'},
+    {"key", required_argument, NULL, 'k'},
+    {"connections", required_argument, NULL, 'n'},
+    {"in-flight", required_argument, NULL, 'f'},
+    {"slice-ms", required_argument, NULL, 's'},
+    {"rounds", required_argument, NULL, 'r'},
+    {"rate", required_argument, NULL, 'o'},
+    {"calls", required_argument, NULL, 'q'},
+    {"tick-us", required_argument, NULL, 't'},
+    {NULL, 0, NULL, 0},
 };
 
 static int usage(const char *program)
@@ -31,7 +37,7 @@ static int usage(const char *program)
     fprintf(
         stderr,
         "usage: %s [--ca PEM --cert PEM --key PEM] [--connections N] [--in-flight N] [--slice-ms N]\n"
-        "       [--rounds N] [--rate CALLS_PER_SECOND | --calls N] TARGET...\n"
+        "       [--rounds N] [--rate CALLS_PER_SECOND [--tick-us N] | --calls N] TARGET...\n"
         "TARGET: name=N,operation=O,address=tls:IP:PORT|unix:PATH,pids=1+2[,key=ID][,ciphertext=BASE64]\n",
         program);
     return 2;
@@ -49,7 +55,7 @@ static bool read_number(const char *text, unsigned long most, unsigned *ret_valu
 
 static bool read_options(int argc, char **argv, struct options *options)
 {
-    unsigned slice_ms = 30, rate = 0, calls = 0;
+    unsigned slice_ms = 30, rate = 0, tick_us = 0, calls = 0;
     bool ok = true;
     for (int c; ok && (c = getopt_long(argc, argv, "", long_options, NULL)) != -1;) {
         switch (c) {
@@ -77,6 +83,9 @@ static bool read_options(int argc, char **argv, struct options *options)
         case 'o':
             ok = read_number(optarg, 10000000, &rate);
             break;
+        case 't':
+            ok = read_number(optarg, 1000000, &tick_us);
+            break;
         case 'q':
             ok = read_number(optarg, 10000000, &calls);
             break;
@@ -87,6 +96,7 @@ static bool read_options(int argc, char **argv, struct options *options)
     options->plan.calls = calls;
     options->plan.slice_ns = (calls > 0 ? CALLS_MS : slice_ms) * UINT64_C(1000000);
     options->plan.rate = rate;
+    options->plan.tick_ns = tick_us * UINT64_C(1000);
     return ok && optind < argc && argc - optind <= TARGETS;
 }
 
@@ -96,22 +106,41 @@ static double per_call_us(uint64_t ns, const struct load_tally *tally)
     return calls == 0 ? 0 : (double)ns / 1000 / (double)calls;
 }
 
+/* {"8": 120, "14": 3}: how the calls that failed ended, by grpc-status. */
+static json_t *failures(const struct load_tally *tally)
+{
+    json_t *object = json_object();
+    char name[8];
+    for (unsigned status = 0; status < LOAD_STATUSES; status++) {
+        if (tally->by_status[status] == 0) continue;
+        snprintf(name, sizeof name, "%u", status);
+        json_object_set_new(object, name, json_integer((json_int_t)tally->by_status[status]));
+    }
+    return object;
+}
+
+static double share_of(uint64_t part_ns, uint64_t whole_ns)
+{
+    return whole_ns == 0 ? 0 : (double)part_ns / (double)whole_ns;
+}
+
 static json_t *describe(const struct load_target *target)
 {
     const struct load_tally *tally = &target->tally;
+    const struct load_histogram *served = &tally->latency, *shed = &tally->shed_latency;
     double seconds = (double)tally->active_ns / 1e9;
-    return json_pack("{s:s, s:I, s:I, s:I, s:f, s:i, s:I, s:f, s:f, s:f, s:f, s:f, s:f, s:f}", "name",
-                     target->name, "calls", (json_int_t)tally->latency.count, "errors",
-                     (json_int_t)tally->errors, "shed", (json_int_t)tally->shed, "shed_p99_us",
-                     load_histogram_quantile_us(&tally->shed_latency, .99), "first_error", tally->first_error,
-                     "held_back", (json_int_t)tally->held_back, "calls_per_s",
-                     seconds > 0 ? (double)tally->latency.count / seconds : 0.0, "p50_us",
-                     load_histogram_quantile_us(&tally->latency, .5), "p99_us",
-                     load_histogram_quantile_us(&tally->latency, .99), "p999_us",
-                     load_histogram_quantile_us(&tally->latency, .999), "max_us",
-                     load_histogram_quantile_us(&tally->latency, 1 - 1e-9), "server_cpu_us",
-                     per_call_us(tally->server_cpu_ns, tally), "generator_cpu_us",
-                     per_call_us(tally->generator_cpu_ns, tally));
+    return json_pack(
+        "{s:s, s:I, s:I, s:I, s:o, s:f, s:f, s:i, s:I, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f}", "name",
+        target->name, "calls", (json_int_t)served->count, "errors", (json_int_t)tally->errors, "shed",
+        (json_int_t)tally->shed, "failed_by_status", failures(tally), "shed_p50_us",
+        load_histogram_quantile_us(shed, .5), "shed_p99_us", load_histogram_quantile_us(shed, .99),
+        "first_error", tally->first_error, "held_back", (json_int_t)tally->held_back, "calls_per_s",
+        seconds > 0 ? (double)served->count / seconds : 0.0, "p50_us", load_histogram_quantile_us(served, .5),
+        "p99_us", load_histogram_quantile_us(served, .99), "p999_us",
+        load_histogram_quantile_us(served, .999), "max_us", load_histogram_quantile_us(served, 1 - 1e-9),
+        "server_cpu_us", per_call_us(tally->server_cpu_ns, tally), "generator_cpu_us",
+        per_call_us(tally->generator_cpu_ns, tally), "generator_share",
+        share_of(tally->generator_cpu_ns, tally->active_ns));
 }
 
 static kms_err print(const struct load_target *targets, unsigned count)

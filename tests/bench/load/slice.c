@@ -32,6 +32,7 @@ static void on_reply(struct load_session *session, uint64_t started_ns, int grpc
         load_histogram_add(&tally->latency, now_ns - started_ns);
     } else {
         if (tally->errors++ == 0) tally->first_error = grpc_status;
+        tally->by_status[grpc_status > 0 && grpc_status < LOAD_STATUSES ? grpc_status : 0]++;
         if (grpc_status == RESOURCE_EXHAUSTED || grpc_status == UNAVAILABLE) {
             tally->shed++;
             load_histogram_add(&tally->shed_latency, now_ns - started_ns);
@@ -74,7 +75,9 @@ static kms_err call_due(struct load_target *target, uint64_t now_ns, struct kms_
         if (!load_session_call(session, target->next_ns)) target->tally.held_back++;
         target->next_ns += gap_ns(target);
     }
-    set_timer(target, target->next_ns);
+    uint64_t tick_ns = now_ns + target->plan->tick_ns;
+    target->timer_ns = target->next_ns > tick_ns ? target->next_ns : tick_ns;
+    set_timer(target, target->timer_ns);
     return flush_all(target, why);
 }
 
@@ -120,7 +123,8 @@ static kms_err drive(struct load_target *target, uint64_t end_ns, struct kms_why
         uint64_t now_ns = load_now_ns();
         bool all_made = target->plan->calls > 0 && target->made >= target->plan->calls;
         if (now_ns >= end_ns || all_made) target->stopping = true;
-        if (!target->stopping && target->plan->rate > 0) KMS_TRY(call_due(target, now_ns, why));
+        if (!target->stopping && target->plan->rate > 0 && now_ns >= target->timer_ns)
+            KMS_TRY(call_due(target, now_ns, why));
         if (now_ns > end_ns + STUCK_NS) {
             kms_why_set(why, "%s: %u replies are missing", target->name, in_flight(target));
             return KMS_FAIL(DEADLINE_EXCEEDED);

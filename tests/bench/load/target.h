@@ -5,7 +5,7 @@
 #include "tests/bench/load/histogram.h"
 #include "tests/bench/load/session.h"
 
-enum { LOAD_CONNECTIONS = 64, LOAD_PIDS = 70, LOAD_ADDRESS_BYTES = 160 };
+enum { LOAD_CONNECTIONS = 64, LOAD_PIDS = 70, LOAD_ADDRESS_BYTES = 160, LOAD_STATUSES = 17 };
 
 /* How load is made. */
 struct load_plan {
@@ -13,13 +13,15 @@ struct load_plan {
     unsigned in_flight; /* on each connection; without rate */
     uint64_t slice_ns;  /* how long one target is driven before it is the next one's turn */
     double rate;        /* calls/s at random (Poisson) times; 0: a call when one ends */
+    uint64_t tick_ns;   /* with rate: those due meanwhile are made together, which costs this program less */
     uint64_t calls;     /* a slice is so many calls, however long they take, and there is but one; 0: no */
 };
 
 struct load_tally {
-    uint64_t errors;    /* calls that did not end with status 0 */
-    uint64_t shed;      /* of them: RESOURCE_EXHAUSTED or UNAVAILABLE */
-    uint64_t held_back; /* calls that were due with LOAD_STREAMS in flight, and not made */
+    uint64_t errors;                   /* calls that did not end with status 0 */
+    uint64_t shed;                     /* of them: RESOURCE_EXHAUSTED or UNAVAILABLE */
+    uint64_t by_status[LOAD_STATUSES]; /* errors; [0]: none could be read */
+    uint64_t held_back;                /* calls that were due with LOAD_STREAMS in flight, and not made */
     uint64_t active_ns, server_cpu_ns, generator_cpu_ns;
     int first_error;
     struct load_histogram latency, shed_latency;
@@ -38,7 +40,7 @@ struct load_target {
     const struct load_plan *plan;
     int epoll, timer;
     bool stopping;
-    uint64_t next_ns, random, made;
+    uint64_t next_ns, timer_ns, random, made;
 };
 
 /* text: "name=N,operation=O,address=A,pids=1+2[,key=ID][,ciphertext=BASE64]". Connects. Errors:

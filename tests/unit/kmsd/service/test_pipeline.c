@@ -313,6 +313,33 @@ static void silent_refusals(void)
     end(4);
 }
 
+/* Nobody waits for the log, or for the finish thread, to hear that there are too many. */
+static void silent_refusals_wait_for_nobody(void)
+{
+    sem_t begun, gate;
+    sem_init(&begun, 0, 0);
+    sem_init(&gate, 0, 0);
+    begin();
+    for (unsigned i = 0; i < 2; i++) {
+        start(i, &usage, "stranger");
+        answers_wait(&rig.answers, 1);
+    }
+    start(2, &usage, "app");
+    rig.calls[2].begun = &begun;
+    rig.calls[2].gate = &gate;
+    slow_hsm_answer(KMS_OK);
+    sem_wait(&begun); /* the finish thread stands at the gate */
+    const struct tracked *refused = start(3, &usage, "stranger");
+    CU_ASSERT(refused->released == 1 && refused->encoded == 1);
+    CU_ASSERT(refused->last == KMS_E_LIMIT_EXCEEDED && refused->call.silent);
+    CU_ASSERT_EQUAL(rig.calls[2].released, 0);
+    answers_wait(&rig.answers, 1);
+    sem_post(&gate);
+    answers_wait(&rig.answers, 1);
+    CU_ASSERT_EQUAL(rig.calls[2].last, KMS_E_OK);
+    end(4);
+}
+
 static void without_budget(void)
 {
     begin();
@@ -368,5 +395,6 @@ KMS_TEST_MAIN("service/pipeline", {"crypto lane", crypto_lane},
               {"small calls get between", small_calls_get_between},
               {"attempt, act, outcome", attempt_act_outcome}, {"no attempt, no act", no_attempt_no_act},
               {"no outcome, no answer", no_outcome_no_answer}, {"a full queue", a_full_queue},
-              {"silent refusals", silent_refusals}, {"without budget", without_budget},
-              {"not decoded", not_decoded})
+              {"silent refusals", silent_refusals},
+              {"silent refusals wait for nobody", silent_refusals_wait_for_nobody},
+              {"without budget", without_budget}, {"not decoded", not_decoded})
