@@ -120,7 +120,7 @@ class Servers:
             words["ciphertext"] = self.ciphertexts[level]
         return ",".join(f"{name}={value}" for name, value in words.items())
 
-    def load_command(self, transport, shape, whats, slice_ms, rounds, rate=0, tick_us=0):
+    def load_command(self, transport, shape, whats, slice_ms, rounds, rate=0, tick_us=0, calls=0):
         """kms-load for these (operation, level), in turn."""
         words = [self.harness.BUILD / "bench/kms-load", "--connections", shape[0], "--in-flight", shape[1], "--slice-ms", slice_ms,
                  "--rounds", rounds]
@@ -129,6 +129,8 @@ class Servers:
             words += ["--ca", self.kmsd.certs.dir / "ca.pem", "--cert", f"{name}.pem", "--key", f"{name}.key"]
         if rate:
             words += ["--rate", rate, *(["--tick-us", tick_us] if tick_us else [])]
+        if calls:
+            words += ["--calls", calls]
         words += [self.target(number, transport, *what) for number, what in enumerate(whats)]
         return [str(word) for word in words]
 

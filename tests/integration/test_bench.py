@@ -144,3 +144,18 @@ def test_verify_is_measured(tmp_path):
     done = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stdout + done.stderr
     assert len(json.loads(out.read_text())) == 3 and "records/s on one core at best, bar 300,000" in done.stdout
+
+
+def mode(tmp_path, *options):
+    """Rows and words of a mode with rows of its own."""
+    out = tmp_path / "rows.json"
+    command = [ROOT / "tests/bench/run", "--build", BUILD, "--quick", "--dir", tmp_path, "--json", out, *options]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return json.loads(out.read_text()), done.stdout
+
+
+def test_backlog_is_caught_up_with(tmp_path):
+    rows, printed = mode(tmp_path, "--backlog")
+    assert [row["records"] for row in rows] == [2000] and rows[0]["tail_records"] >= 2000 and rows[0]["shipped_per_s"] > 0
+    assert printed.count("bar 100,000: ") == 2

@@ -1,7 +1,10 @@
 """The usage ledger: exact counts, across restarts and kill -9, and what they are good for."""
 import collections
+import datetime
 import glob
+import json
 import os
+import re
 import threading
 
 import pytest
@@ -143,6 +146,36 @@ def test_exact_after_kill_9(own, round_):
     with own.client(ADMIN) as admin:
         assert usage(admin, key) == on_record(own, key) != {}
     assert own.verify_audit()["records"] > 0
+
+
+NAMES = ('say "hi"', "back\\slash", "Zo\u00eb", "line\u2028end", APP)
+
+
+def test_what_the_log_tells_is_what_was_used(tmp_path):
+    """Nothing was stored: names that records escape, times to the microsecond, and only what succeeded, all from the log."""
+    doors = ["  unix:"]
+    for number, name in enumerate(NAMES):
+        doors += [f"    - path: {tmp_path}/{number}", '      mode: "0600"', f"      principal: {json.dumps(name, ensure_ascii=False)}"]
+    own = Service(tmp_path / "own", unix="\n".join(doors), jobs={"usage_checkpoint": "1h"})
+    own.init().start()
+    key, other = (own.new_key(policy=key_policy(users=NAMES)) for _ in range(2))
+    for number in range(len(NAMES)):
+        with own.client(None, unix=tmp_path / str(number)) as client:
+            client.Encrypt(key_id=key, plaintext=b"x")
+            failure(client.Decrypt, ciphertext_blob=b"no ciphertext")
+    own.kill()
+    own.start()
+    used = own.records(operation="Encrypt", outcome="OK")
+    times = [
+        int(datetime.datetime.fromisoformat(r["time"].replace("Z", "+00:00")).timestamp() * 1_000_000 + 0.5) for r in used
+    ]
+    with own.client(ADMIN) as admin:
+        version = admin.GetKeyUsage(key_id=key).versions[0]
+        assert usage(admin, key) == on_record(own, key) == {1: {"Encrypt": len(NAMES)}} and usage(admin, other) == {1: {}}
+    assert [p.principal for p in version.principals] == [r["principal"] for r in reversed(used)] == list(reversed(NAMES))
+    assert (version.first_use_time_us, version.last_use_time_us) == (times[0], times[-1])
+    assert re.search(r"event=usage records=[1-9]\d* ms=\d+", own.log_text())
+    own.stop()
 
 
 def test_another_log_counts_from_its_start(own):
