@@ -9,10 +9,15 @@
  * A worker that dies, or gives no result for deadline_ms while it has jobs, is replaced. Workers publish
  * which job they are working on (hsm/job.h, kms_worker_page): that one is to blame, gets one more try,
  * and after a second death fails with HSM_UNAVAILABLE while its operation on its key is quarantined. The
- * others in the queue only move on. Making an RSA key takes seconds: one more worker, started when the first
- * such job comes, does that and nothing else, so that no other job waits behind it. While a replacement
- * starts, jobs wait; once a start has failed and no worker is healthy they fail at once, until one is healthy
- * again.
+ * others in the queue only move on. While a replacement starts, jobs wait; once a start has failed and no
+ * worker is healthy they fail at once, until one is healthy again.
+ *
+ * Two kinds of jobs have one more worker each, which does nothing else and is started when the first such job
+ * comes, so that the quick do not wait behind the slow:
+ *   making RSA keys, which takes seconds;
+ *   SOFTWARE level while the token is slow, that is, the quickest of eight jobs in the token took 300 us. It
+ *     is all that needs the token to open a key at most; data keys, whose bytes are the token's, are not of
+ *     these. Until that worker is there, and when it has died, the others do its jobs.
  */
 #ifndef KMS_HSM_HSM_H
 #define KMS_HSM_HSM_H
@@ -202,18 +207,19 @@ struct kms_hsm_capability {
     bool available;
 };
 struct kms_hsm_status {
-    unsigned workers_healthy, workers_configured;
-    unsigned jobs_waiting;         /* for a worker that has room for them */
-    uint32_t root_id;              /* generation of root keys that wraps new versions */
-    uint32_t roots[KMS_HSM_ROOTS]; /* all that are on the token, ascending */
+    unsigned workers_healthy, workers_configured; /* of those that do all jobs */
+    unsigned jobs_waiting;                        /* for a worker that has room for them */
+    uint32_t root_id;                             /* generation of root keys that wraps new versions */
+    uint32_t roots[KMS_HSM_ROOTS];                /* all that are on the token, ascending */
     unsigned root_count;
     char token_label[33], token_serial[17];
     struct kms_hsm_capability capabilities[KMS_HSM_CAPABILITIES];
     unsigned capability_count;
     uint8_t audit_key[KMS_HSM_AUDIT_KEY_BYTES]; /* public half of audit-sign-1, SubjectPublicKeyInfo */
     size_t audit_key_len;                       /* 0: that key is not on the token */
-    uint64_t workers_replaced;                  /* since open */
-    char trouble[KMS_WHY_BYTES];                /* why the last worker could not start; "" when it could */
+    uint64_t workers_replaced;                  /* since open, those for some jobs only included */
+    bool software_apart;         /* the token is slow, and jobs of SOFTWARE level have their own worker */
+    char trouble[KMS_WHY_BYTES]; /* why the last worker could not start; "" when it could */
 };
 /* A copy of what the workers reported last. Thread-safe. */
 void kms_hsm_status(kms_hsm *hsm, struct kms_hsm_status *ret_status);

@@ -148,27 +148,6 @@ static bool suits(const struct kms_hsm_job *job)
            (!(fields_of[job->op] & TO) || job->to.ref.spec == KMS_SPEC_AES_256);
 }
 
-static bool makes_key(const struct kms_hsm_job *job)
-{
-    return job->op == KMS_HSM_NEW_KEY || job->op == KMS_HSM_IMPORT || fields_of[job->op] & PAIR;
-}
-
-bool kms_job_slow(const struct kms_hsm_job *job)
-{
-    bool roots =
-        job->op == KMS_HSM_NEW_ROOT || job->op == KMS_HSM_DESTROY_ROOT || job->op == KMS_HSM_READ_ROOTS;
-    return roots || makes_key(job);
-}
-
-bool kms_job_makes_rsa(const struct kms_hsm_job *job)
-{
-    unsigned made = fields_of[job->op] & PAIR ? job->pair
-                    : job->op == KMS_HSM_IMPORT
-                        ? job->to.ref.spec /* whether its primes are prime takes long */
-                        : job->key.ref.spec;
-    return makes_key(job) && kms_spec_of(made)->family == KMS_FAMILY_RSA;
-}
-
 static bool pair_valid(const struct kms_hsm_job *job)
 {
     const struct kms_spec *spec = kms_spec_of(job->pair);

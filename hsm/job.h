@@ -24,6 +24,10 @@ void kms_job_put(struct kms_writer *w, const struct kms_hsm_job *job, uint64_t i
 
 bool kms_job_slow(const struct kms_hsm_job *job); /* makes keys: may take as long as keygen_deadline_ms */
 bool kms_job_makes_rsa(const struct kms_hsm_job *job); /* takes seconds: has a worker of its own */
+/* The token does its work: what it takes tells how slow the token is. */
+bool kms_job_in_token(const struct kms_hsm_job *job);
+/* Of SOFTWARE level, and needs the token to open its key at most. */
+bool kms_job_spares_token(const struct kms_hsm_job *job);
 
 /* The next job of a datagram; pool.id and deadline_us are set, views borrow from the datagram.
  * INVALID_ARGUMENT: malformed, nothing after it can be trusted. */
@@ -63,7 +67,8 @@ KMS_MUST_USE kms_err kms_hello_get(struct kms_bytes output,
  */
 struct kms_worker_page {
     _Atomic uint64_t current;
-    _Atomic uint32_t token_us; /* what a job at HSM level has taken lately; only a hint */
+    /* What the quickest of some jobs in the token took; 0: taken note of by the pool. Only a hint. */
+    _Atomic uint32_t token_us;
 };
 enum { KMS_WORKER_PAGE_BYTES = 4096 };
 

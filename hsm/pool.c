@@ -19,7 +19,7 @@ static unsigned workers_wanted(unsigned configured)
 {
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
     unsigned count = configured != 0 ? configured : cores > 0 ? (unsigned)cores : 1;
-    return count < KMS_POOL_WORKERS_MAX ? count : KMS_POOL_WORKERS_MAX - 1; /* one place is for RSA keys */
+    return count < KMS_POOL_WORKERS_MAX ? count : KMS_POOL_WORKERS_MAX;
 }
 
 static void fill(uint32_t *value, uint32_t standard)
@@ -36,7 +36,7 @@ static bool copy_options(kms_hsm *hsm, const struct kms_hsm_options *options)
     fill(&hsm->options.start_timeout_ms, START_TIMEOUT_MS);
     fill(&hsm->options.cached_keys, CACHED_KEYS);
     hsm->worker_count = hsm->init ? 1 : workers_wanted(options->workers);
-    hsm->place_count = hsm->init ? 1 : hsm->worker_count + 1;
+    hsm->place_count = hsm->worker_count + KMS_POOL_KINDS - 1;
     hsm->lane_count = options->lanes;
     hsm->worker_path = strdup(options->worker_path);
     hsm->uri = strdup(options->uri);
@@ -53,7 +53,7 @@ static bool make_workers(kms_hsm *hsm)
         pthread_mutex_init(&w->lock, NULL);
         w->fd = -1;
         w->backoff_ms = KMS_POOL_BACKOFF_FIRST_MS;
-        if (i >= hsm->worker_count) w->restart_at_us = UINT64_MAX;
+        w->wanted = i < hsm->worker_count;
         for (unsigned s = 0; s < KMS_POOL_SLOTS; s++) w->slots[s].next_free = (uint16_t)(s + 1);
     }
     return hsm->workers != NULL;
@@ -227,4 +227,5 @@ void kms_hsm_status(kms_hsm *hsm, struct kms_hsm_status *ret_status)
     pthread_mutex_unlock(&hsm->lock);
     for (unsigned i = 0; i < KMS_POOL_QUEUES; i++)
         ret_status->jobs_waiting += atomic_load(&hsm->waiting_count[i]);
+    ret_status->software_apart = kms_pool_apart(hsm);
 }

@@ -22,7 +22,7 @@ enum {
     KMS_POOL_MOVES_MAX = 8,           /* deaths of others that a job lives through */
     KMS_POOL_QUARANTINED = 64,
     KMS_POOL_FORGOTTEN = 256,
-    KMS_POOL_WORKERS_MAX = 64,
+    KMS_POOL_WORKERS_MAX = 64,      /* of the kind that does all */
     KMS_POOL_BACKOFF_FIRST_MS = 50, /* until a worker is started again; doubles */
 };
 
@@ -35,16 +35,23 @@ void kms_list_put_front(struct kms_job_list *list, struct kms_hsm_job *job);
 struct kms_hsm_job *kms_list_take(struct kms_job_list *list); /* NULL: empty */
 void kms_list_move(struct kms_job_list *to, struct kms_job_list *from);
 
-/* Jobs wait apart by size; those that take seconds have a worker of their own, the last one. */
-enum { KMS_QUEUE_SMALL, KMS_QUEUE_LARGE, KMS_QUEUE_RSA, KMS_POOL_QUEUES };
+/* What a worker is for. As many as configured do all; of each other kind there is one place behind them,
+ * empty until it is wanted: for SOFTWARE level while the token is slow, and for making RSA keys, which takes
+ * seconds. */
+enum kms_pool_kind { KMS_FOR_ALL, KMS_FOR_SOFTWARE, KMS_FOR_RSA, KMS_POOL_KINDS };
+enum { KMS_POOL_PLACES_MAX = KMS_POOL_WORKERS_MAX + KMS_POOL_KINDS - 1 };
+
+/* Jobs wait apart by the kind of worker, for those that do all by size, too. */
+enum kms_pool_queue { KMS_QUEUE_SMALL, KMS_QUEUE_LARGE, KMS_QUEUE_SOFTWARE, KMS_QUEUE_RSA, KMS_POOL_QUEUES };
 
 enum kms_worker_state { KMS_WORKER_DOWN, KMS_WORKER_STARTING, KMS_WORKER_HEALTHY };
 
 struct kms_pool_worker {
     pthread_mutex_t lock;
     _Atomic int state; /* written under the lock */
-    _Atomic uint32_t in_flight_bytes;
-    int fd; /* -1: none */
+    _Atomic uint32_t in_flight_bytes, in_flight_jobs;
+    _Atomic bool wanted; /* else the place is left empty */
+    int fd;              /* -1: none */
     uint32_t spawn_id;
     struct kms_worker_page *page;
     struct kms_slot {
@@ -57,7 +64,7 @@ struct kms_pool_worker {
     uint64_t last_progress_us; /* last result, first job after none, or seen to turn to another job */
     uint64_t watched;          /* the job at hand when it was last looked at; 0: none */
     uint64_t since_us;         /* start asked for, or healthy since */
-    uint64_t restart_at_us;    /* UINT64_MAX: nobody asked for it yet */
+    uint64_t restart_at_us;
     uint32_t backoff_ms;
     bool stale; /* something was broadcast while it started: it starts again */
 };
@@ -75,8 +82,9 @@ struct kms_hsm {
     bool opening;                                      /* only the first worker, and no second try */
     bool proved;                                       /* a worker said that all is well */
     unsigned worker_count, lane_count;
-    unsigned place_count;            /* worker_count and the worker that makes RSA keys */
+    unsigned place_count;            /* worker_count and one of each other kind */
     struct kms_pool_worker *workers; /* place_count */
+    _Atomic bool slow;               /* the token: jobs that do not need it shall not wait behind it */
     struct kms_pool_lane *lanes;     /* lane_count, then one of kms_hsm_call, one of the polling thread */
     pthread_mutex_t call_lock;
 
@@ -107,9 +115,27 @@ struct kms_hsm {
     struct kms_why start_why;
 };
 
+/* pool_place.c: which worker does which job. */
+enum kms_pool_queue kms_pool_queue_of(const kms_hsm *hsm, const struct kms_hsm_job *job);
+struct kms_pool_choice {
+    struct kms_pool_worker *worker; /* NULL: none */
+    uint64_t bit;                   /* the worker's in refused */
+    size_t healthy;                 /* workers of its kind */
+};
+/* The least busy worker for this queue but for those in refused, which has a bit for each of the kind. */
+struct kms_pool_choice kms_pool_choose(kms_hsm *hsm, enum kms_pool_queue queue, uint64_t refused);
+/* How many of the jobs of a list go to one worker at a time. */
+size_t kms_pool_share(const kms_hsm *hsm, const struct kms_job_list *jobs, size_t healthy);
+/* Has the worker of this kind started, if it is not; the polling thread does it. */
+void kms_pool_want(kms_hsm *hsm, enum kms_pool_kind kind);
+/* The token is slow, and jobs of SOFTWARE level have a worker at work for them. */
+bool kms_pool_apart(kms_hsm *hsm);
+/* Nobody is there for this queue, and it does not look as if there will be soon. */
+bool kms_pool_down(kms_hsm *hsm, enum kms_pool_queue queue);
+/* Whether the token is slow, by what the workers say. Polling thread. */
+void kms_pool_note_token(kms_hsm *hsm);
+
 /* pool_lane.c */
-struct kms_job_list *kms_pool_list_for(struct kms_job_list lists[KMS_POOL_QUEUES],
-                                       const struct kms_hsm_job *job);
 enum { KMS_LANE_CALL = 0, KMS_LANE_POLL = 1 };                            /* behind lane_count */
 void kms_pool_finish(kms_hsm *hsm, struct kms_hsm_job *job, kms_err err); /* done follows at the next poll */
 /* Gives waiting jobs to workers that have credit; fails those past their deadline, or all when down.
@@ -129,7 +155,7 @@ void kms_pool_watch(kms_hsm *hsm); /* hung workers, late starts, due restarts */
 unsigned kms_pool_healthy(kms_hsm *hsm);
 
 /* pool_poll.c: what epoll tells; the index of a worker, or one of these. */
-enum { KMS_EVENT_WAKE = KMS_POOL_WORKERS_MAX, KMS_EVENT_SPAWNER };
+enum { KMS_EVENT_WAKE = KMS_POOL_PLACES_MAX, KMS_EVENT_SPAWNER };
 
 /* pool_mark.c: STATE_DIR/hsm-pin-refused. */
 void kms_pool_mark_read(const kms_hsm *hsm, struct kms_pin_mark *ret_mark);

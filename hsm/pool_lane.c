@@ -59,13 +59,6 @@ static bool small(const struct kms_hsm_job *job)
     return job->pool.frame_len <= KMS_POOL_SMALL_BYTES;
 }
 
-struct kms_job_list *kms_pool_list_for(struct kms_job_list lists[KMS_POOL_QUEUES],
-                                       const struct kms_hsm_job *job)
-{
-    if (kms_job_makes_rsa(job)) return &lists[KMS_QUEUE_RSA];
-    return &lists[small(job) ? KMS_QUEUE_SMALL : KMS_QUEUE_LARGE];
-}
-
 /* Under the worker's lock, like everything down to give_to. Small and large jobs have a share of their
  * own each, so that neither can starve the other. */
 static bool has_credit(kms_hsm *hsm, const struct kms_pool_worker *w, const struct kms_hsm_job *job)
@@ -77,9 +70,10 @@ static bool has_credit(kms_hsm *hsm, const struct kms_pool_worker *w, const stru
     return w->large_bytes == 0 || w->large_bytes + job->pool.frame_len <= KMS_POOL_LARGE_SHARE;
 }
 
-static void count_bytes(struct kms_pool_worker *w)
+static void tell_busy(struct kms_pool_worker *w)
 {
     atomic_store_explicit(&w->in_flight_bytes, w->small_bytes + w->large_bytes, memory_order_relaxed);
+    atomic_store_explicit(&w->in_flight_jobs, w->in_flight, memory_order_relaxed);
 }
 
 static void register_job(struct kms_pool_worker *w, struct kms_hsm_job *job)
@@ -99,7 +93,7 @@ void kms_pool_release(struct kms_pool_worker *w, unsigned slot)
     w->slots[slot] = (struct kms_slot){.next_free = w->first_free};
     w->first_free = (uint16_t)slot;
     w->in_flight--;
-    count_bytes(w);
+    tell_busy(w);
 }
 
 /* False: the socket is full. Any other failure means that the worker is dying: the polling thread will
@@ -129,7 +123,7 @@ static bool give_to(kms_hsm *hsm, struct kms_pool_worker *w, struct kms_job_list
         kms_list_put(&sent, job);
     }
     if (sent.count == 0) return false;
-    count_bytes(w);
+    tell_busy(w);
     if (send_frame(w->fd, frame, (size_t)(out.at - frame))) return true;
     for (struct kms_hsm_job *job = sent.head; job != NULL; job = job->next)
         kms_pool_release(w, job->pool.id & 0xffff);
@@ -145,54 +139,20 @@ bool kms_pool_give(kms_hsm *hsm, struct kms_pool_worker *w, struct kms_hsm_job *
     return give_to(hsm, w, &one, 1, hsm->lanes[hsm->lane_count + KMS_LANE_CALL].frame);
 }
 
-/* Of those that do jobs of this kind. */
-static struct kms_pool_worker *least_busy(kms_hsm *hsm, bool rsa, uint64_t refused, unsigned *ret_index,
-                                          size_t *ret_healthy)
-{
-    const unsigned first = rsa ? hsm->worker_count : 0, end = rsa ? hsm->place_count : hsm->worker_count;
-    struct kms_pool_worker *best = NULL;
-    uint32_t best_bytes = UINT32_MAX;
-    *ret_healthy = 0;
-    for (unsigned i = first; i < end; i++) {
-        struct kms_pool_worker *w = &hsm->workers[i];
-        if (atomic_load_explicit(&w->state, memory_order_relaxed) != KMS_WORKER_HEALTHY) continue;
-        ++*ret_healthy;
-        uint32_t bytes = atomic_load_explicit(&w->in_flight_bytes, memory_order_relaxed);
-        if (refused >> i & 1 || bytes >= best_bytes) continue;
-        best = w;
-        best_bytes = bytes;
-        *ret_index = i;
-    }
-    return best;
-}
-
-/* Jobs in the token take long and are worth spreading, all of them where it is slower than waking another
- * worker; the others are done before a second worker is awake. */
-static size_t share_of(const struct kms_job_list *jobs, const struct kms_pool_worker *w, size_t healthy)
-{
-    enum { LEAST = 8, SLOW_TOKEN_US = 300 };
-    if (healthy < 2 || jobs->head->key.ref.level != KMS_LEVEL_HSM) return SIZE_MAX;
-    size_t share = (jobs->count + healthy - 1) / healthy;
-    bool slow = atomic_load_explicit(&w->page->token_us, memory_order_relaxed) >= SLOW_TOKEN_US;
-    return slow || share > LEAST ? share : LEAST;
-}
-
 /* Gives away what the workers have credit for; the rest stays in the list. */
-static void send_list(kms_hsm *hsm, struct kms_job_list *jobs, uint8_t *frame)
+static void send_list(kms_hsm *hsm, enum kms_pool_queue queue, struct kms_job_list *jobs, uint8_t *frame)
 {
     uint64_t refused = 0;
-    unsigned i;
-    size_t healthy, share = 0;
-    const bool rsa = jobs->head != NULL && kms_job_makes_rsa(jobs->head); /* a list is of one kind */
+    size_t share = 0;
     while (jobs->head != NULL) {
-        struct kms_pool_worker *w = least_busy(hsm, rsa, refused, &i, &healthy);
+        struct kms_pool_choice choice = kms_pool_choose(hsm, queue, refused);
+        struct kms_pool_worker *w = choice.worker;
         if (w == NULL) return;
+        if (share == 0) share = kms_pool_share(hsm, jobs, choice.healthy);
         pthread_mutex_lock(&w->lock);
-        bool there = w->state == KMS_WORKER_HEALTHY;
-        if (there && share == 0) share = share_of(jobs, w, healthy);
-        bool given = there && give_to(hsm, w, jobs, share, frame);
+        bool given = w->state == KMS_WORKER_HEALTHY && give_to(hsm, w, jobs, share, frame);
         pthread_mutex_unlock(&w->lock);
-        if (!given) refused |= 1ULL << i;
+        if (!given) refused |= choice.bit;
     }
 }
 
@@ -220,21 +180,21 @@ void kms_hsm_submit(kms_hsm *hsm, unsigned lane, struct kms_hsm_job *job)
         return;
     }
     job->pool.frame_len = (uint32_t)kms_job_frame_bytes(job);
-    kms_list_put(kms_pool_list_for(hsm->lanes[lane].jobs, job), job);
+    kms_list_put(&hsm->lanes[lane].jobs[kms_pool_queue_of(hsm, job)], job);
 }
 
 /* Behind those that wait already, for the polling thread to send. */
-static void wait_in_line(kms_hsm *hsm, unsigned size, struct kms_job_list *jobs)
+static void wait_in_line(kms_hsm *hsm, enum kms_pool_queue queue, struct kms_job_list *jobs)
 {
     struct kms_job_list refused = {0};
     pthread_mutex_lock(&hsm->lock);
-    struct kms_job_list *line = &hsm->waiting[size];
+    struct kms_job_list *line = &hsm->waiting[queue];
     bool first = line->head == NULL;
     if (line->count + jobs->count <= KMS_POOL_WAITING_MAX)
         kms_list_move(line, jobs);
     else
         kms_list_move(&refused, jobs);
-    atomic_store(&hsm->waiting_count[size], (unsigned)line->count);
+    atomic_store(&hsm->waiting_count[queue], (unsigned)line->count);
     pthread_mutex_unlock(&hsm->lock);
     if (first) eventfd_write(hsm->wake, 1);
     for (struct kms_hsm_job *job; (job = kms_list_take(&refused)) != NULL;)
@@ -244,24 +204,24 @@ static void wait_in_line(kms_hsm *hsm, unsigned size, struct kms_job_list *jobs)
 void kms_hsm_flush(kms_hsm *hsm, unsigned lane)
 {
     struct kms_pool_lane *l = &hsm->lanes[lane];
-    for (unsigned size = 0; size < KMS_POOL_QUEUES; size++) {
-        struct kms_job_list *jobs = &l->jobs[size];
+    for (enum kms_pool_queue queue = 0; queue < KMS_POOL_QUEUES; queue++) {
+        struct kms_job_list *jobs = &l->jobs[queue];
         if (jobs->head == NULL) continue;
-        if (atomic_load_explicit(&hsm->down, memory_order_relaxed))
+        if (kms_pool_down(hsm, queue))
             for (struct kms_hsm_job *job; (job = kms_list_take(jobs)) != NULL;)
                 kms_pool_finish(hsm, job, KMS_FAIL(HSM_UNAVAILABLE));
-        if (atomic_load(&hsm->waiting_count[size]) == 0) send_list(hsm, jobs, l->frame);
-        if (jobs->head != NULL) wait_in_line(hsm, size, jobs);
+        if (atomic_load(&hsm->waiting_count[queue]) == 0) send_list(hsm, queue, jobs, l->frame);
+        if (jobs->head != NULL) wait_in_line(hsm, queue, jobs);
     }
 }
 
 /* Drops what can no longer be done: late, quarantined or forgotten meanwhile, or nobody there. */
-static void sift(kms_hsm *hsm, struct kms_job_list *jobs)
+static void sift(kms_hsm *hsm, enum kms_pool_queue queue, struct kms_job_list *jobs)
 {
     struct kms_job_list kept = {0};
     uint64_t now = kms_monotonic_us();
     for (struct kms_hsm_job *job; (job = kms_list_take(jobs)) != NULL;) {
-        kms_err refused = hsm->down ? KMS_FAIL(HSM_UNAVAILABLE) : refusal(hsm, job);
+        kms_err refused = kms_pool_down(hsm, queue) ? KMS_FAIL(HSM_UNAVAILABLE) : refusal(hsm, job);
         if (kms_failed(refused))
             kms_pool_finish(hsm, job, refused);
         else if (job->pool.deadline_us < now)
@@ -272,28 +232,21 @@ static void sift(kms_hsm *hsm, struct kms_job_list *jobs)
     *jobs = kept;
 }
 
-/* Started at the first need: most services never make such keys, and a process costs locked memory. */
-static void want_rsa_worker(kms_hsm *hsm)
-{
-    struct kms_pool_worker *w = &hsm->workers[hsm->worker_count];
-    if (w->restart_at_us == UINT64_MAX) w->restart_at_us = 0;
-}
-
 void kms_pool_drain(kms_hsm *hsm)
 {
-    for (unsigned size = 0; size < KMS_POOL_QUEUES; size++) {
+    for (enum kms_pool_queue queue = 0; queue < KMS_POOL_QUEUES; queue++) {
         struct kms_job_list jobs = {0};
-        if (atomic_load(&hsm->waiting_count[size]) == 0) continue;
+        if (atomic_load(&hsm->waiting_count[queue]) == 0) continue;
         pthread_mutex_lock(&hsm->lock);
-        kms_list_move(&jobs, &hsm->waiting[size]);
+        kms_list_move(&jobs, &hsm->waiting[queue]);
         pthread_mutex_unlock(&hsm->lock);
-        sift(hsm, &jobs);
-        if (size == KMS_QUEUE_RSA && jobs.head != NULL) want_rsa_worker(hsm);
-        send_list(hsm, &jobs, hsm->lanes[hsm->lane_count + KMS_LANE_POLL].frame);
+        sift(hsm, queue, &jobs);
+        if (queue == KMS_QUEUE_RSA && jobs.head != NULL) kms_pool_want(hsm, KMS_FOR_RSA);
+        send_list(hsm, queue, &jobs, hsm->lanes[hsm->lane_count + KMS_LANE_POLL].frame);
         pthread_mutex_lock(&hsm->lock);
-        kms_list_move(&jobs, &hsm->waiting[size]); /* who came meanwhile stands behind */
-        hsm->waiting[size] = jobs;
-        atomic_store(&hsm->waiting_count[size], (unsigned)jobs.count);
+        kms_list_move(&jobs, &hsm->waiting[queue]); /* who came meanwhile stands behind */
+        hsm->waiting[queue] = jobs;
+        atomic_store(&hsm->waiting_count[queue], (unsigned)jobs.count);
         pthread_mutex_unlock(&hsm->lock);
     }
 }

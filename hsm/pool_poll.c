@@ -28,7 +28,7 @@ int kms_hsm_poll_timeout_ms(kms_hsm *hsm)
     bool starting = hsm->opening || hsm->spawner_gone; /* then no other start is due */
     for (unsigned i = 0; i < hsm->place_count; i++) {
         struct kms_pool_worker *w = &hsm->workers[i];
-        if (w->state == KMS_WORKER_DOWN) restart = earlier(restart, w->restart_at_us);
+        if (w->state == KMS_WORKER_DOWN && w->wanted) restart = earlier(restart, w->restart_at_us);
         starting |= w->state == KMS_WORKER_STARTING;
         if (w->state == KMS_WORKER_STARTING)
             at = earlier(at, w->since_us + hsm->options.start_timeout_ms * 1000ULL);

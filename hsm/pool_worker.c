@@ -185,9 +185,9 @@ static void give_on(kms_hsm *hsm, struct kms_hsm_job *job, bool to_blame)
     }
     if (job->pool.deadline_us < again_us) job->pool.deadline_us = again_us; /* slower, not an error */
     pthread_mutex_lock(&hsm->lock);
-    struct kms_job_list *line = kms_pool_list_for(hsm->waiting, job);
-    kms_list_put_front(line, job);
-    atomic_store(&hsm->waiting_count[line - hsm->waiting], (unsigned)line->count);
+    enum kms_pool_queue queue = kms_pool_queue_of(hsm, job);
+    kms_list_put_front(&hsm->waiting[queue], job);
+    atomic_store(&hsm->waiting_count[queue], (unsigned)hsm->waiting[queue].count);
     pthread_mutex_unlock(&hsm->lock);
 }
 
@@ -288,7 +288,7 @@ static void restart_one(kms_hsm *hsm, uint64_t now)
     for (unsigned i = 0; i < hsm->place_count; i++) {
         struct kms_pool_worker *w = &hsm->workers[i];
         if (w->state == KMS_WORKER_STARTING) return;
-        if (w->state == KMS_WORKER_DOWN && w->restart_at_us <= now &&
+        if (w->state == KMS_WORKER_DOWN && w->wanted && w->restart_at_us <= now &&
             (due == NULL || w->restart_at_us < due->restart_at_us))
             due = w;
     }
@@ -303,5 +303,6 @@ void kms_pool_watch(kms_hsm *hsm)
     bool away = now - hsm->last_poll_us > hsm->options.deadline_ms * 750ULL;
     hsm->last_poll_us = now;
     for (unsigned i = 0; i < hsm->place_count; i++) watch_one(hsm, &hsm->workers[i], now, away);
+    kms_pool_note_token(hsm);
     if (!hsm->opening) restart_one(hsm, now);
 }

@@ -7,13 +7,15 @@
 #include "base/secret.h"
 #include "hsm/worker/worker.h"
 
-enum { RESULT_WAITS_US = 1000, SLACK_BYTES = 64 };
+enum { RESULT_WAITS_US = 1000, SLACK_BYTES = 64, TIMED_JOBS = 8 };
 
 struct batch {
     struct kms_worker *worker;
     uint8_t *memory;
     struct kms_writer out;
     uint64_t since_us; /* when the first result in it was ready */
+    uint32_t least_us; /* of `timed` jobs in the token */
+    unsigned timed;
 };
 
 static bool send_all(int fd, const uint8_t *data, size_t len)
@@ -35,14 +37,14 @@ static bool flush(struct batch *b)
     return sent;
 }
 
-/* A moving average that forgets half of what was in five jobs. */
-static uint64_t note_token_time(struct kms_worker_page *page, uint64_t begun_us)
+/* The quickest of some: one that was interrupted says nothing about the token. */
+static void note_token_time(struct batch *b, uint64_t took_us)
 {
-    uint64_t now = kms_monotonic_us(), old = atomic_load_explicit(&page->token_us, memory_order_relaxed);
-    uint64_t average = (7 * old + now - begun_us) / 8;
-    uint32_t token_us = average < UINT32_MAX ? (uint32_t)average : UINT32_MAX;
-    atomic_store_explicit(&page->token_us, token_us, memory_order_relaxed);
-    return now;
+    uint32_t us = took_us < UINT32_MAX ? (uint32_t)took_us + 1 : UINT32_MAX;
+    if (b->timed == 0 || us < b->least_us) b->least_us = us;
+    if (++b->timed < TIMED_JOBS) return;
+    atomic_store_explicit(&b->worker->page->token_us, b->least_us, memory_order_relaxed);
+    b->timed = 0;
 }
 
 /* False: leave. A job that the token's end leaves unanswered goes to another worker, and is not to blame. */
@@ -58,7 +60,9 @@ static bool run_one(struct batch *b, struct kms_hsm_job *job, int *status)
     kms_err err = now > job->deadline_us ? KMS_FAIL(DEADLINE_EXCEEDED) : kms_ops_run(w, job);
     bool lost = kms_is(err, KMS_E_HSM_UNAVAILABLE) && kms_failed(kms_token_self_test(w->token));
     atomic_store_explicit(&w->page->current, 0, memory_order_release);
-    uint64_t end = job->key.ref.level == KMS_LEVEL_HSM ? note_token_time(w->page, now) : now;
+    const bool in_token = kms_job_in_token(job);
+    uint64_t end = in_token || job->key.ref.level == KMS_LEVEL_HSM ? kms_monotonic_us() : now;
+    if (in_token && !kms_failed(err)) note_token_time(b, end - now);
     if (kms_failed(err)) {
         kms_wipe(job->output, bound);
         job->output_len = 0;

@@ -21,6 +21,11 @@ void kms_tell_workers(struct kms_told *told, struct kms_core *core)
 {
     struct kms_hsm_status status;
     kms_hsm_status(core->hsm, &status);
+    if (status.software_apart != told->hsm_apart)
+        kms_log(KMS_LOG_INFO, "hsm.token", "apart=%d %s", status.software_apart,
+                status.software_apart ? "it is slow: SOFTWARE level has a worker of its own now"
+                                      : "all workers do jobs of SOFTWARE level again");
+    told->hsm_apart = status.software_apart;
     bool died = status.workers_replaced != told->hsm_replaced;
     bool trouble = strcmp(status.trouble, told->hsm_trouble) != 0;
     if (!died && !trouble && status.workers_healthy == told->hsm_healthy) return;

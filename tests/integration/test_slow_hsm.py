@@ -1,0 +1,60 @@
+"""A token that is slow, or does not answer for a while: keys of SOFTWARE level do not feel it. By what is done, never by how fast."""
+import pytest
+
+from harness import APP, BUILD, LEVELS, OFFICER, Service, wait_for
+
+SHIM = next(BUILD.glob("tests/harness/libpkcs11-shim.so"), None)
+pytestmark = pytest.mark.skipif(SHIM is None, reason="target pkcs11-shim is not built")
+
+
+@pytest.fixture(params=[1, 2], ids=["one worker", "two workers"])
+def slow(request, tmp_path):
+    made = Service(tmp_path / "kmsd", module=SHIM, hsm={"workers": request.param, "deadline": "60s"})
+    made.workers_wanted = request.param
+    try:
+        made.init().start()
+        yield made
+    finally:
+        (made.dir / "shim-hold").unlink(missing_ok=True)
+        made.stop(expect=None)
+
+
+def held(service):
+    """Calls that the token has not answered, or had not before they were let go."""
+    path = service.dir / "shim-held"
+    return path.stat().st_size if path.exists() else 0
+
+
+def test_software_goes_on_while_the_token_is_held(slow):
+    in_token, software = slow.new_key(), slow.new_key(protection_level=LEVELS["software"])
+    (slow.dir / "shim-delay-us").write_text("1000\n")
+    with slow.client(APP) as app, slow.client(OFFICER) as officer:
+
+        def apart():
+            for key in (in_token, software):
+                app.Encrypt(key_id=key, plaintext=b"x")
+            return "event=hsm.token apart=1" in slow.log_text()
+
+        wait_for(apart, 60, "a worker apart")
+        wait_for(lambda: officer.GetStatus().hsm_workers_healthy == slow.workers_wanted, 60, "the workers")
+        app.Encrypt(key_id=software, plaintext=b"opened there")
+        before = held(slow)
+        (slow.dir / "shim-hold").touch()
+        waiting = [app.start("Encrypt", key_id=in_token, plaintext=b"held") for _ in range(4 * slow.workers_wanted)]
+        wait_for(lambda: held(slow) == before + slow.workers_wanted, 30, "each worker's call to the token")
+        for i in range(20):
+            blob = app.Encrypt(key_id=software, plaintext=b"%d" % i).ciphertext_blob
+            assert app.Decrypt(ciphertext_blob=blob).plaintext == b"%d" % i
+        status = officer.GetStatus()
+        assert status.hsm_workers_healthy == status.hsm_workers_configured == slow.workers_wanted
+        assert not any(call.done() for call in waiting), "the token was held all the time"
+        (slow.dir / "shim-hold").unlink()
+        assert all(call.result().ciphertext_blob for call in waiting)
+        (slow.dir / "shim-delay-us").unlink()
+
+        def together():
+            app.Encrypt(key_id=in_token, plaintext=b"x")
+            return "event=hsm.token apart=0" in slow.log_text()
+
+        wait_for(together, 60, "a token that is fast again")
+        assert app.Decrypt(ciphertext_blob=blob).plaintext == b"19"
