@@ -160,7 +160,7 @@ def test_no_plaintext_stays(used):
             "this user may not look into the memory of processes that are not dumpable (needs CAP_SYS_PTRACE)"
         )
     assert all(readable(pid, str(used.pin_file).encode()) for pid in used.workers())
-    assert [copies(pid, needles) for pid in used.workers()] == [(0, {})] * 2
+    assert {pid: found for pid in used.workers() if (found := copies(pid, needles))[0]} == {}
     idle = copies(used.process.pid, needles)
     # gRPC's TLS protector keeps the last piece it has encrypted, the end of a reply, until it encrypts another
     blob = used.apps[0].Encrypt(key_id=used.key, plaintext=bytes(60000)).ciphertext_blob
