@@ -122,7 +122,7 @@ void kms_arena_wipe(kms_arena *arena)
     while (arena->chunks != NULL) {
         struct kms_arena_chunk *chunk = arena->chunks;
         arena->chunks = chunk->next;
-        kms_locked_free(chunk, chunk->size);
+        kms_locked_free_used(chunk, chunk->size, chunk->used);
     }
     arena->total = 0;
 }

@@ -126,8 +126,13 @@ void *kms_locked_alloc(size_t len)
 
 void kms_locked_free(void *p, size_t len)
 {
+    kms_locked_free_used(p, len, len);
+}
+
+void kms_locked_free_used(void *p, size_t len, size_t used)
+{
     if (p == NULL) return;
-    kms_wipe(p, len);
+    kms_wipe(p, used);
     if (is_large(len)) {
         free_large(p, len);
         return;

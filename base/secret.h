@@ -16,6 +16,8 @@ enum { KMS_SECRET_MAX_BYTES = 256 * 1024, KMS_LOCKED_MAX_BYTES = 16 * 1024 * 102
 void *kms_locked_alloc(size_t len);
 /* Wipes and gives back; len as it was asked for. NULL is a no-op. */
 void kms_locked_free(void *p, size_t len);
+/* The same for a block of which only the first used bytes were ever written to: the rest is zero still. */
+void kms_locked_free_used(void *p, size_t len, size_t used);
 /* All locked memory together stays at or below limit_bytes; 0 (the default) leaves it to RLIMIT_MEMLOCK. */
 void kms_locked_limit(size_t limit_bytes);
 size_t kms_locked_used(void); /* bytes mapped and locked now */

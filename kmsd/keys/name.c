@@ -31,7 +31,12 @@ kms_err kms_arn_prefix_make(const char *partition, const char *service, const ch
 
 void kms_key_arn(const struct kms_arn_prefix *prefix, const char *id_text, char arn[KMS_ARN_BYTES])
 {
-    snprintf(arn, KMS_ARN_BYTES, "%skey/%s", prefix->text, id_text);
+    static const char kind[] = "key/"; /* by hand: a call needs three, and snprintf costs 0.1 us each */
+    char *at = arn;
+    at = mempcpy(at, prefix->text, prefix->len);
+    at = mempcpy(at, kind, sizeof kind - 1);
+    at = mempcpy(at, id_text, strnlen(id_text, KMS_ID_TEXT - 1));
+    *at = '\0';
 }
 
 void kms_alias_arn(const struct kms_arn_prefix *prefix, const char *alias, char arn[KMS_ARN_BYTES])

@@ -21,6 +21,7 @@ struct kms_arn_prefix {
 KMS_MUST_USE kms_err kms_arn_prefix_make(const char *partition, const char *service, const char *region,
                                          const char *account, struct kms_arn_prefix *ret_prefix,
                                          struct kms_why *why);
+/* id_text: KMS_ID_TEXT bytes at most. */
 void kms_key_arn(const struct kms_arn_prefix *prefix, const char *id_text, char arn[KMS_ARN_BYTES]);
 void kms_alias_arn(const struct kms_arn_prefix *prefix, const char *alias, char arn[KMS_ARN_BYTES]);
 

@@ -1,4 +1,5 @@
 /* Puts the transport together, and takes it apart again without losing calls. */
+#include <dlfcn.h>
 #include <grpc/support/log.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -130,6 +131,21 @@ static kms_err listen_tls(struct kms_rpc *rpc, struct kms_why *why)
     return KMS_FAIL(IO);
 }
 
+/*
+ * Debian builds gRPC and absl with assertions, and then each use of an absl mutex looks for a cycle in the
+ * order of locks, under one spin lock for all threads: 2 % of a call, to abort the daemon where gRPC might
+ * deadlock one day. absl has a switch for it, in C++; without that symbol the search goes on.
+ */
+static void search_no_deadlocks(void)
+{
+    enum { IGNORE = 0 }; /* absl::OnDeadlockCycle::kIgnore */
+    static const char name[] = "_ZN4absl7debian329SetMutexDeadlockDetectionModeENS0_15OnDeadlockCycleE";
+    void (*set_mode)(int);
+    void *symbol = dlsym(RTLD_DEFAULT, name);
+    memcpy(&set_mode, &symbol, sizeof set_mode); /* as dlsym(3) says */
+    if (symbol != NULL) set_mode(IGNORE);
+}
+
 static void let_go(struct kms_rpc *rpc, bool serving)
 {
     pthread_mutex_lock(&rpc->lock);
@@ -197,6 +213,7 @@ kms_err kms_rpc_start(const struct kms_rpc_options *options, const struct kms_rp
     kms_cond_init(&rpc->changed);
     pthread_mutex_init(&rpc->lock, NULL);
     gpr_set_log_function(log_grpc);
+    search_no_deadlocks();
     grpc_init();
     struct kms_transport transport = {.self = rpc, .encode = encode, .release = release, .cancel = cancel};
     kms_pipeline_set_transport(parts->pipeline, &transport);

@@ -95,6 +95,25 @@ static void prepared_at_once(void)
     kms_arena_wipe(&arena);
 }
 
+/* Only what was handed out is wiped, and that leaves nothing: the next who gets the block finds zeros. */
+static void nothing_is_left(void)
+{
+    static const size_t sizes[] = {1, 100, 4000, KMS_ARENA_FIRST_BYTES - 64};
+    for (size_t i = 0; i < KMS_COUNT(sizes); i++) {
+        kms_arena arena;
+        kms_arena_init(&arena, 64 * 1024);
+        uint8_t *p = kms_arena_alloc(&arena, sizes[i]);
+        CU_ASSERT_PTR_NOT_NULL_FATAL(p);
+        memset(p, 0xa5, sizes[i]);
+        kms_arena_wipe(&arena);
+        uint8_t *again = kms_locked_alloc(KMS_ARENA_FIRST_BYTES);
+        CU_ASSERT_PTR_NOT_NULL_FATAL(again);
+        CU_ASSERT(p > again && p < again + KMS_ARENA_FIRST_BYTES); /* the last one given back */
+        for (size_t k = 0; k < KMS_ARENA_FIRST_BYTES; k++) CU_ASSERT_FATAL(again[k] == 0);
+        kms_locked_free(again, KMS_ARENA_FIRST_BYTES);
+    }
+}
+
 static void no_locked_memory_no_answer(void)
 {
     kms_locked_limit(kms_locked_used());
@@ -109,5 +128,5 @@ static void no_locked_memory_no_answer(void)
 
 KMS_TEST_MAIN("base/arena", {"allocations", allocations}, {"the limit holds", the_limit_holds},
               {"copies and text", copies_and_text}, {"rooms and parts", rooms_and_parts},
-              {"prepared at once", prepared_at_once},
+              {"prepared at once", prepared_at_once}, {"nothing is left", nothing_is_left},
               {"no locked memory, no answer", no_locked_memory_no_answer})
