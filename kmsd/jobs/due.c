@@ -21,7 +21,8 @@ static void note(struct finding *f, enum kms_internal what, const struct kms_key
 static void visit(void *user, const struct kms_key *key)
 {
     struct finding *f = user;
-    if (atomic_load(&kms_key_current(key)->budget->low) && key->state == KMS_STATE_ENABLED &&
+    const struct kms_budget *budget = kms_key_current(key)->budget;
+    if (budget != NULL && atomic_load(&budget->low) && key->state == KMS_STATE_ENABLED &&
         key->origin == KMS_ORIGIN_KMS)
         note(f, KMS_INTERNAL_ROTATE_FOR_BUDGET, key);
     if (f->doubted) return;
@@ -34,7 +35,7 @@ static void visit(void *user, const struct kms_key *key)
 size_t kms_due_find(kms_keyring *keys, uint64_t now_us, bool doubted, struct kms_due *due, size_t cap)
 {
     struct finding f = {.now_us = now_us, .doubted = doubted, .due = due, .cap = cap};
-    kms_keyring_each(keys, visit, &f);
+    for (size_t cursor = 0; kms_keyring_some(keys, &cursor, visit, &f);) continue;
     return f.count;
 }
 

@@ -20,16 +20,16 @@ static void budget_unref(struct kms_budget *budget)
     if (budget != NULL && atomic_fetch_sub(&budget->refs, 1) == 1) free(budget);
 }
 
-kms_err kms_key_new(uint32_t version_count, struct kms_key **ret_key)
+kms_err kms_key_new(enum kms_level level, uint32_t version_count, struct kms_key **ret_key)
 {
-    KMS_OWN_KEY key = calloc(1, sizeof *key);
+    KMS_OWN_KEY key = calloc(1, sizeof *key + version_count * sizeof key->versions[0]);
     if (key == NULL) return KMS_FAIL(NO_MEMORY);
     atomic_init(&key->refs, 1);
-    key->versions = calloc(version_count, sizeof *key->versions);
-    if (key->versions == NULL) return KMS_FAIL(NO_MEMORY);
+    key->level = (uint8_t)level;
     key->version_count = version_count;
     for (uint32_t i = 0; i < version_count; i++) {
-        key->versions[i].version = i + 1;
+        key->versions[i].version = (i + 1) & 0xffffff; /* far more than KMS_KEY_VERSIONS */
+        if (level != KMS_LEVEL_HSM) continue;
         key->versions[i].budget = budget_new();
         if (key->versions[i].budget == NULL) return KMS_FAIL(NO_MEMORY);
     }
@@ -52,20 +52,50 @@ static void free_tag(struct kms_tag *tag)
 void kms_key_unref(struct kms_key *key)
 {
     if (key == NULL || atomic_fetch_sub(&key->refs, 1) != 1) return;
-    for (uint32_t i = 0; key->versions != NULL && i < key->version_count; i++) {
+    for (uint32_t i = 0; i < key->version_count; i++) {
         free((void *)(uintptr_t)key->versions[i].wrapped.ptr);
+        free(key->versions[i].mark);
         budget_unref(key->versions[i].budget);
     }
-    free(key->versions);
     kms_policy_unref(key->policy);
     kms_grants_unref(key->grants);
     kms_rule_unref(key->rule);
-    for (size_t i = 0; i < key->tag_count; i++) free_tag(&key->tags[i]);
+    for (uint32_t i = 0; i < key->tag_count; i++) free_tag(&key->tags[i]);
     free(key->tags);
-    free(key->policy_json);
     free(key->description);
     free(key->creator);
     free(key);
+}
+
+static kms_err replace_text(char **text, const char *with)
+{
+    char *copy = strdup(with);
+    if (copy == NULL) return KMS_FAIL(NO_MEMORY);
+    free(*text);
+    *text = copy;
+    return KMS_OK;
+}
+
+kms_err kms_key_set_description(struct kms_key *key, const char *description)
+{
+    if (description[0] != '\0') return replace_text(&key->description, description);
+    free(key->description);
+    key->description = NULL;
+    return KMS_OK;
+}
+
+kms_err kms_key_set_texts(struct kms_key *key, const char *description, const char *creator)
+{
+    KMS_TRY(kms_key_set_description(key, description));
+    return replace_text(&key->creator, creator);
+}
+
+kms_err kms_version_set_mark(struct kms_key_version *version, const uint8_t mark[KMS_HSM_MARK_BYTES])
+{
+    if (version->mark == NULL) version->mark = malloc(KMS_HSM_MARK_BYTES);
+    if (version->mark == NULL) return KMS_FAIL(NO_MEMORY);
+    kms_copy(version->mark, mark, KMS_HSM_MARK_BYTES);
+    return KMS_OK;
 }
 
 kms_err kms_key_set_wrapped(struct kms_key_version *version, struct kms_bytes wrapped)
@@ -103,22 +133,15 @@ static kms_err copy_version(struct kms_key_version *to, const struct kms_key_ver
 {
     budget_unref(to->budget);
     to->budget = from->budget;
-    atomic_fetch_add(&from->budget->refs, 1);
+    if (from->budget != NULL) atomic_fetch_add(&from->budget->refs, 1);
     to->root_id = from->root_id;
     to->revision = from->revision;
     to->created_us = from->created_us;
     to->retired_us = from->retired_us;
     to->expires_us = from->expires_us;
     to->cause = from->cause;
-    to->marked = from->marked;
-    kms_copy(to->mark, from->mark, sizeof to->mark);
+    if (from->mark != NULL) KMS_TRY(kms_version_set_mark(to, from->mark));
     return kms_key_set_wrapped(to, from->wrapped);
-}
-
-static kms_err copy_text(const char *from, char **ret_text)
-{
-    *ret_text = strdup(from != NULL ? from : "");
-    return *ret_text != NULL ? KMS_OK : KMS_FAIL(NO_MEMORY);
 }
 
 /* Where a tag stands, or where it would. */
@@ -164,13 +187,11 @@ void kms_key_drop_tag(struct kms_key *key, const char *name)
 kms_err kms_key_copy(const struct kms_key *key, uint32_t more, struct kms_key **ret_copy)
 {
     KMS_OWN_KEY copy = NULL;
-    KMS_TRY(kms_key_new(key->version_count + more, &copy));
+    KMS_TRY(kms_key_new(key->level, key->version_count + more, &copy));
     for (uint32_t i = 0; i < key->version_count; i++)
         KMS_TRY(copy_version(&copy->versions[i], &key->versions[i]));
-    KMS_TRY(copy_text(key->policy_json, &copy->policy_json));
-    KMS_TRY(copy_text(key->description, &copy->description));
-    KMS_TRY(copy_text(key->creator, &copy->creator));
-    for (size_t i = 0; i < key->tag_count; i++)
+    KMS_TRY(kms_key_set_texts(copy, kms_key_description(key), key->creator != NULL ? key->creator : ""));
+    for (uint32_t i = 0; i < key->tag_count; i++)
         KMS_TRY(kms_key_set_tag(copy, key->tags[i].key, key->tags[i].value));
     copy->policy = kms_policy_ref(key->policy);
     copy->grants = kms_grants_ref(key->grants);
@@ -181,7 +202,6 @@ kms_err kms_key_copy(const struct kms_key *key, uint32_t more, struct kms_key **
     copy->created_us = key->created_us;
     copy->spec = key->spec;
     copy->usage = key->usage;
-    copy->level = key->level;
     copy->state = key->state;
     copy->origin = key->origin;
     copy->deletion_us = key->deletion_us;

@@ -41,17 +41,17 @@ enum kms_version_cause {
 /* Where the first material came from. Stored: append only. */
 enum kms_key_origin { KMS_ORIGIN_KMS = 1, KMS_ORIGIN_EXTERNAL };
 
+/* There may be a million of these and of kms_key: no member that few of them need. */
 struct kms_key_version {
-    uint32_t version, root_id;
+    uint32_t version : 24, cause : 8; /* enum kms_version_cause */
+    uint32_t root_id;
     uint64_t revision; /* of the row; 0: not stored yet */
     uint64_t created_us;
-    uint64_t retired_us; /* opens nothing since then; 0: it does */
-    uint64_t expires_us; /* imported material: usable until then; 0: for ever */
-    uint8_t cause;       /* enum kms_version_cause */
-    bool marked;         /* material was imported once, and mark tells it again */
-    uint8_t mark[KMS_HSM_MARK_BYTES];
+    uint64_t retired_us;       /* opens nothing since then; 0: it does */
+    uint64_t expires_us;       /* imported material: usable until then; 0: for ever */
     struct kms_bytes wrapped;  /* owned by the key; empty: no material (yet, or any more) */
-    struct kms_budget *budget; /* reference held */
+    struct kms_budget *budget; /* reference held; NULL: no HSM level, no limit */
+    uint8_t *mark; /* KMS_HSM_MARK_BYTES that tell imported material again, owned; NULL: none was imported */
 };
 
 struct kms_tag {
@@ -60,31 +60,31 @@ struct kms_tag {
 enum { KMS_TAGS_MAX = 50 }; /* of one key (AWS quota) */
 
 struct kms_key {
-    atomic_uint refs;
-    struct kms_id id;
+    struct kms_id id; /* entry of a kms_id_table */
     char id_text[KMS_ID_TEXT];
+    uint8_t spec, usage, level;
+    uint8_t state;  /* enum kms_key_state (state.h) as stored: kms_key_state_at tells today's */
+    uint8_t origin; /* enum kms_key_origin */
+    atomic_uint refs;
     uint64_t revision; /* of the row */
     uint64_t created_us;
-    uint8_t spec, usage, level;
-    uint8_t state;        /* enum kms_key_state (state.h) as stored: kms_key_state_at tells today's */
-    uint8_t origin;       /* enum kms_key_origin */
     uint64_t deletion_us; /* KMS_STATE_PENDING_DELETION: when it goes */
-    uint32_t rotation_period_days; /* automatic rotation; 0: none */
     uint64_t rotation_next_us;
-    struct kms_tag *tags; /* owned, sorted by key */
-    size_t tag_count;
-    kms_policy *policy;               /* compiled; reference held */
-    struct kms_rule *rule;            /* whose approval changes need; reference held; NULL: nobody's */
-    char *policy_json;                /* as it was written; owned */
-    kms_grants *grants;               /* shared by all generations; NULL: never had one; reference held */
-    char *description, *creator;      /* owned */
-    uint32_t version_count;           /* versions 1 .. count; the last one encrypts */
-    struct kms_key_version *versions; /* owned */
+    uint32_t rotation_period_days; /* automatic rotation; 0: none */
+    uint32_t tag_count;
+    struct kms_tag *tags;   /* owned, sorted by key */
+    kms_policy *policy;     /* compiled; keys with the same one share it (documents.h); reference held */
+    struct kms_rule *rule;  /* whose approval changes need; reference held; NULL: nobody's */
+    kms_grants *grants;     /* shared by all generations; NULL: never had one; reference held */
+    char *description;      /* owned; NULL: none (kms_key_description) */
+    char *creator;          /* owned */
+    uint32_t version_count; /* versions 1 .. count; the last one encrypts */
+    struct kms_key_version versions[];
 };
 
-/* An empty key with one reference and room for version_count versions, each with a fresh budget; the caller
- * fills it before it is shared. */
-KMS_MUST_USE kms_err kms_key_new(uint32_t version_count, struct kms_key **ret_key);
+/* An empty key with one reference and room for version_count versions, at HSM level each with a fresh budget;
+ * the caller fills it before it is shared. */
+KMS_MUST_USE kms_err kms_key_new(enum kms_level level, uint32_t version_count, struct kms_key **ret_key);
 struct kms_key *kms_key_ref(struct kms_key *key);
 void kms_key_unref(struct kms_key *key); /* NULL is a no-op */
 static inline void kms_key_drop(struct kms_key **key)
@@ -100,6 +100,16 @@ KMS_MUST_USE kms_err kms_key_copy(const struct kms_key *key, uint32_t more, stru
 KMS_MUST_USE kms_err kms_key_need_grants(struct kms_key *key);
 /* What its grants can permit follows from this. */
 enum kms_grant_kind kms_key_grant_kind(const struct kms_key *key);
+static inline const char *kms_key_description(const struct kms_key *key)
+{
+    return key->description != NULL ? key->description : "";
+}
+KMS_MUST_USE kms_err kms_key_set_description(struct kms_key *key, const char *description); /* copied */
+/* The texts of a key that nobody else sees yet; copied. */
+KMS_MUST_USE kms_err kms_key_set_texts(struct kms_key *key, const char *description, const char *creator);
+/* What tells imported material again; copied. */
+KMS_MUST_USE kms_err kms_version_set_mark(struct kms_key_version *version,
+                                          const uint8_t mark[KMS_HSM_MARK_BYTES]);
 /* Puts wrapped into a version; copied. */
 KMS_MUST_USE kms_err kms_key_set_wrapped(struct kms_key_version *version, struct kms_bytes wrapped);
 /* Adds a tag or replaces its value; copied. LIMIT_EXCEEDED. */

@@ -1,5 +1,4 @@
-/* Two hash tables (uthash) under one reader-writer lock: keys by id, aliases by name; each key knows its
- * aliases. */
+/* Keys by id, deleted ones, aliases by key and by name, under one reader-writer lock. */
 #include "kmsd/keys/keyring.h"
 
 #include <pthread.h>
@@ -11,57 +10,70 @@
 #include <uthash.h>
 #include <utlist.h>
 
+#include "kmsd/keys/id_table.h"
 #include "kmsd/keys/state.h"
 
+/* struct kms_alias with the name that it has, not the longest one. */
 struct alias_slot {
-    struct kms_alias alias;
+    struct kms_id key_id;
+    uint64_t revision;
     struct alias_slot *prev, *next; /* among the aliases of its key */
-    bool out_of_memory;
     UT_hash_handle hh;
+    bool deleted, out_of_memory;
+    char name[];
 };
 
-struct key_slot {
-    struct kms_id id;
-    struct kms_key *key;        /* NULL: only aliases (tombstones) know this id */
-    struct kms_key *buried;     /* deleted; NULL: not */
-    struct alias_slot *aliases; /* tombstones too */
-    bool out_of_memory;
-    UT_hash_handle hh;
+/* The aliases of one key, tombstones too; stays when there are none any more. */
+struct alias_list {
+    struct kms_id key_id; /* entry of the table */
+    struct alias_slot *first;
 };
 
 struct kms_keyring {
     pthread_rwlock_t lock;
-    struct key_slot *keys;
+    struct kms_id_table keys, buried; /* of kms_key: live ones, deleted ones */
+    struct kms_id_table lists;        /* of alias_list */
     struct alias_slot *aliases;
-    uint64_t live_keys, live_aliases;
+    uint64_t live_aliases;
+    kms_documents *documents;
 };
 
 kms_err kms_keyring_new(kms_keyring **ret_ring)
 {
-    kms_keyring *ring = calloc(1, sizeof *ring);
+    KMS_OWN(kms_keyring) ring = calloc(1, sizeof *ring);
     if (ring == NULL) return KMS_FAIL(NO_MEMORY);
     pthread_rwlock_init(&ring->lock, NULL);
-    *ret_ring = ring;
+    KMS_TRY(kms_documents_new(&ring->documents));
+    *ret_ring = KMS_GIVE(ring);
     return KMS_OK;
+}
+
+static struct kms_key *key_of(struct kms_id *entry)
+{
+    return KMS_ID_ENTRY(entry, struct kms_key, id);
+}
+
+static void free_keys(struct kms_id_table *table)
+{
+    for (size_t i = 0; i < table->size; i++) kms_key_unref(key_of(table->slots[i]));
+    kms_id_table_free(table);
 }
 
 void kms_keyring_free(kms_keyring *ring)
 {
     if (ring == NULL) return;
-    struct key_slot *key, *next_key;
     struct alias_slot *alias, *next_alias;
     HASH_ITER(hh, ring->aliases, alias, next_alias)
     {
         HASH_DEL(ring->aliases, alias);
         free(alias);
     }
-    HASH_ITER(hh, ring->keys, key, next_key)
-    {
-        HASH_DEL(ring->keys, key);
-        kms_key_unref(key->key);
-        kms_key_unref(key->buried);
-        free(key);
-    }
+    free_keys(&ring->keys);
+    free_keys(&ring->buried);
+    for (size_t i = 0; i < ring->lists.size; i++)
+        free(KMS_ID_ENTRY(ring->lists.slots[i], struct alias_list, key_id));
+    kms_id_table_free(&ring->lists);
+    kms_documents_free(ring->documents);
     pthread_rwlock_destroy(&ring->lock);
     free(ring);
 }
@@ -71,24 +83,27 @@ void kms_keyring_drop(kms_keyring **ring)
     kms_keyring_free(*ring);
 }
 
-/* The lock is held by the caller, here and in every function that takes slots. */
-static struct key_slot *find_key(kms_keyring *ring, const struct kms_id *id)
+kms_documents *kms_keyring_documents(kms_keyring *ring)
 {
-    struct key_slot *slot;
-    HASH_FIND(hh, ring->keys, id, sizeof *id, slot);
-    return slot;
+    return ring->documents;
 }
 
-static struct key_slot *need_key(kms_keyring *ring, const struct kms_id *id)
+/* The lock is held by the caller, here and in every function that takes slots or lists. */
+static struct alias_list *find_list(kms_keyring *ring, const struct kms_id *id)
 {
-    struct key_slot *slot = find_key(ring, id);
-    if (slot != NULL) return slot;
-    slot = calloc(1, sizeof *slot);
-    if (slot == NULL) return NULL;
-    slot->id = *id;
-    HASH_ADD(hh, ring->keys, id, sizeof slot->id, slot);
-    if (!slot->out_of_memory) return slot;
-    free(slot);
+    return KMS_ID_ENTRY(kms_id_table_find(&ring->lists, id), struct alias_list, key_id);
+}
+
+static struct alias_list *need_list(kms_keyring *ring, const struct kms_id *id)
+{
+    struct alias_list *list = find_list(ring, id);
+    struct kms_id *none;
+    if (list != NULL) return list;
+    list = calloc(1, sizeof *list);
+    if (list == NULL) return NULL;
+    list->key_id = *id;
+    if (!kms_failed(kms_id_table_put(&ring->lists, &list->key_id, &none))) return list;
+    free(list);
     return NULL;
 }
 
@@ -99,37 +114,58 @@ static struct alias_slot *find_alias(kms_keyring *ring, struct kms_bytes name)
     return slot;
 }
 
-struct kms_key *kms_keyring_find(kms_keyring *ring, const struct kms_id *id)
+static struct kms_key *find_in(kms_keyring *ring, const struct kms_id_table *table, const struct kms_id *id)
 {
     pthread_rwlock_rdlock(&ring->lock);
-    struct key_slot *slot = find_key(ring, id);
-    struct kms_key *key = slot != NULL && slot->key != NULL ? kms_key_ref(slot->key) : NULL;
+    struct kms_key *key = key_of(kms_id_table_find(table, id));
+    if (key != NULL) kms_key_ref(key);
     pthread_rwlock_unlock(&ring->lock);
     return key;
 }
 
+struct kms_key *kms_keyring_find(kms_keyring *ring, const struct kms_id *id)
+{
+    return find_in(ring, &ring->keys, id);
+}
+
 struct kms_key *kms_keyring_find_buried(kms_keyring *ring, const struct kms_id *id)
 {
-    pthread_rwlock_rdlock(&ring->lock);
-    struct key_slot *slot = find_key(ring, id);
-    struct kms_key *key = slot != NULL && slot->buried != NULL ? kms_key_ref(slot->buried) : NULL;
-    pthread_rwlock_unlock(&ring->lock);
-    return key;
+    return find_in(ring, &ring->buried, id);
 }
 
 void kms_keyring_each(kms_keyring *ring, void (*visit)(void *user, const struct kms_key *key), void *user)
 {
     pthread_rwlock_rdlock(&ring->lock);
-    for (struct key_slot *slot = ring->keys; slot != NULL; slot = slot->hh.next)
-        if (slot->key != NULL) visit(user, slot->key);
+    for (size_t i = 0; i < ring->keys.size; i++)
+        if (ring->keys.slots[i] != NULL) visit(user, key_of(ring->keys.slots[i]));
     pthread_rwlock_unlock(&ring->lock);
+}
+
+bool kms_keyring_some(kms_keyring *ring, size_t *cursor, void (*visit)(void *user, const struct kms_key *key),
+                      void *user)
+{
+    enum { SLOTS = 4096 };
+    pthread_rwlock_rdlock(&ring->lock);
+    size_t end = ring->keys.size - *cursor > SLOTS ? *cursor + SLOTS : ring->keys.size;
+    for (; *cursor < end; ++*cursor)
+        if (ring->keys.slots[*cursor] != NULL) visit(user, key_of(ring->keys.slots[*cursor]));
+    bool more = *cursor < ring->keys.size;
+    pthread_rwlock_unlock(&ring->lock);
+    return more;
+}
+
+static void tell_alias(const struct alias_slot *slot, struct kms_alias *ret_alias)
+{
+    *ret_alias =
+        (struct kms_alias){.key_id = slot->key_id, .revision = slot->revision, .deleted = slot->deleted};
+    kms_copy(ret_alias->name, slot->name, strlen(slot->name) + 1);
 }
 
 bool kms_keyring_alias(kms_keyring *ring, struct kms_bytes name, struct kms_alias *ret_alias)
 {
     pthread_rwlock_rdlock(&ring->lock);
     struct alias_slot *slot = find_alias(ring, name);
-    if (slot != NULL) *ret_alias = slot->alias;
+    if (slot != NULL) tell_alias(slot, ret_alias);
     pthread_rwlock_unlock(&ring->lock);
     return slot != NULL;
 }
@@ -144,13 +180,13 @@ size_t kms_keyring_aliases_of(kms_keyring *ring, const struct kms_id *id, struct
 {
     size_t count = 0;
     pthread_rwlock_rdlock(&ring->lock);
-    struct key_slot *slot = find_key(ring, id);
+    struct alias_list *list = find_list(ring, id);
     struct alias_slot *alias;
-    if (slot != NULL) {
-        DL_FOREACH(slot->aliases, alias)
+    if (list != NULL) {
+        DL_FOREACH(list->first, alias)
         {
-            if (alias->alias.deleted) continue;
-            if (count < cap) aliases[count] = alias->alias;
+            if (alias->deleted) continue;
+            if (count < cap) tell_alias(alias, &aliases[count]);
             count++;
         }
     }
@@ -161,45 +197,39 @@ size_t kms_keyring_aliases_of(kms_keyring *ring, const struct kms_id *id, struct
 
 kms_err kms_keyring_put(kms_keyring *ring, struct kms_key *key)
 {
-    struct kms_key *old = NULL;
+    struct kms_id *old = NULL;
     pthread_rwlock_wrlock(&ring->lock);
-    struct key_slot *slot = need_key(ring, &key->id);
-    if (slot != NULL) {
-        old = slot->key;
-        slot->key = kms_key_ref(key);
-        if (old == NULL) ring->live_keys++;
-    }
+    kms_err err = kms_id_table_put(&ring->keys, &key->id, &old);
+    if (!kms_failed(err)) kms_key_ref(key);
     pthread_rwlock_unlock(&ring->lock);
-    kms_key_unref(old);
-    return slot != NULL ? KMS_OK : KMS_FAIL(NO_MEMORY);
+    kms_key_unref(key_of(old));
+    return err;
 }
 
 kms_err kms_keyring_bury(kms_keyring *ring, struct kms_key *key)
 {
-    struct kms_key *old = NULL, *older = NULL;
+    struct kms_id *old = NULL, *older = NULL;
     key->state = KMS_STATE_DELETED;
     pthread_rwlock_wrlock(&ring->lock);
-    struct key_slot *slot = need_key(ring, &key->id);
-    if (slot != NULL) {
-        old = slot->key;
-        older = slot->buried;
-        slot->key = NULL;
-        slot->buried = kms_key_ref(key);
-        if (old != NULL) ring->live_keys--;
+    kms_err err = kms_id_table_put(&ring->buried, &key->id, &older);
+    if (!kms_failed(err)) {
+        kms_key_ref(key);
+        old = kms_id_table_take(&ring->keys, &key->id);
     }
     pthread_rwlock_unlock(&ring->lock);
-    kms_key_unref(old);
-    kms_key_unref(older);
-    return slot != NULL ? KMS_OK : KMS_FAIL(NO_MEMORY);
+    kms_key_unref(key_of(old));
+    kms_key_unref(key_of(older));
+    return err;
 }
 
 static struct alias_slot *add_alias(kms_keyring *ring, const struct kms_alias *alias)
 {
-    struct alias_slot *slot = calloc(1, sizeof *slot);
+    size_t len = strlen(alias->name);
+    struct alias_slot *slot = calloc(1, sizeof *slot + len + 1);
     if (slot == NULL) return NULL;
-    memcpy(slot->alias.name, alias->name, sizeof slot->alias.name);
-    slot->alias.deleted = true; /* until it is filled in: counts as none */
-    HASH_ADD(hh, ring->aliases, alias.name, strlen(slot->alias.name), slot);
+    kms_copy(slot->name, alias->name, len);
+    slot->deleted = true; /* until it is filled in: counts as none */
+    HASH_ADD(hh, ring->aliases, name, len, slot);
     if (!slot->out_of_memory) return slot;
     free(slot);
     return NULL;
@@ -209,16 +239,18 @@ kms_err kms_keyring_put_alias(kms_keyring *ring, const struct kms_alias *alias)
 {
     kms_err err = KMS_FAIL(NO_MEMORY);
     pthread_rwlock_wrlock(&ring->lock);
-    struct key_slot *to = need_key(ring, &alias->key_id);
+    struct alias_list *to = need_list(ring, &alias->key_id);
     struct alias_slot *slot = find_alias(ring, kms_bytes_text(alias->name));
     bool fresh = slot == NULL;
     if (fresh && to != NULL) slot = add_alias(ring, alias);
     if (to != NULL && slot != NULL) {
-        struct key_slot *from = fresh ? NULL : find_key(ring, &slot->alias.key_id);
-        if (from != NULL) DL_DELETE(from->aliases, slot);
-        DL_APPEND(to->aliases, slot);
-        ring->live_aliases += (uint64_t)!alias->deleted - (uint64_t)!slot->alias.deleted;
-        slot->alias = *alias;
+        struct alias_list *from = fresh ? NULL : find_list(ring, &slot->key_id);
+        if (from != NULL) DL_DELETE(from->first, slot);
+        DL_APPEND(to->first, slot);
+        ring->live_aliases += (uint64_t)!alias->deleted - (uint64_t)!slot->deleted;
+        slot->key_id = alias->key_id;
+        slot->revision = alias->revision;
+        slot->deleted = alias->deleted;
         err = KMS_OK;
     }
     pthread_rwlock_unlock(&ring->lock);
@@ -228,7 +260,7 @@ kms_err kms_keyring_put_alias(kms_keyring *ring, const struct kms_alias *alias)
 void kms_keyring_counts(kms_keyring *ring, uint64_t *ret_keys, uint64_t *ret_aliases)
 {
     pthread_rwlock_rdlock(&ring->lock);
-    *ret_keys = ring->live_keys;
+    *ret_keys = ring->keys.used;
     *ret_aliases = ring->live_aliases;
     pthread_rwlock_unlock(&ring->lock);
 }

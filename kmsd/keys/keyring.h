@@ -6,6 +6,7 @@
 #define KMS_KEYS_KEYRING_H
 
 #include "keystore/keystore.h"
+#include "kmsd/keys/documents.h"
 #include "kmsd/keys/key.h"
 
 enum { KMS_ALIAS_BYTES = 257 }; /* "alias/NAME" and NUL (AWS: 256) */
@@ -41,8 +42,14 @@ size_t kms_keyring_aliases_of(kms_keyring *ring, const struct kms_id *id, struct
 KMS_MUST_USE kms_err kms_keyring_bury(kms_keyring *ring, struct kms_key *key);
 /* A reference to a deleted key, or NULL. */
 struct kms_key *kms_keyring_find_buried(kms_keyring *ring, const struct kms_id *id);
-/* Every live key, with the ring locked for reading: visit is short and does not touch the ring. */
+/* Every live key, once, with the ring locked for reading: visit is short and does not touch the ring. */
 void kms_keyring_each(kms_keyring *ring, void (*visit)(void *user, const struct kms_key *key), void *user);
+/* Some of them, so that nobody waits for long: from *cursor on, which is 0 at first and moves on. False:
+ * that was the end. A key may be missed or come twice when the ring changes in between. */
+bool kms_keyring_some(kms_keyring *ring, size_t *cursor, void (*visit)(void *user, const struct kms_key *key),
+                      void *user);
+/* The documents that keys of this ring share. */
+kms_documents *kms_keyring_documents(kms_keyring *ring);
 
 /* Adds or replaces; takes a reference of its own. NO_MEMORY leaves the ring as it was. */
 KMS_MUST_USE kms_err kms_keyring_put(kms_keyring *ring, struct kms_key *key);

@@ -1,76 +1,24 @@
 /* The keyring at start, from one pass over the keystore: keys, versions, aliases; what does not fit is
  * corruption. */
-#include <stdlib.h>
 #include <string.h>
 
 #include "kmsd/keys/grant_record.h"
 #include "kmsd/keys/record.h"
 
-#define HASH_NONFATAL_OOM            1
-#define uthash_nonfatal_oom(element) ((element)->out_of_memory = true)
-#include <uthash.h>
-
-/* Keys made from one template have one document: it is compiled once. */
-struct known_policy {
-    char *json;
-    kms_policy *policy; /* reference held */
-    bool out_of_memory;
-    UT_hash_handle hh;
-};
-
 struct loading {
     kms_keyring *ring;
     struct kms_why *why;
-    struct known_policy *policies;
     struct kms_key *key; /* whose versions are being read; reference held */
     kms_row_visit *others;
     void *others_user;
     uint64_t versions_promised, versions_seen;
 };
 
-static void forget(struct known_policy *known)
-{
-    kms_policy_unref(known->policy);
-    free(known->json);
-    free(known);
-}
-
-static kms_err remember(struct loading *l, const char *json, kms_policy *policy)
-{
-    struct known_policy *known = calloc(1, sizeof *known);
-    if (known == NULL) return KMS_FAIL(NO_MEMORY);
-    known->policy = kms_policy_ref(policy);
-    known->json = strdup(json);
-    if (known->json != NULL) HASH_ADD_KEYPTR(hh, l->policies, known->json, strlen(known->json), known);
-    if (known->json != NULL && !known->out_of_memory) return KMS_OK;
-    forget(known);
-    return KMS_FAIL(NO_MEMORY);
-}
-
-static kms_err compile_policy(struct loading *l, struct kms_key *key)
-{
-    struct known_policy *known;
-    HASH_FIND_STR(l->policies, key->policy_json, known);
-    if (known != NULL) {
-        key->policy = kms_policy_ref(known->policy);
-        return KMS_OK;
-    }
-    struct kms_why cause = {{0}};
-    kms_err err = kms_policy_parse(KMS_POLICY_KEY, kms_bytes_text(key->policy_json), &key->policy, &cause);
-    if (kms_is(err, KMS_E_MALFORMED_POLICY)) {
-        kms_why_set(l->why, "policy of key %s: %.300s", key->id_text, cause.text);
-        return KMS_FAIL(CORRUPT);
-    }
-    KMS_TRY(err);
-    return remember(l, key->policy_json, key->policy);
-}
-
 static kms_err load_key(void *user, const struct kms_row *row)
 {
     struct loading *l = user;
     KMS_OWN_KEY key = NULL;
-    KMS_TRY(kms_key_from_row(row, &key, l->why));
-    KMS_TRY(compile_policy(l, key));
+    KMS_TRY(kms_key_from_row(row, kms_keyring_documents(l->ring), &key, l->why));
     l->versions_promised += key->version_count;
     return kms_keyring_put(l->ring, key);
 }
@@ -141,8 +89,7 @@ static kms_err load_tombstone(void *user, const struct kms_row *row)
 {
     struct loading *l = user;
     KMS_OWN_KEY key = NULL;
-    KMS_TRY(kms_tombstone_from_row(row, &key, l->why));
-    KMS_TRY(compile_policy(l, key));
+    KMS_TRY(kms_tombstone_from_row(row, kms_keyring_documents(l->ring), &key, l->why));
     return kms_keyring_bury(l->ring, key);
 }
 
@@ -172,12 +119,6 @@ kms_err kms_keyring_load(kms_keyring *ring, kms_keystore *store, kms_row_visit *
     struct loading l = {.ring = ring, .why = why, .others = others, .others_user = others_user};
     kms_err err = kms_keystore_load(store, load_row, &l, ret_mark, why);
     kms_key_unref(l.key);
-    struct known_policy *known, *next;
-    HASH_ITER(hh, l.policies, known, next)
-    {
-        HASH_DEL(l.policies, known);
-        forget(known);
-    }
     KMS_TRY(err);
     if (l.versions_seen == l.versions_promised) return KMS_OK;
     kms_why_set(why, "the keystore holds %llu key versions, its keys have %llu",

@@ -20,7 +20,7 @@ kms_err kms_key_body(const struct kms_key *key, kms_buf *body)
     Kms__Store__V1__StoredKey stored;
     kms__store__v1__stored_key__init(&stored);
     stored.created_us = key->created_us;
-    stored.description = key->description;
+    stored.description = (char *)(uintptr_t)kms_key_description(key); /* only read by pack */
     stored.spec = key->spec;
     stored.usage = key->usage;
     stored.level = key->level;
@@ -30,10 +30,10 @@ kms_err kms_key_body(const struct kms_key *key, kms_buf *body)
     stored.rotation_period_days = key->rotation_period_days;
     stored.rotation_next_us = key->rotation_next_us;
     stored.current_version = key->version_count;
-    stored.policy = key->policy_json;
+    stored.policy = (char *)(uintptr_t)kms_policy_source(key->policy);
     stored.creator = key->creator;
     Kms__Store__V1__StoredTag tags[KMS_TAGS_MAX], *tag_list[KMS_TAGS_MAX];
-    for (size_t i = 0; i < key->tag_count; i++) {
+    for (uint32_t i = 0; i < key->tag_count; i++) {
         kms__store__v1__stored_tag__init(&tags[i]);
         tags[i].key = key->tags[i].key;
         tags[i].value = key->tags[i].value;
@@ -63,8 +63,8 @@ kms_err kms_version_body(const struct kms_key_version *version, kms_buf *body)
     stored.cause = version->cause;
     stored.retired_us = version->retired_us;
     stored.expires_us = version->expires_us;
-    stored.material_mark.data = (uint8_t *)(uintptr_t)version->mark;
-    stored.material_mark.len = version->marked ? sizeof version->mark : 0;
+    stored.material_mark.data = version->mark;
+    stored.material_mark.len = version->mark != NULL ? KMS_HSM_MARK_BYTES : 0;
     return kms_stored_pack(&stored.base, body);
 }
 
@@ -87,13 +87,13 @@ kms_err kms_tombstone_body(const struct kms_key *key, kms_buf *body)
     kms__store__v1__stored_tombstone__init(&stored);
     stored.created_us = key->created_us;
     stored.deleted_us = key->deletion_us;
-    stored.description = key->description;
+    stored.description = (char *)(uintptr_t)kms_key_description(key);
     stored.creator = key->creator;
     stored.spec = key->spec;
     stored.usage = key->usage;
     stored.level = key->level;
     stored.versions = key->version_count;
-    stored.policy = key->policy_json;
+    stored.policy = (char *)(uintptr_t)kms_policy_source(key->policy);
     return kms_stored_pack(&stored.base, body);
 }
 
@@ -119,14 +119,14 @@ static bool possible(const Kms__Store__V1__StoredKey *stored)
            (stored->level == KMS_LEVEL_HSM || stored->level == KMS_LEVEL_SOFTWARE);
 }
 
-static kms_err fill_texts(struct kms_key *key, const char *policy, const char *description,
-                          const char *creator)
+static kms_err fill_policy(struct kms_key *key, const char *json, kms_documents *documents,
+                           struct kms_why *why)
 {
-    key->policy_json = strdup(policy);
-    key->description = strdup(description);
-    key->creator = strdup(creator);
-    bool filled = key->policy_json != NULL && key->description != NULL && key->creator != NULL;
-    return filled ? KMS_OK : KMS_FAIL(NO_MEMORY);
+    struct kms_why cause = {{0}};
+    kms_err err = kms_documents_policy(documents, json, &key->policy, &cause);
+    if (!kms_is(err, KMS_E_MALFORMED_POLICY)) return err;
+    kms_why_set(why, "policy of key %s: %.300s", key->id_text, cause.text);
+    return KMS_FAIL(CORRUPT);
 }
 
 static kms_err fill_key(struct kms_key *key, const struct kms_row *row,
@@ -136,7 +136,6 @@ static kms_err fill_key(struct kms_key *key, const struct kms_row *row,
     key->created_us = stored->created_us;
     key->spec = (uint8_t)stored->spec;
     key->usage = (uint8_t)stored->usage;
-    key->level = (uint8_t)stored->level;
     key->state = (uint8_t)state_of(stored);
     key->origin = stored->origin == 0 ? KMS_ORIGIN_KMS : (uint8_t)stored->origin;
     key->deletion_us = stored->deletion_us;
@@ -147,10 +146,11 @@ static kms_err fill_key(struct kms_key *key, const struct kms_row *row,
     const Kms__Store__V1__StoredApprovalRule *rule = stored->approval_rule;
     if (rule != NULL)
         KMS_TRY(kms_rule_new(rule->required, rule->principals, rule->n_principals, &key->rule, NULL));
-    return fill_texts(key, stored->policy, stored->description, stored->creator);
+    return kms_key_set_texts(key, stored->description, stored->creator);
 }
 
-kms_err kms_key_from_row(const struct kms_row *row, struct kms_key **ret_key, struct kms_why *why)
+kms_err kms_key_from_row(const struct kms_row *row, kms_documents *documents, struct kms_key **ret_key,
+                         struct kms_why *why)
 {
     Kms__Store__V1__StoredKey *stored =
         kms__store__v1__stored_key__unpack(NULL, row->body.len, row->body.ptr);
@@ -160,12 +160,13 @@ kms_err kms_key_from_row(const struct kms_row *row, struct kms_key **ret_key, st
     struct kms_id id;
     if (!possible(stored) || !kms_id_parse(kms_bytes_text(row->id), &id))
         err = bad_row(row, "impossible values", why);
-    if (!kms_failed(err)) err = kms_key_new(stored->current_version, &key);
-    if (!kms_failed(err)) err = fill_key(key, row, stored);
+    if (!kms_failed(err)) err = kms_key_new((enum kms_level)stored->level, stored->current_version, &key);
     if (!kms_failed(err)) {
         key->id = id;
         kms_id_text(&id, key->id_text);
+        err = fill_key(key, row, stored);
     }
+    if (!kms_failed(err)) err = fill_policy(key, stored->policy, documents, why);
     kms__store__v1__stored_key__free_unpacked(stored, NULL);
     if (!kms_failed(err)) *ret_key = KMS_GIVE(key);
     return err;
@@ -176,6 +177,15 @@ static uint32_t cause_of(const Kms__Store__V1__StoredKeyVersion *stored, uint32_
 {
     if (stored->cause != 0) return stored->cause;
     return version == 1 ? KMS_CAUSE_CREATION : KMS_CAUSE_ON_DEMAND;
+}
+
+static kms_err fill_material(struct kms_key_version *to, const Kms__Store__V1__StoredKeyVersion *stored)
+{
+    size_t mark_len = stored->material_mark.len;
+    if (stored->cause >= KMS_CAUSE_COUNT || (mark_len > 0 && mark_len != KMS_HSM_MARK_BYTES))
+        return KMS_FAIL(CORRUPT);
+    if (mark_len > 0) KMS_TRY(kms_version_set_mark(to, stored->material_mark.data));
+    return kms_key_set_wrapped(to, kms_bytes_of(stored->wrapped.data, stored->wrapped.len));
 }
 
 kms_err kms_version_from_row(struct kms_key *key, uint32_t version, const struct kms_row *row,
@@ -191,15 +201,9 @@ kms_err kms_version_from_row(struct kms_key *key, uint32_t version, const struct
     to->retired_us = stored->retired_us;
     to->expires_us = stored->expires_us;
     to->cause = (uint8_t)cause_of(stored, version);
-    to->marked = stored->material_mark.len == sizeof to->mark;
-    if (to->marked) kms_copy(to->mark, stored->material_mark.data, sizeof to->mark);
-    if (stored->cause >= KMS_CAUSE_COUNT || (stored->material_mark.len > 0 && !to->marked)) {
-        kms__store__v1__stored_key_version__free_unpacked(stored, NULL);
-        return bad_row(row, "impossible values", why);
-    }
-    kms_err err = kms_key_set_wrapped(to, kms_bytes_of(stored->wrapped.data, stored->wrapped.len));
+    kms_err err = fill_material(to, stored);
     kms__store__v1__stored_key_version__free_unpacked(stored, NULL);
-    return err;
+    return kms_is(err, KMS_E_CORRUPT) ? bad_row(row, "impossible values", why) : err;
 }
 
 kms_err kms_version_wrapped(const struct kms_row *row, kms_buf *wrapped, struct kms_why *why)
@@ -240,19 +244,21 @@ static kms_err fill_tombstone(struct kms_key *key, const struct kms_row *row,
     key->usage = (uint8_t)stored->usage;
     key->level = (uint8_t)stored->level;
     key->state = KMS_STATE_DELETED;
-    return fill_texts(key, stored->policy, stored->description, stored->creator);
+    return kms_key_set_texts(key, stored->description, stored->creator);
 }
 
-kms_err kms_tombstone_from_row(const struct kms_row *row, struct kms_key **ret_key, struct kms_why *why)
+kms_err kms_tombstone_from_row(const struct kms_row *row, kms_documents *documents, struct kms_key **ret_key,
+                               struct kms_why *why)
 {
     Kms__Store__V1__StoredTombstone *stored =
         kms__store__v1__stored_tombstone__unpack(NULL, row->body.len, row->body.ptr);
     if (stored == NULL) return bad_row(row, "unreadable body", why);
     KMS_OWN_KEY key = NULL;
-    kms_err err = kms_key_new(1, &key);
+    kms_err err = kms_key_new((enum kms_level)stored->level, 1, &key);
     if (!kms_failed(err)) err = fill_tombstone(key, row, stored);
+    if (kms_is(err, KMS_E_CORRUPT)) err = bad_row(row, "impossible values", why);
+    if (!kms_failed(err)) err = fill_policy(key, stored->policy, documents, why);
     kms__store__v1__stored_tombstone__free_unpacked(stored, NULL);
-    if (kms_is(err, KMS_E_CORRUPT)) return bad_row(row, "impossible values", why);
     if (!kms_failed(err)) *ret_key = KMS_GIVE(key);
     return err;
 }

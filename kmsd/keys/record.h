@@ -19,13 +19,13 @@ KMS_MUST_USE kms_err kms_alias_body(const struct kms_alias *alias, uint64_t chan
 
 /* key->deletion_us: when it was deleted. */
 KMS_MUST_USE kms_err kms_tombstone_body(const struct kms_key *key, kms_buf *body);
-/* A key of which only the tombstone is left: for kms_keyring_bury. Without its compiled policy. */
-KMS_MUST_USE kms_err kms_tombstone_from_row(const struct kms_row *row, struct kms_key **ret_key,
-                                            struct kms_why *why);
+/* A key of which only the tombstone is left: for kms_keyring_bury. */
+KMS_MUST_USE kms_err kms_tombstone_from_row(const struct kms_row *row, kms_documents *documents,
+                                            struct kms_key **ret_key, struct kms_why *why);
 
-/* The key without its wrapped versions and its compiled policy. CORRUPT names the row. */
-KMS_MUST_USE kms_err kms_key_from_row(const struct kms_row *row, struct kms_key **ret_key,
-                                      struct kms_why *why);
+/* The key without its wrapped versions. CORRUPT names the row. */
+KMS_MUST_USE kms_err kms_key_from_row(const struct kms_row *row, kms_documents *documents,
+                                      struct kms_key **ret_key, struct kms_why *why);
 /* Fills version `version` (1 .. version_count) of a key that nobody else sees yet. */
 KMS_MUST_USE kms_err kms_version_from_row(struct kms_key *key, uint32_t version, const struct kms_row *row,
                                           struct kms_why *why);

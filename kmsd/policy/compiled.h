@@ -135,6 +135,7 @@ struct kms_policy {
     enum kms_policy_kind kind;
     atomic_uint references;
     uint16_t statement_count, deny_count;
+    struct kms_bytes source;          /* the document as it was written */
     struct kms_statement *statements; /* every Deny, then every Allow, each in the order of the document */
     struct kms_pool pool;             /* owns all of it but this struct */
 };

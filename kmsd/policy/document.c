@@ -194,8 +194,19 @@ kms_err kms_policy_parse(enum kms_policy_kind kind, struct kms_bytes json, kms_p
     compile.json = json;
     KMS_TRY(check_top(&compile, document));
     KMS_TRY(compile_statements(&compile, json_object_get(document, "Statement")));
+    KMS_TRY(kms_pool_copy(&policy->pool, json, &policy->source));
     *ret_policy = KMS_GIVE(policy);
     return KMS_OK;
+}
+
+const char *kms_policy_source(const kms_policy *policy)
+{
+    return (const char *)policy->source.ptr; /* the pool put a NUL behind it */
+}
+
+bool kms_policy_shared(const kms_policy *policy)
+{
+    return atomic_load_explicit(&policy->references, memory_order_acquire) > 1;
 }
 
 kms_policy *kms_policy_ref(kms_policy *policy)

@@ -136,6 +136,8 @@ KMS_MUST_USE kms_err kms_policy_parse(enum kms_policy_kind kind, struct kms_byte
 /* Does the service policy grant it? */
 bool kms_action_of_service(enum kms_action action);
 enum kms_policy_kind kms_policy_kind_of(const kms_policy *policy);
+const char *kms_policy_source(const kms_policy *policy); /* the document as it was written */
+bool kms_policy_shared(const kms_policy *policy);        /* there is more than one reference */
 kms_policy *kms_policy_ref(kms_policy *policy);
 void kms_policy_unref(kms_policy *policy); /* NULL is a no-op */
 void kms_policy_drop(kms_policy **policy);

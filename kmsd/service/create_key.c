@@ -1,5 +1,4 @@
 /* CreateKey: key, first version, policy and, if wanted, alias, in one step. */
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -50,7 +49,7 @@ static kms_err choose_kind(struct kms_call *call, const Kms__V1__CreateKeyReques
 
 /* Where nothing is asked for, the better level that the token can do. */
 static kms_err choose_level(struct kms_call *call, const Kms__V1__CreateKeyRequest *request,
-                            uint8_t *ret_level)
+                            enum kms_level *ret_level)
 {
     static const char *const names[] = {[KMS_LEVEL_HSM] = "HSM", [KMS_LEVEL_SOFTWARE] = "SOFTWARE"};
     bool software = request->protection_level == KMS__V1__PROTECTION_LEVEL__PROTECTION_LEVEL_SOFTWARE;
@@ -70,7 +69,7 @@ static kms_err choose_level(struct kms_call *call, const Kms__V1__CreateKeyReque
         return kms_call_fail(call, KMS_FAIL(UNSUPPORTED), "%s keys of %s level: the token cannot (%s)%s",
                              kms_spec_of(ref.spec)->name, names[ref.level], missing,
                              ref.level == KMS_LEVEL_HSM ? "; SOFTWARE level may" : "");
-    *ret_level = ref.level;
+    *ret_level = (enum kms_level)ref.level;
     return KMS_OK;
 }
 
@@ -108,21 +107,19 @@ static kms_err new_key(struct kms_call *call, const Kms__V1__CreateKeyRequest *r
                        struct kms_key **ret_key)
 {
     KMS_OWN_KEY key = NULL;
-    KMS_TRY(kms_key_new(1, &key));
+    enum kms_level level = KMS_LEVEL_HSM;
+    KMS_TRY(choose_level(call, request, &level));
+    KMS_TRY(kms_key_new(level, 1, &key));
     if (!kms_id_parse(kms_bytes_text(call->new_key_id), &key->id)) return KMS_FAIL(INTERNAL);
     kms_id_text(&key->id, key->id_text);
     key->created_us = kms_now_us();
     key->spec = call->new_spec;
     key->usage = call->new_usage;
-    KMS_TRY(choose_level(call, request, &key->level));
     key->state = call->new_external ? KMS_STATE_PENDING_IMPORT : KMS_STATE_ENABLED;
     key->origin = call->new_external ? KMS_ORIGIN_EXTERNAL : KMS_ORIGIN_KMS;
-    key->policy = kms_policy_ref(call->access[0].policy);
-    key->policy_json = strdup(call->policy_json);
-    key->description = strdup(request->description);
-    key->creator = strdup(call->identity->principal);
-    if (key->policy_json == NULL || key->description == NULL || key->creator == NULL)
-        return KMS_FAIL(NO_MEMORY);
+    kms_documents *documents = kms_keyring_documents(call->core->keys);
+    KMS_TRY(kms_documents_policy(documents, call->policy_json, &key->policy, &call->why));
+    KMS_TRY(kms_key_set_texts(key, request->description, call->identity->principal));
     KMS_TRY(kms_tags_set(call, key, request->tags, request->n_tags));
     if (!call->new_external) KMS_TRY(kms_begin_rsa(call, key->spec));
     key->versions[0].cause = KMS_CAUSE_IMPORT;

@@ -92,7 +92,7 @@ Kms__V1__KeyMetadata *kms_describe(struct kms_call *call, const struct kms_key *
     meta->key_id = kms_arena_print(&call->arena, "%s", key->id_text);
     meta->arn = arn;
     meta->creation_time_us = key->created_us;
-    meta->description = kms_arena_print(&call->arena, "%s", key->description);
+    meta->description = kms_arena_print(&call->arena, "%s", kms_key_description(key));
     meta->key_spec = (Kms__V1__KeySpec)key->spec;
     meta->key_usage = (Kms__V1__KeyUsage)key->usage;
     meta->key_state = (Kms__V1__KeyState)kms_core_key_state(call->core, key, call->started_us);

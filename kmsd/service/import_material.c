@@ -107,7 +107,7 @@ static kms_err take(struct kms_call *call, const kms_stored_import *stored, uint
 static uint32_t version_with(const struct kms_key *key, const uint8_t mark[KMS_HSM_MARK_BYTES])
 {
     for (uint32_t i = 0; i < key->version_count; i++)
-        if (key->versions[i].marked && kms_bytes_same(key->versions[i].mark, mark, KMS_HSM_MARK_BYTES))
+        if (key->versions[i].mark != NULL && kms_bytes_same(key->versions[i].mark, mark, KMS_HSM_MARK_BYTES))
             return i + 1;
     return 0;
 }
@@ -119,7 +119,7 @@ static kms_err choose(struct kms_call *call, const kms_stored_import *stored, ui
 {
     const request_of_import *request = (const void *)call->request;
     const struct kms_key *key = call->access[0].key;
-    bool first = !key->versions[0].marked;
+    bool first = key->versions[0].mark == NULL;
     bool fresh = !first && request->import_type == KMS__V1__IMPORT_TYPE__IMPORT_TYPE_NEW_KEY_MATERIAL;
     uint32_t version = key->version_count + fresh;
     KMS_TRY(take(call, stored, version, taken));
@@ -137,12 +137,11 @@ static kms_err put(struct kms_call *call, struct kms_key *key, uint32_t number, 
 {
     const request_of_import *request = (const void *)call->request;
     struct kms_key_version *version = &key->versions[number - 1];
-    if (!version->marked) {
+    if (version->mark == NULL) {
         version->created_us = kms_core_now_us(call->core);
         version->cause = KMS_CAUSE_IMPORT;
     }
-    version->marked = true;
-    kms_copy(version->mark, taken->mark, sizeof version->mark);
+    KMS_TRY(kms_version_set_mark(version, taken->mark));
     version->expires_us = request->valid_to_time_us;
     version->root_id = kms_hsm_root_of(taken->wrapped);
     KMS_TRY(kms_key_set_wrapped(version, taken->wrapped));

@@ -1,5 +1,4 @@
 /* PutKeyPolicy and GetKeyPolicy. */
-#include <stdlib.h>
 #include <string.h>
 
 #include "kms/v1/keys.pb-c.h"
@@ -26,19 +25,14 @@ kms_err kms_put_key_policy_act(struct kms_call *call)
     KMS_OWN_KEY key = NULL;
     KMS_OWN(kms_policy) policy = NULL;
     KMS_OWN_CHANGES changes = {.count = 0};
-    KMS_TRY(kms_policy_parse(KMS_POLICY_KEY, kms_bytes_text(request->policy), &policy, &call->why));
+    kms_documents *documents = kms_keyring_documents(call->core->keys);
+    KMS_TRY(kms_documents_policy(documents, request->policy, &policy, &call->why));
     const struct kms_key *old = call->access[0].key;
     KMS_TRY(kms_policy_accept(call, policy, old->grants, old->id_text));
     if (old->rule != NULL && !call->bypass_lockout)
         KMS_TRY(kms_approval_reachable(call, old->rule, old->rule->required, policy, old->id_text));
     KMS_TRY(kms_key_copy(old, 0, &key));
-    char *json = strdup(request->policy);
-    if (json == NULL || kms_new_reply(call) == NULL) {
-        free(json);
-        return KMS_FAIL(NO_MEMORY);
-    }
-    free(key->policy_json);
-    key->policy_json = json;
+    if (kms_new_reply(call) == NULL) return KMS_FAIL(NO_MEMORY);
     kms_policy_unref(key->policy);
     key->policy = KMS_GIVE(policy);
     KMS_TRY(kms_change_key(&changes, key));
@@ -56,7 +50,7 @@ kms_err kms_get_key_policy_act(struct kms_call *call)
 {
     Kms__V1__GetKeyPolicyResponse *reply = kms_new_reply(call);
     if (reply == NULL) return KMS_FAIL(NO_MEMORY);
-    reply->policy = call->access[0].key->policy_json; /* the call holds the key */
+    reply->policy = (char *)(uintptr_t)kms_policy_source(call->access[0].key->policy); /* the call holds it */
     reply->revision = call->access[0].key->revision;
     return KMS_OK;
 }

@@ -11,7 +11,7 @@
 
 static bool has_tag(const struct kms_key *key, const char *name, const char *value)
 {
-    for (size_t i = 0; i < key->tag_count; i++)
+    for (uint32_t i = 0; i < key->tag_count; i++)
         if (strcmp(key->tags[i].key, name) == 0)
             return value[0] == '\0' || strcmp(key->tags[i].value, value) == 0;
     return false;

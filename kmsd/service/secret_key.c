@@ -1,5 +1,4 @@
 /* The key of a secret: the one that it names, or the default key, made when it is first needed. */
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/ciphertext.h"
@@ -101,23 +100,19 @@ kms_err kms_secret_key_gather(struct kms_call *call, const char *named, const st
 static kms_err make(struct kms_call *call, struct kms_key **ret_key)
 {
     KMS_OWN_KEY key = NULL;
-    KMS_TRY(kms_key_new(1, &key));
+    KMS_TRY(kms_key_new(KMS_LEVEL_HSM, 1, &key));
     if (!kms_id_parse(kms_bytes_text(call->new_key_id), &key->id)) return KMS_FAIL(INTERNAL);
     kms_id_text(&key->id, key->id_text);
     key->created_us = kms_core_now_us(call->core);
     key->spec = KMS_SPEC_AES_256;
     key->usage = KMS_USAGE_ENCRYPT_DECRYPT;
-    key->level = KMS_LEVEL_HSM;
     key->state = KMS_STATE_ENABLED;
     key->origin = KMS_ORIGIN_KMS;
     key->rotation_period_days = ROTATION_DAYS;
     key->rotation_next_us = key->created_us + ROTATION_DAYS * KMS_DAY_US;
-    key->policy_json = strdup(call->policy_json);
-    key->description = strdup("Seals the stored secrets that name no other key.");
-    key->creator = strdup("kmsd");
-    if (key->policy_json == NULL || key->description == NULL || key->creator == NULL)
-        return KMS_FAIL(NO_MEMORY);
-    KMS_TRY(kms_policy_parse(KMS_POLICY_KEY, kms_bytes_text(key->policy_json), &key->policy, &call->why));
+    KMS_TRY(kms_key_set_texts(key, "Seals the stored secrets that name no other key.", "kmsd"));
+    kms_documents *documents = kms_keyring_documents(call->core->keys);
+    KMS_TRY(kms_documents_policy(documents, call->policy_json, &key->policy, &call->why));
     KMS_TRY(kms_new_version(call, key, 1));
     *ret_key = KMS_GIVE(key);
     return KMS_OK;

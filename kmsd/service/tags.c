@@ -1,7 +1,6 @@
 /* UpdateKeyDescription, TagResource, UntagResource, ListResourceTags: what people write about a key. */
 #include "kmsd/service/tags.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "kmsd/service/access.h"
@@ -86,13 +85,8 @@ kms_err kms_update_key_description_act(struct kms_call *call)
     KMS_OWN_CHANGES changes = {.count = 0};
     KMS_TRY(kms_description_check(call, request->description));
     KMS_TRY(kms_key_copy(call->access[0].key, 0, &key));
-    char *description = strdup(request->description);
-    if (description == NULL || kms_new_reply(call) == NULL) {
-        free(description);
-        return KMS_FAIL(NO_MEMORY);
-    }
-    free(key->description);
-    key->description = description;
+    if (kms_new_reply(call) == NULL) return KMS_FAIL(NO_MEMORY);
+    KMS_TRY(kms_key_set_description(key, request->description));
     KMS_TRY(kms_change_key(&changes, key));
     return kms_change_apply_key(&changes, call, key);
 }
@@ -153,7 +147,7 @@ kms_err kms_list_resource_tags_act(struct kms_call *call)
     reply->tags = kms_call_alloc(call, (key->tag_count + 1) * sizeof *reply->tags);
     if (reply->tags == NULL) return KMS_FAIL(NO_MEMORY);
     reply->n_tags = key->tag_count;
-    for (size_t i = 0; i < key->tag_count; i++) {
+    for (uint32_t i = 0; i < key->tag_count; i++) {
         kms__v1__tag__init(&tags[i]);
         tags[i].tag_key = key->tags[i].key;
         tags[i].tag_value = key->tags[i].value;

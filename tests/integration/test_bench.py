@@ -159,3 +159,12 @@ def test_backlog_is_caught_up_with(tmp_path):
     rows, printed = mode(tmp_path, "--backlog")
     assert [row["records"] for row in rows] == [2000] and rows[0]["tail_records"] >= 2000 and rows[0]["shipped_per_s"] > 0
     assert printed.count("bar 100,000: ") == 2
+
+
+def test_many_keys(tmp_path):
+    """Keys that kms-fill put into the keystore are found, listed and used as any."""
+    rows, printed = mode(tmp_path, "--scale")
+    assert [(row["keys"], row["aliases"]) for row in rows] == [(500, 50), (2000, 200)]
+    for name in ("start_s", "resident_mb", "page_ms", "describe_per_s", "one_per_s", "random_per_s", "alias_per_s"):
+        assert all(row[name] > 0 for row in rows), name
+    assert "2,000 keys: resident, MB:" in printed

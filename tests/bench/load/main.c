@@ -34,12 +34,12 @@ static const struct option long_options[] = {
 
 static int usage(const char *program)
 {
-    fprintf(
-        stderr,
-        "usage: %s [--ca PEM --cert PEM --key PEM] [--connections N] [--in-flight N] [--slice-ms N]\n"
-        "       [--rounds N] [--rate CALLS_PER_SECOND [--tick-us N] | --calls N] TARGET...\n"
-        "TARGET: name=N,operation=O,address=tls:IP:PORT|unix:PATH,pids=1+2[,key=ID][,ciphertext=BASE64]\n",
-        program);
+    fprintf(stderr,
+            "usage: %s [--ca PEM --cert PEM --key PEM] [--connections N] [--in-flight N] [--slice-ms N]\n"
+            "       [--rounds N] [--rate CALLS_PER_SECOND [--tick-us N] | --calls N] TARGET...\n"
+            "TARGET: name=N,operation=O,address=tls:IP:PORT|unix:PATH,pids=1+2[,key=ID|,keys=FILE]\n"
+            "       [,ciphertext=BASE64]\n",
+            program);
     return 2;
 }
 

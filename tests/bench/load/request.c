@@ -2,10 +2,12 @@
 #include "tests/bench/load/request.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "kms/v1/batch.pb-c.h"
 #include "kms/v1/crypto.pb-c.h"
+#include "kms/v1/keys.pb-c.h"
 #include "kms/v1/secrets.pb-c.h"
 
 enum { GRPC_PREFIX_BYTES = 5 }; /* a flag "compressed", then the length, big-endian */
@@ -108,6 +110,16 @@ static kms_err make_data_key(char *key_id, struct kms_bytes ciphertext, struct l
     return pack("CryptoService/GenerateDataKey", &request.base, ret, why);
 }
 
+static kms_err make_describe(char *key_id, struct kms_bytes ciphertext, struct load_request *ret,
+                             struct kms_why *why)
+{
+    (void)ciphertext;
+    Kms__V1__DescribeKeyRequest request;
+    kms__v1__describe_key_request__init(&request);
+    request.key_id = key_id;
+    return pack("KeyService/DescribeKey", &request.base, ret, why);
+}
+
 /* Of a secret in place of a key. */
 static kms_err make_get_secret(char *secret_id, struct kms_bytes ciphertext, struct load_request *ret,
                                struct kms_why *why)
@@ -122,11 +134,9 @@ static kms_err make_get_secret(char *secret_id, struct kms_bytes ciphertext, str
 static const struct {
     const char *operation;
     kms_err (*make)(char *key_id, struct kms_bytes ciphertext, struct load_request *ret, struct kms_why *why);
-} operations[] = {{"Encrypt", make_encrypt},
-                  {"EncryptBatch", make_encrypt_batch},
-                  {"Decrypt", make_decrypt},
-                  {"GenerateDataKey", make_data_key},
-                  {"GetSecretValue", make_get_secret}};
+} operations[] = {{"Encrypt", make_encrypt},      {"EncryptBatch", make_encrypt_batch},
+                  {"Decrypt", make_decrypt},      {"GenerateDataKey", make_data_key},
+                  {"DescribeKey", make_describe}, {"GetSecretValue", make_get_secret}};
 
 kms_err load_request_make(const char *operation, const char *key_id, struct kms_bytes ciphertext,
                           struct load_request *ret_request, struct kms_why *why)
@@ -136,6 +146,54 @@ kms_err load_request_make(const char *operation, const char *key_id, struct kms_
     for (size_t i = 0; i < sizeof operations / sizeof operations[0]; i++)
         if (strcmp(operation, operations[i].operation) == 0)
             return operations[i].make(key, ciphertext, ret_request, why);
-    kms_why_set(why, "Encrypt, EncryptBatch, Decrypt, GenerateDataKey or GetSecretValue, not %s", operation);
+    kms_why_set(why, "Encrypt, EncryptBatch, Decrypt, GenerateDataKey, DescribeKey or GetSecretValue, not %s",
+                operation);
     return KMS_FAIL(INVALID_ARGUMENT);
+}
+
+/* Takes the line feeds out of a text of equally long lines. */
+static bool read_keys(kms_buf *text, struct load_request *ret)
+{
+    char *data = (char *)text->data;
+    size_t len = text->len > 0 ? strcspn(data, "\n") : 0;
+    if (len == 0 || text->len % (len + 1) != 0) return false;
+    ret->key_len = len;
+    ret->key_count = text->len / (len + 1);
+    for (size_t i = 0; i < ret->key_count; i++) {
+        if (data[i * (len + 1) + len] != '\n') return false;
+        memmove(data + i * len, data + i * (len + 1), len);
+    }
+    return true;
+}
+
+kms_err load_request_make_random(const char *operation, const char *path, struct load_request *ret_request,
+                                 struct kms_why *why)
+{
+    enum { KEYS_BYTES = 256 * 1024 * 1024 };
+    KMS_OWN_BUF text = {0};
+    char first[128];
+    KMS_TRY(kms_read_file(path, KEYS_BYTES, &text, why));
+    KMS_TRY(kms_buf_append(&text, "", 1)); /* a NUL for strcspn */
+    text.len--;
+    bool good = read_keys(&text, ret_request) && ret_request->key_len < sizeof first;
+    if (good) {
+        snprintf(first, sizeof first, "%.*s", (int)ret_request->key_len, (const char *)text.data);
+        KMS_TRY(load_request_make(operation, first, (struct kms_bytes){0}, ret_request, why));
+        const uint8_t *at = memmem(ret_request->message, ret_request->len, first, ret_request->key_len);
+        good = at != NULL;
+        ret_request->key_at = good ? (size_t)(at - ret_request->message) : 0;
+    }
+    if (!good) {
+        kms_why_set(why, "%s: not keys of one length, one a line, for one %s each", path, operation);
+        return KMS_FAIL(INVALID_ARGUMENT);
+    }
+    ret_request->keys = (char *)text.data;
+    text = (kms_buf){0};
+    return KMS_OK;
+}
+
+void load_request_free(struct load_request *request)
+{
+    free(request->keys);
+    request->keys = NULL;
 }

@@ -1,4 +1,5 @@
-/* The one request that a target is sent again and again. Immutable once made. */
+/* The request that a target is sent again and again, always the same or with another key each time.
+ * Immutable once made. */
 #ifndef KMS_LOAD_REQUEST_H
 #define KMS_LOAD_REQUEST_H
 
@@ -10,14 +11,28 @@ struct load_request {
     char path[LOAD_PATH_BYTES];          /* "/kms.v1.CryptoService/Encrypt" */
     uint8_t message[LOAD_MESSAGE_BYTES]; /* with gRPC's 5 bytes in front */
     size_t len;                          /* of message */
+    /* Of a target that picks a key at random for each call: where it stands in the message, and all keys, one
+     * behind the other. */
+    size_t key_at, key_len, key_count; /* key_count 0: always the same */
+    char *keys;                        /* owned */
 };
 
 /*
  * operation: Encrypt (32 bytes), EncryptBatch (LOAD_BATCH_ITEMS of these), Decrypt (of ciphertext),
- * GenerateDataKey (AES_256), each with the encryption context tenant=t-0001; GetSecretValue, for which
- * key_id is the name of a secret. Errors: INVALID_ARGUMENT.
+ * GenerateDataKey (AES_256), each with the encryption context tenant=t-0001; DescribeKey; GetSecretValue, for
+ * which key_id is the name of a secret. Errors: INVALID_ARGUMENT.
  */
 KMS_MUST_USE kms_err load_request_make(const char *operation, const char *key_id, struct kms_bytes ciphertext,
                                        struct load_request *ret_request, struct kms_why *why);
+/* The same with the keys of a file, one a line, all of the same length. Free it with load_request_free. */
+KMS_MUST_USE kms_err load_request_make_random(const char *operation, const char *path,
+                                              struct load_request *ret_request, struct kms_why *why);
+void load_request_free(struct load_request *request);
+/* Puts one of its keys into a copy of the message, by a random number. */
+static inline void load_request_choose(const struct load_request *request, uint64_t random, uint8_t *message)
+{
+    const char *key = request->keys + random % request->key_count * request->key_len;
+    kms_copy(message + request->key_at, key, request->key_len);
+}
 
 #endif

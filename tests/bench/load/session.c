@@ -90,6 +90,15 @@ static void put_fields(struct load_session *s)
     s->named = true;
 }
 
+/* xorshift64 (Marsaglia, "Xorshift RNGs", 2003): the same order of keys in every run. */
+static uint64_t next_random(struct load_session *s)
+{
+    s->random ^= s->random << 13;
+    s->random ^= s->random >> 7;
+    s->random ^= s->random << 17;
+    return s->random;
+}
+
 bool load_session_call(struct load_session *s, uint64_t started_ns)
 {
     if (s->in_flight >= LOAD_STREAMS || s->send_window < (int64_t)s->request->len ||
@@ -101,7 +110,9 @@ bool load_session_call(struct load_session *s, uint64_t started_ns)
     put_fields(s);
     s->output[head + 2] = (uint8_t)(s->output_len - head - FRAME_HEAD_BYTES); /* below 256 */
     put_head(s, (uint32_t)s->request->len, FRAME_DATA, FLAG_END_STREAM, stream);
+    uint8_t *message = s->output + s->output_len;
     put(s, s->request->message, s->request->len);
+    if (s->request->key_count > 0) load_request_choose(s->request, next_random(s), message);
     s->started_ns[stream / 2 % LOAD_STREAM_SLOTS] = started_ns;
     s->next_stream += 2;
     s->send_window -= (int64_t)s->request->len;

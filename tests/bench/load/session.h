@@ -32,6 +32,7 @@ struct load_session {
     bool named; /* the server knows our header fields by index */
     uint32_t next_stream, acknowledge_bytes;
     int64_t send_window;
+    uint64_t random; /* not 0 */
     uint64_t started_ns[LOAD_STREAM_SLOTS];
     size_t input_len, output_len;
     uint8_t input[LOAD_INPUT_BYTES], output[LOAD_OUTPUT_BYTES];

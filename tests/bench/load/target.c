@@ -14,7 +14,7 @@ enum { WORDS_BYTES = 2048 };
 
 struct words {
     char text[WORDS_BYTES];
-    const char *name, *operation, *address, *pids, *key, *ciphertext;
+    const char *name, *operation, *address, *pids, *key, *ciphertext, *keys;
 };
 
 static kms_err split(const char *text, struct words *words, struct kms_why *why)
@@ -24,7 +24,8 @@ static kms_err split(const char *text, struct words *words, struct kms_why *why)
         const char **value;
     } known[] = {{"name", &words->name},       {"operation", &words->operation},
                  {"address", &words->address}, {"pids", &words->pids},
-                 {"key", &words->key},         {"ciphertext", &words->ciphertext}};
+                 {"key", &words->key},         {"ciphertext", &words->ciphertext},
+                 {"keys", &words->keys}};
     snprintf(words->text, sizeof words->text, "%s", text);
     for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) *known[i].value = "";
     char *rest = words->text;
@@ -57,6 +58,8 @@ static kms_err make_request(const struct words *words, struct load_target *targe
 {
     uint8_t blob[WORDS_BYTES];
     size_t blob_len = 0;
+    if (words->keys[0] != '\0')
+        return load_request_make_random(words->operation, words->keys, &target->request, why);
     if (words->ciphertext[0] != '\0' && !kms_unbase64(kms_bytes_text(words->ciphertext), blob, &blob_len)) {
         kms_why_set(why, "ciphertext is not base64");
         return KMS_FAIL(INVALID_ARGUMENT);
@@ -83,6 +86,7 @@ static kms_err connect_all(const char *address, SSL_CTX *tls, struct load_target
         struct load_session *session;
         KMS_TRY(load_session_new(address, tls, &target->request, &session, why));
         session->user = target;
+        session->random = target->random + target->session_count;
         target->sessions[target->session_count++] = session;
         struct epoll_event event = {.events = EPOLLIN, .data.ptr = session};
         if (epoll_ctl(target->epoll, EPOLL_CTL_ADD, session->transport.fd, &event) != 0) {
@@ -109,6 +113,7 @@ kms_err load_target_open(const char *text, const struct load_plan *plan, SSL_CTX
 void load_target_close(struct load_target *target)
 {
     while (target->session_count > 0) load_session_free(target->sessions[--target->session_count]);
+    load_request_free(&target->request);
     kms_fd_drop(&target->epoll);
     kms_fd_drop(&target->timer);
 }

@@ -43,7 +43,7 @@ struct load_target {
     uint64_t next_ns, timer_ns, random, made;
 };
 
-/* text: "name=N,operation=O,address=A,pids=1+2[,key=ID][,ciphertext=BASE64]". Connects. Errors:
+/* text: "name=N,operation=O,address=A,pids=1+2[,key=ID|,keys=FILE][,ciphertext=BASE64]". Connects. Errors:
  * INVALID_ARGUMENT, IO. */
 KMS_MUST_USE kms_err load_target_open(const char *text, const struct load_plan *plan, SSL_CTX *tls,
                                       struct load_target *target, struct kms_why *why);

@@ -8,7 +8,7 @@ static kms_keyring *keys;
 
 static void put(unsigned number, enum kms_key_origin origin, enum kms_key_state state, bool low)
 {
-    KMS_OWN_KEY key = key_of(number, 1);
+    KMS_OWN_KEY key = key_at(KMS_LEVEL_HSM, number, 1);
     key->origin = (uint8_t)origin;
     key->state = (uint8_t)state;
     atomic_store(&key->versions[0].budget->low, low);
@@ -28,6 +28,22 @@ static void only_what_can_rotate_does_so_for_its_budget(void)
     CU_ASSERT_EQUAL_FATAL(kms_due_find(keys, NOW_US, false, due, MOST), 1);
     CU_ASSERT_EQUAL(due[0].what, KMS_INTERNAL_ROTATE_FOR_BUDGET);
     CU_ASSERT_TRUE(kms_id_equal(&due[0].key_id, &third));
+    kms_keyring_free(keys);
+}
+
+/* More keys than are looked at with the keyring held once. */
+static void among_many(void)
+{
+    enum { MANY = 20000, DUE = 7 };
+    struct kms_due due[MOST];
+    KMS_ASSERT_OK_FATAL(kms_keyring_new(&keys));
+    for (unsigned i = 0; i < MANY; i++) {
+        KMS_OWN_KEY key = key_of(i, 1);
+        key->origin = KMS_ORIGIN_EXTERNAL;
+        key->versions[0].expires_us = i % (MANY / DUE) == 1 ? NOW_US : NOW_US + 1;
+        KMS_ASSERT_OK_FATAL(kms_keyring_put(keys, key));
+    }
+    CU_ASSERT_EQUAL(kms_due_find(keys, NOW_US, false, due, MOST), DUE);
     kms_keyring_free(keys);
 }
 
@@ -53,4 +69,4 @@ static void material_is_due_at_its_time(void)
 
 KMS_TEST_MAIN("kmsd/jobs/due",
               {"only what can rotate does so for its budget", only_what_can_rotate_does_so_for_its_budget},
-              {"material is due at its time", material_is_due_at_its_time})
+              {"among many", among_many}, {"material is due at its time", material_is_due_at_its_time})

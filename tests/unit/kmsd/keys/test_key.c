@@ -8,14 +8,13 @@
 
 static void copies_share_budgets(void)
 {
-    KMS_OWN_KEY key = key_of(1, 2);
+    KMS_OWN_KEY key = key_at(KMS_LEVEL_HSM, 1, 2);
     KMS_OWN_KEY copy = NULL;
     KMS_ASSERT_OK_FATAL(kms_key_copy(key, 1, &copy));
     CU_ASSERT_EQUAL(copy->version_count, 3);
     CU_ASSERT(kms_id_equal(&copy->id, &key->id));
     CU_ASSERT_STRING_EQUAL(copy->id_text, key->id_text);
-    CU_ASSERT_STRING_EQUAL(copy->policy_json, key->policy_json);
-    CU_ASSERT_STRING_EQUAL(copy->description, "for tests");
+    CU_ASSERT_STRING_EQUAL(kms_key_description(copy), "for tests");
     CU_ASSERT_STRING_EQUAL(copy->creator, "admin");
     CU_ASSERT_PTR_EQUAL(copy->policy, key->policy);
     CU_ASSERT(copy->spec == key->spec && copy->usage == key->usage && copy->level == key->level &&
@@ -36,6 +35,37 @@ static void copies_share_budgets(void)
     CU_ASSERT(kms_bytes_equal(copy->versions[1].wrapped, kms_bytes_text("wrapped 1/2")));
     atomic_store(&copy->versions[1].budget->left, 1);
     CU_ASSERT(kms_budget_take(copy->versions[1].budget));
+}
+
+/* Nothing counts the encryptions of SOFTWARE level, whose messages have keys of their own. */
+static void no_budget_where_there_is_no_limit(void)
+{
+    KMS_OWN_KEY key = key_of(1, 1);
+    KMS_OWN_KEY copy = NULL;
+    KMS_ASSERT_OK_FATAL(kms_key_copy(key, 1, &copy));
+    CU_ASSERT_PTR_NULL(key->versions[0].budget);
+    CU_ASSERT(copy->level == KMS_LEVEL_SOFTWARE && copy->versions[1].budget == NULL);
+}
+
+static void marks_and_texts_are_copied(void)
+{
+    static const uint8_t mark[KMS_HSM_MARK_BYTES] = {1, 2, 3}, other[KMS_HSM_MARK_BYTES] = {4};
+    KMS_OWN_KEY key = key_of(1, 2);
+    KMS_OWN_KEY copy = NULL;
+    KMS_ASSERT_OK_FATAL(kms_version_set_mark(&key->versions[1], other));
+    KMS_ASSERT_OK_FATAL(kms_version_set_mark(&key->versions[1], mark));
+    key->versions[1].cause = KMS_CAUSE_IMPORT;
+    KMS_ASSERT_OK_FATAL(kms_key_set_description(key, ""));
+    CU_ASSERT_STRING_EQUAL(kms_key_description(key), "");
+    KMS_ASSERT_OK_FATAL(kms_key_copy(key, 0, &copy));
+    CU_ASSERT_STRING_EQUAL(kms_key_description(copy), "");
+    CU_ASSERT_PTR_NULL(copy->versions[0].mark);
+    CU_ASSERT_PTR_NOT_EQUAL(copy->versions[1].mark, key->versions[1].mark);
+    CU_ASSERT_EQUAL(memcmp(copy->versions[1].mark, mark, sizeof mark), 0);
+    CU_ASSERT(copy->versions[1].cause == KMS_CAUSE_IMPORT && copy->versions[1].version == 2);
+    KMS_ASSERT_OK_FATAL(kms_key_set_description(copy, "new"));
+    CU_ASSERT_STRING_EQUAL(kms_key_description(copy), "new");
+    CU_ASSERT_STRING_EQUAL(kms_key_description(key), "");
 }
 
 static void references(void)
@@ -64,7 +94,7 @@ static void versions(void)
 
 static void budget(void)
 {
-    KMS_OWN_KEY key = key_of(1, 1);
+    KMS_OWN_KEY key = key_at(KMS_LEVEL_HSM, 1, 1);
     struct kms_budget *b = key->versions[0].budget;
     CU_ASSERT_FALSE(kms_budget_take(b)); /* nothing is reserved to begin with */
     atomic_store(&b->left, 3);
@@ -92,7 +122,7 @@ static void *spend(void *budget)
 
 static void no_encryption_is_given_twice(void)
 {
-    KMS_OWN_KEY key = key_of(1, 1);
+    KMS_OWN_KEY key = key_at(KMS_LEVEL_HSM, 1, 1);
     pthread_t threads[THREADS];
     uintptr_t taken = 0;
     atomic_store(&key->versions[0].budget->left, LEFT);
@@ -108,7 +138,9 @@ static void no_encryption_is_given_twice(void)
 
 static void out_of_memory(void)
 {
-    KMS_OWN_KEY key = key_of(1, 3);
+    static const uint8_t mark[KMS_HSM_MARK_BYTES] = {7};
+    KMS_OWN_KEY key = key_at(KMS_LEVEL_HSM, 1, 3);
+    KMS_ASSERT_OK_FATAL(kms_version_set_mark(&key->versions[1], mark));
     FAULTS_EACH_OF (FAULT_MEMORY) {
         struct kms_key *copy = NULL;
         kms_err err = kms_key_copy(key, 1, &copy);
@@ -118,7 +150,9 @@ static void out_of_memory(void)
     }
 }
 
-KMS_TEST_MAIN("keys/key", {"copies share budgets", copies_share_budgets}, {"references", references},
+KMS_TEST_MAIN("keys/key", {"copies share budgets", copies_share_budgets},
+              {"no budget where there is no limit", no_budget_where_there_is_no_limit},
+              {"marks and texts are copied", marks_and_texts_are_copied}, {"references", references},
               {"versions", versions}, {"budget", budget},
               {"no encryption is given twice", no_encryption_is_given_twice},
               {"out of memory", out_of_memory})

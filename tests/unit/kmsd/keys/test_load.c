@@ -110,6 +110,10 @@ static void bad_bodies(void)
     }
 }
 
+#define OTHER_POLICY                                                                                         \
+    "{\"Version\":\"2012-10-17\",\"Statement\":[{\"Sid\":\"S\",\"Effect\":\"Allow\","                        \
+    "\"Principal\":{\"AWS\":\"App\"},\"Action\":\"kms:Encrypt\",\"Resource\":\"*\"}]}"
+
 /* Keys made from one template share one compiled document; others have their own. */
 static void policies(void)
 {
@@ -118,8 +122,11 @@ static void policies(void)
     struct kms_key *keys[3], *back[3];
     for (unsigned i = 0; i < 3; i++) {
         keys[i] = key_of(i + 1, 1);
-        char *app = i == 2 ? strstr(keys[i]->policy_json, "app") : NULL;
-        if (app != NULL) app[0] = 'A';
+        if (i == 2) {
+            kms_policy_unref(keys[i]->policy);
+            KMS_ASSERT_OK_FATAL(
+                kms_policy_parse(KMS_POLICY_KEY, kms_bytes_text(OTHER_POLICY), &keys[i]->policy, NULL));
+        }
         store_put_key(store, keys[i], 1, 1);
     }
     KMS_ASSERT_OK_FATAL(load(store, &ring, NULL));
@@ -140,9 +147,13 @@ static void a_policy_that_is_none(void)
     KMS_OWN(kms_keystore) store = store_new();
     KMS_OWN(kms_keyring) ring = NULL;
     KMS_OWN_KEY key = key_of(1, 1);
+    KMS_OWN_BUF body = {0};
     struct kms_why why = {{0}};
-    key->policy_json[0] = '[';
-    store_put_key(store, key, 1, 1);
+    KMS_ASSERT_OK_FATAL(kms_key_body(key, &body));
+    char *document = memmem(body.data, body.len, WORLD_POLICY, strlen(WORLD_POLICY));
+    CU_ASSERT_PTR_NOT_NULL_FATAL(document);
+    document[0] = '[';
+    store_put(store, KMS_TABLE_KEY, key->id_text, kms_buf_view(&body));
     KMS_ASSERT_CODE(load(store, &ring, &why), CORRUPT);
     CU_ASSERT_PTR_NOT_NULL(strstr(why.text, key->id_text));
 }

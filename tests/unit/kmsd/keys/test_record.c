@@ -8,6 +8,7 @@
 
 static void a_key_comes_back(void)
 {
+    KMS_OWN(kms_documents) documents = documents_new();
     KMS_OWN_KEY key = key_of(1, 2);
     KMS_OWN_KEY back = NULL;
     KMS_OWN_BUF body = {0};
@@ -17,13 +18,13 @@ static void a_key_comes_back(void)
     KMS_ASSERT_OK_FATAL(kms_key_body(key, &body));
     const struct kms_row row = {
         .table = KMS_TABLE_KEY, .id = key->id_text, .revision = 9, .body = kms_buf_view(&body)};
-    KMS_ASSERT_OK_FATAL(kms_key_from_row(&row, &back, NULL));
+    KMS_ASSERT_OK_FATAL(kms_key_from_row(&row, documents, &back, NULL));
     CU_ASSERT(kms_id_equal(&back->id, &key->id) && back->revision == 9 && back->created_us == 1001);
     CU_ASSERT_STRING_EQUAL(back->id_text, key->id_text);
     CU_ASSERT(back->spec == key->spec && back->usage == key->usage && back->level == key->level);
     CU_ASSERT(back->state == KMS_STATE_DISABLED && back->version_count == 2);
-    CU_ASSERT_STRING_EQUAL(back->policy_json, key->policy_json);
-    CU_ASSERT_STRING_EQUAL(back->description, key->description);
+    CU_ASSERT_STRING_EQUAL(kms_policy_source(back->policy), WORLD_POLICY);
+    CU_ASSERT_STRING_EQUAL(kms_key_description(back), "for tests");
     CU_ASSERT_STRING_EQUAL(back->creator, key->creator);
     CU_ASSERT(back->rule != NULL && kms_rule_equal(back->rule, key->rule));
     for (uint32_t v = 1; v <= 2; v++) {
@@ -113,8 +114,9 @@ static kms_err read_changed(int change, struct kms_why *why)
                                 .id = id,
                                 .revision = 1,
                                 .body = kms_bytes_of(body, kms__store__v1__stored_key__pack(&stored, body))};
+    KMS_OWN(kms_documents) documents = documents_new();
     KMS_OWN_KEY key = NULL;
-    return kms_key_from_row(&row, &key, why);
+    return kms_key_from_row(&row, documents, &key, why);
 }
 
 static void impossible_keys(void)
@@ -131,12 +133,13 @@ static void impossible_keys(void)
 
 static void bodies_that_are_none(void)
 {
+    KMS_OWN(kms_documents) documents = documents_new();
     KMS_OWN_KEY key = key_of(1, 1);
     struct kms_alias alias;
     struct kms_why why = {{0}};
     const struct kms_row row = {.id = GOOD_ID, .revision = 1, .body = kms_bytes_text("\xff\xff")};
     KMS_OWN_KEY read = NULL;
-    KMS_ASSERT_CODE(kms_key_from_row(&row, &read, &why), CORRUPT);
+    KMS_ASSERT_CODE(kms_key_from_row(&row, documents, &read, &why), CORRUPT);
     CU_ASSERT_PTR_NOT_NULL(strstr(why.text, GOOD_ID));
     why.text[0] = '\0';
     KMS_ASSERT_CODE(kms_version_from_row(key, 1, &row, &why), CORRUPT);
@@ -147,7 +150,7 @@ static void bodies_that_are_none(void)
     const struct kms_row empty = {.id = "alias/x", .revision = 1};
     KMS_ASSERT_CODE(kms_alias_from_row(&empty, &alias, &why), CORRUPT);
     CU_ASSERT_PTR_NOT_NULL(strstr(why.text, "alias/x"));
-    KMS_ASSERT_CODE(kms_key_from_row(&empty, &read, &why), CORRUPT);
+    KMS_ASSERT_CODE(kms_key_from_row(&empty, documents, &read, &why), CORRUPT);
 }
 
 static void an_alias_name_too_long(void)
@@ -173,9 +176,11 @@ static void out_of_memory(void)
     const struct kms_row row = {.id = GOOD_ID, .revision = 1, .body = kms_buf_view(&good)};
     FAULTS_EACH_OF (FAULT_MEMORY) {
         KMS_OWN_BUF body = {0};
+        KMS_OWN(kms_documents) documents = NULL;
         struct kms_key *back = NULL;
-        kms_err err = kms_key_body(key, &body);
-        if (!kms_failed(err)) err = kms_key_from_row(&row, &back, NULL);
+        kms_err err = kms_documents_new(&documents);
+        if (!kms_failed(err)) err = kms_key_body(key, &body);
+        if (!kms_failed(err)) err = kms_key_from_row(&row, documents, &back, NULL);
         CU_ASSERT_EQUAL(kms_failed(err), faults_hit());
         CU_ASSERT_EQUAL(back == NULL, faults_hit());
         kms_key_unref(back);

@@ -12,23 +12,19 @@ struct kms_id id_of(unsigned number)
     return id;
 }
 
-struct kms_key *key_of(unsigned number, uint32_t versions)
+struct kms_key *key_at(enum kms_level level, unsigned number, uint32_t versions)
 {
     struct kms_key *key = NULL;
-    KMS_ASSERT_OK_FATAL(kms_key_new(versions, &key));
+    KMS_ASSERT_OK_FATAL(kms_key_new(level, versions, &key));
     key->id = id_of(number);
     kms_id_text(&key->id, key->id_text);
     key->created_us = 1000 + number;
     key->spec = KMS_SPEC_AES_256;
     key->usage = KMS_USAGE_ENCRYPT_DECRYPT;
-    key->level = KMS_LEVEL_SOFTWARE;
     key->state = KMS_STATE_ENABLED;
     key->origin = KMS_ORIGIN_KMS;
-    key->policy_json = strdup(WORLD_POLICY);
-    key->description = strdup("for tests");
-    key->creator = strdup("admin");
-    KMS_ASSERT_OK_FATAL(
-        kms_policy_parse(KMS_POLICY_KEY, kms_bytes_text(key->policy_json), &key->policy, NULL));
+    KMS_ASSERT_OK_FATAL(kms_key_set_texts(key, "for tests", "admin"));
+    KMS_ASSERT_OK_FATAL(kms_policy_parse(KMS_POLICY_KEY, kms_bytes_text(WORLD_POLICY), &key->policy, NULL));
     for (uint32_t i = 0; i < versions; i++) {
         char wrapped[40];
         snprintf(wrapped, sizeof wrapped, "wrapped %u/%u", number, i + 1);
@@ -37,6 +33,18 @@ struct kms_key *key_of(unsigned number, uint32_t versions)
         KMS_ASSERT_OK_FATAL(kms_key_set_wrapped(&key->versions[i], kms_bytes_text(wrapped)));
     }
     return key;
+}
+
+struct kms_key *key_of(unsigned number, uint32_t versions)
+{
+    return key_at(KMS_LEVEL_SOFTWARE, number, versions);
+}
+
+kms_documents *documents_new(void)
+{
+    kms_documents *documents = NULL;
+    KMS_ASSERT_OK_FATAL(kms_documents_new(&documents));
+    return documents;
 }
 
 struct kms_alias alias_of(const char *name, unsigned key_number, bool deleted)

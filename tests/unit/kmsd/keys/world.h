@@ -13,7 +13,9 @@
 
 struct kms_id id_of(unsigned number); /* distinct, the same each time */
 /* A complete key with that many versions; the caller owns a reference. */
-struct kms_key *key_of(unsigned number, uint32_t versions);
+struct kms_key *key_of(unsigned number, uint32_t versions); /* of SOFTWARE level */
+struct kms_key *key_at(enum kms_level level, unsigned number, uint32_t versions);
+kms_documents *documents_new(void);
 struct kms_alias alias_of(const char *name, unsigned key_number, bool deleted);
 
 /* A keystore in a file of its own, unlocked. */

@@ -84,7 +84,7 @@ static void refills(void)
     struct kms_key *keys[MANY];
     kms_admin *admin = start(1, 1, true);
     for (int i = 0; i < MANY; i++) {
-        KMS_ASSERT_OK_FATAL(kms_key_new(1, &keys[i]));
+        KMS_ASSERT_OK_FATAL(kms_key_new(KMS_LEVEL_HSM, 1, &keys[i]));
         CU_ASSERT(kms_budget_claim_refill(keys[i]->versions[0].budget));
         kms_admin_refill(admin, keys[i], 1);
         if (i == 0) sem_wait(&seen.begun);

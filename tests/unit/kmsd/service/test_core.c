@@ -15,12 +15,14 @@ void kms_hsm_status(kms_hsm *hsm, struct kms_hsm_status *ret_status)
 static enum kms_key_state state_of(uint8_t stored, uint32_t root_id)
 {
     uint8_t blob = 1;
-    struct kms_key_version version = {
-        .version = 1, .root_id = root_id, .wrapped = kms_bytes_of(&blob, root_id != 0 ? 1 : 0)};
-    const struct kms_key key = {.state = stored, .version_count = 1, .versions = &version};
+    KMS_OWN_KEY key = NULL;
     static struct kms_core core;
+    KMS_ASSERT_OK_FATAL(kms_key_new(KMS_LEVEL_SOFTWARE, 1, &key));
+    key->state = stored;
+    key->versions[0].root_id = root_id;
+    if (root_id != 0) KMS_ASSERT_OK_FATAL(kms_key_set_wrapped(&key->versions[0], kms_bytes_of(&blob, 1)));
     core.hsm = (kms_hsm *)(void *)&core; /* never looked into */
-    return kms_core_key_state(&core, &key, 1);
+    return kms_core_key_state(&core, key, 1);
 }
 
 static void unavailable_without_its_root(void)

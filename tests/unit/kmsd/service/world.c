@@ -92,18 +92,15 @@ struct kms_key *world_key(struct world *world, unsigned number, enum kms_level l
 {
     struct kms_key *key = NULL;
     char json[2048];
-    KMS_ASSERT_OK_FATAL(kms_key_new(1, &key));
+    KMS_ASSERT_OK_FATAL(kms_key_new(level, 1, &key));
     write_policy("app", actions, json, sizeof json);
     key->id = world_id(number);
     kms_id_text(&key->id, key->id_text);
     key->spec = KMS_SPEC_AES_256;
     key->usage = KMS_USAGE_ENCRYPT_DECRYPT;
-    key->level = (uint8_t)level;
     key->state = KMS_STATE_ENABLED;
     key->origin = KMS_ORIGIN_KMS;
-    key->policy_json = strdup(json);
-    key->description = strdup("");
-    key->creator = strdup("admin");
+    KMS_ASSERT_OK_FATAL(kms_key_set_texts(key, "", "admin"));
     KMS_ASSERT_OK_FATAL(kms_policy_parse(KMS_POLICY_KEY, kms_bytes_text(json), &key->policy, NULL));
     KMS_ASSERT_OK_FATAL(kms_key_set_wrapped(&key->versions[0], kms_bytes_text("wrapped 1")));
     KMS_ASSERT_OK_FATAL(kms_keyring_put(world->core.keys, key));
