@@ -7,14 +7,20 @@
 
 enum { LEAST = 16 };
 
-/* Where its search begins. Multiplied by 2^64 / golden ratio (Knuth, TAOCP 3, section 6.4): whatever bits
- * differ reach the upper ones. */
-static size_t home(const struct kms_id_table *table, const struct kms_id *id)
+/* The upper half of a product with 2^64 / golden ratio (Knuth, TAOCP 3, section 6.4): whatever bits differ
+ * reach it. */
+static uint32_t hash_of(const struct kms_id *id)
 {
     uint64_t half[2];
     _Static_assert(sizeof half == KMS_ID_BYTES, "an id is two halves");
     memcpy(half, id->bytes, sizeof half);
-    return (size_t)(((half[0] ^ half[1]) * UINT64_C(0x9e3779b97f4a7c15)) >> 32) & (table->size - 1);
+    return (uint32_t)(((half[0] ^ half[1]) * UINT64_C(0x9e3779b97f4a7c15)) >> 32);
+}
+
+/* Where a search begins. */
+static size_t home(const struct kms_id_table *table, uint32_t hash)
+{
+    return hash & (table->size - 1);
 }
 
 static size_t next(const struct kms_id_table *table, size_t at)
@@ -23,26 +29,39 @@ static size_t next(const struct kms_id_table *table, size_t at)
 }
 
 /* The slot that has this id, or the free one where it would be. The table has a free one. */
-static size_t place(const struct kms_id_table *table, const struct kms_id *id)
+static size_t place(const struct kms_id_table *table, const struct kms_id *id, uint32_t hash)
 {
-    size_t at = home(table, id);
-    while (table->slots[at] != NULL && !kms_id_equal(table->slots[at], id)) at = next(table, at);
+    size_t at = home(table, hash);
+    while (table->slots[at] != NULL && (table->hashes[at] != hash || !kms_id_equal(table->slots[at], id)))
+        at = next(table, at);
     return at;
 }
 
 struct kms_id *kms_id_table_find(const struct kms_id_table *table, const struct kms_id *id)
 {
-    return table->size > 0 ? table->slots[place(table, id)] : NULL;
+    return table->size > 0 ? table->slots[place(table, id, hash_of(id))] : NULL;
+}
+
+static void move_to(struct kms_id_table *larger, struct kms_id *entry, uint32_t hash)
+{
+    size_t at = home(larger, hash);
+    while (larger->slots[at] != NULL) at = next(larger, at);
+    larger->slots[at] = entry;
+    larger->hashes[at] = hash;
 }
 
 static kms_err grow(struct kms_id_table *table)
 {
     struct kms_id_table larger = {.size = table->size > 0 ? table->size * 2 : LEAST, .used = table->used};
     larger.slots = calloc(larger.size, sizeof(struct kms_id *));
-    if (larger.slots == NULL) return KMS_FAIL(NO_MEMORY);
+    larger.hashes = malloc(larger.size * sizeof *larger.hashes);
+    if (larger.slots == NULL || larger.hashes == NULL) {
+        kms_id_table_free(&larger);
+        return KMS_FAIL(NO_MEMORY);
+    }
     for (size_t i = 0; i < table->size; i++)
-        if (table->slots[i] != NULL) larger.slots[place(&larger, table->slots[i])] = table->slots[i];
-    free(table->slots);
+        if (table->slots[i] != NULL) move_to(&larger, table->slots[i], table->hashes[i]);
+    kms_id_table_free(table);
     *table = larger;
     return KMS_OK;
 }
@@ -50,10 +69,12 @@ static kms_err grow(struct kms_id_table *table)
 kms_err kms_id_table_put(struct kms_id_table *table, struct kms_id *entry, struct kms_id **ret_old)
 {
     if (table->used >= table->size / 4 * 3) KMS_TRY(grow(table));
-    size_t at = place(table, entry);
+    uint32_t hash = hash_of(entry);
+    size_t at = place(table, entry, hash);
     *ret_old = table->slots[at];
     if (*ret_old == NULL) table->used++;
     table->slots[at] = entry;
+    table->hashes[at] = hash;
     return KMS_OK;
 }
 
@@ -61,10 +82,11 @@ kms_err kms_id_table_put(struct kms_id_table *table, struct kms_id *entry, struc
 static void close_hole(struct kms_id_table *table, size_t hole)
 {
     for (size_t at = next(table, hole); table->slots[at] != NULL; at = next(table, at)) {
-        size_t from_home = (at - home(table, table->slots[at])) & (table->size - 1);
+        size_t from_home = (at - home(table, table->hashes[at])) & (table->size - 1);
         size_t from_hole = (at - hole) & (table->size - 1);
         if (from_home < from_hole) continue;
         table->slots[hole] = table->slots[at];
+        table->hashes[hole] = table->hashes[at];
         hole = at;
     }
     table->slots[hole] = NULL;
@@ -73,7 +95,7 @@ static void close_hole(struct kms_id_table *table, size_t hole)
 struct kms_id *kms_id_table_take(struct kms_id_table *table, const struct kms_id *id)
 {
     if (table->size == 0) return NULL;
-    size_t at = place(table, id);
+    size_t at = place(table, id, hash_of(id));
     struct kms_id *entry = table->slots[at];
     if (entry == NULL) return NULL;
     table->used--;
@@ -84,5 +106,6 @@ struct kms_id *kms_id_table_take(struct kms_id_table *table, const struct kms_id
 void kms_id_table_free(struct kms_id_table *table)
 {
     free(table->slots);
+    free(table->hashes);
     *table = (struct kms_id_table){0};
 }

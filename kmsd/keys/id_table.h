@@ -1,5 +1,5 @@
 /*
- * A hash table of things that have a kms_id: 8 bytes a slot, so that a million keys cost little more than
+ * A hash table of things that have a kms_id: 12 bytes a slot, so that a million keys cost little more than
  * themselves. Entries are pointers to the id inside the caller's own structure, which stays his and in its
  * place. Ids are ours, random, and sealed where they are stored: nobody chooses them so that they collide.
  * Not thread-safe.
@@ -13,7 +13,8 @@
 
 struct kms_id_table {
     struct kms_id **slots; /* NULL: free */
-    size_t size, used;     /* size: a power of two, or 0 */
+    uint32_t *hashes;  /* of their ids: most of a search does not look at the entries, which lie anywhere */
+    size_t size, used; /* size: a power of two, or 0 */
 };
 
 /* What an entry is part of; NULL for NULL. */

@@ -195,6 +195,40 @@ size_t kms_keyring_aliases_of(kms_keyring *ring, const struct kms_id *id, struct
     return count;
 }
 
+/* The first ones by name. */
+struct first_aliases {
+    const struct alias_slot *slot[KMS_ALIASES_AT_ONCE];
+    size_t held, cap;
+};
+
+static void hold_if_first(struct first_aliases *first, const struct alias_slot *slot)
+{
+    size_t at = first->held;
+    while (at > 0 && strcmp(slot->name, first->slot[at - 1]->name) < 0) at--;
+    if (at == first->cap) return;
+    size_t last = first->held < first->cap ? first->held++ : first->cap - 1;
+    memmove(&first->slot[at + 1], &first->slot[at], (last - at) * sizeof first->slot[0]);
+    first->slot[at] = slot;
+}
+
+size_t kms_keyring_aliases_from(kms_keyring *ring, const struct kms_id *id, const char *from,
+                                struct kms_alias *aliases, size_t cap)
+{
+    struct first_aliases first = {.cap = cap < KMS_ALIASES_AT_ONCE ? cap : KMS_ALIASES_AT_ONCE};
+    pthread_rwlock_rdlock(&ring->lock);
+    struct alias_list *list = find_list(ring, id);
+    struct alias_slot *alias;
+    if (list != NULL) {
+        DL_FOREACH(list->first, alias)
+        {
+            if (!alias->deleted && strcmp(alias->name, from) >= 0) hold_if_first(&first, alias);
+        }
+    }
+    for (size_t i = 0; i < first.held; i++) tell_alias(first.slot[i], &aliases[i]);
+    pthread_rwlock_unlock(&ring->lock);
+    return first.held;
+}
+
 kms_err kms_keyring_put(kms_keyring *ring, struct kms_key *key)
 {
     struct kms_id *old = NULL;

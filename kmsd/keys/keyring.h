@@ -9,7 +9,10 @@
 #include "kmsd/keys/documents.h"
 #include "kmsd/keys/key.h"
 
-enum { KMS_ALIAS_BYTES = 257 }; /* "alias/NAME" and NUL (AWS: 256) */
+enum {
+    KMS_ALIAS_BYTES = 257,     /* "alias/NAME" and NUL (AWS: 256) */
+    KMS_ALIASES_AT_ONCE = 1024 /* more than a page has */
+};
 
 /* An alias, or the tombstone of one: deleted, but it remembers its key. */
 struct kms_alias {
@@ -37,6 +40,10 @@ bool kms_keyring_alias(kms_keyring *ring, struct kms_bytes name, struct kms_alia
 /* The live aliases of a key, sorted by name, at most cap; returns how many there are. */
 size_t kms_keyring_aliases_of(kms_keyring *ring, const struct kms_id *id, struct kms_alias *aliases,
                               size_t cap);
+/* The first live aliases of a key by name whose name is not less than `from`, sorted, at most cap (up to
+ * KMS_ALIASES_AT_ONCE); returns how many these are. */
+size_t kms_keyring_aliases_from(kms_keyring *ring, const struct kms_id *id, const char *from,
+                                struct kms_alias *aliases, size_t cap);
 
 /* The key is deleted: found no more, but remembered for its aliases. Takes a reference of its own. */
 KMS_MUST_USE kms_err kms_keyring_bury(kms_keyring *ring, struct kms_key *key);

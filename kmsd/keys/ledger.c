@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "kmsd/keys/ledger_row.h"
+#include "kmsd/keys/texts.h"
 
 #define HASH_NONFATAL_OOM            1
 #define uthash_nonfatal_oom(element) ((element)->out_of_memory = true)
@@ -19,17 +20,27 @@ struct name {
     uint32_t version;
 };
 
+struct seen {
+    const char *name; /* taken from the ledger's texts */
+    uint64_t last_us;
+};
+
+/* struct kms_usage with what it has, not the most that it can have: there may be a million. */
 struct entry {
     struct name name;
-    struct kms_usage usage;
+    uint8_t action_count, principal_count;
     bool dirty, out_of_memory;
-    struct entry *prev, *next; /* among the dirty ones */
+    uint64_t revision, loaded, first_us, last_us;
+    struct kms_usage_count *counts; /* owned */
+    struct seen *seen;              /* owned; latest first */
+    struct entry *prev, *next;      /* among the dirty ones */
     UT_hash_handle hh;
 };
 
 struct kms_ledger {
     pthread_mutex_t lock;
     struct entry *entries, *dirty;
+    struct kms_texts principals;
     uint64_t reached, loaded, checkpoint_revision;
     uint64_t taken, stored; /* of the checkpoint that is being stored, and that was: sequence */
     bool incomplete;        /* a use could not be counted: the next start will */
@@ -49,7 +60,10 @@ static void drop(kms_ledger *ledger, struct entry *entry)
 {
     if (entry->dirty) DL_DELETE(ledger->dirty, entry);
     HASH_DEL(ledger->entries, entry);
-    free(entry->usage.principals);
+    for (size_t i = 0; i < entry->principal_count; i++)
+        kms_texts_give(&ledger->principals, entry->seen[i].name);
+    free(entry->counts);
+    free(entry->seen);
     free(entry);
 }
 
@@ -77,37 +91,50 @@ static struct entry *need(kms_ledger *ledger, const struct kms_id *key_id, uint3
     entry = calloc(1, sizeof *entry);
     if (entry == NULL) return NULL;
     entry->name = (struct name){*key_id, version};
-    entry->usage.key_id = *key_id;
-    entry->usage.version = version;
-    entry->usage.principals = calloc(KMS_LEDGER_PRINCIPALS, sizeof *entry->usage.principals);
-    if (entry->usage.principals != NULL) HASH_ADD(hh, ledger->entries, name, sizeof entry->name, entry);
-    if (entry->usage.principals != NULL && !entry->out_of_memory) return entry;
-    free(entry->usage.principals);
+    HASH_ADD(hh, ledger->entries, name, sizeof entry->name, entry);
+    if (!entry->out_of_memory) return entry;
     free(entry);
     return NULL;
 }
 
-static void count(struct kms_usage *usage, enum kms_action action, uint64_t times)
+/* Room for one more at the end of an array; false: no memory. */
+static bool grow(void **array, size_t count, size_t size)
+{
+    void *larger = realloc(*array, (count + 1) * size);
+    if (larger != NULL) *array = larger;
+    return larger != NULL;
+}
+
+static bool count(struct entry *entry, enum kms_action action, uint64_t times)
 {
     size_t i = 0;
-    while (i < usage->action_count && usage->counts[i].action != action) i++;
-    if (i == KMS_LEDGER_ACTIONS) return; /* no key can be used in more ways */
-    if (i == usage->action_count) usage->counts[usage->action_count++] = (struct kms_usage_count){action, 0};
-    usage->counts[i].count += times;
+    while (i < entry->action_count && entry->counts[i].action != action) i++;
+    if (i == KMS_LEDGER_ACTIONS) return true; /* no key can be used in more ways */
+    if (i == entry->action_count) {
+        if (!grow((void **)&entry->counts, i, sizeof entry->counts[0])) return false;
+        entry->counts[entry->action_count++] = (struct kms_usage_count){action, 0};
+    }
+    entry->counts[i].count += times;
+    return true;
 }
 
 /* To the front, from where it was or in place of the one that is longest ago. */
-static void see(struct kms_usage *usage, const char *principal, uint64_t at_us)
+static bool see(kms_ledger *ledger, struct entry *entry, const char *principal, uint64_t at_us)
 {
-    struct kms_usage_principal *list = usage->principals;
     size_t i = 0;
-    while (i < usage->principal_count && strcmp(list[i].name, principal) != 0) i++;
-    if (i == usage->principal_count && i < KMS_LEDGER_PRINCIPALS) usage->principal_count++;
-    if (i == KMS_LEDGER_PRINCIPALS) i--;
-    bool there = i == 0 && list[0].last_us != 0; /* mostly: the one that came last comes again */
-    if (i > 0) memmove(&list[1], &list[0], i * sizeof *list);
-    if (!there) snprintf(list[0].name, sizeof list[0].name, "%s", principal);
-    list[0].last_us = at_us;
+    while (i < entry->principal_count && strcmp(entry->seen[i].name, principal) != 0) i++;
+    const char *name = i < entry->principal_count ? entry->seen[i].name : NULL;
+    if (name == NULL) {
+        bool full = i == KMS_LEDGER_PRINCIPALS;
+        if (!full && !grow((void **)&entry->seen, i, sizeof entry->seen[0])) return false;
+        name = kms_texts_take(&ledger->principals, principal);
+        if (name == NULL) return false;
+        if (full) kms_texts_give(&ledger->principals, entry->seen[--i].name);
+        if (!full) entry->principal_count++;
+    }
+    memmove(&entry->seen[1], &entry->seen[0], i * sizeof entry->seen[0]);
+    entry->seen[0] = (struct seen){name, at_us};
+    return true;
 }
 
 static void mark_dirty(kms_ledger *ledger, struct entry *entry)
@@ -124,13 +151,14 @@ void kms_ledger_hold(kms_ledger *ledger)
 void kms_ledger_add(kms_ledger *ledger, const struct kms_ledger_use *use)
 {
     struct entry *entry = need(ledger, use->key_id, use->version);
-    if (entry == NULL) ledger->incomplete = true;
-    if (entry == NULL || (use->sequence != 0 && use->sequence <= entry->usage.loaded)) return;
-    struct kms_usage *usage = &entry->usage;
-    count(usage, use->action, use->times);
-    see(usage, use->principal, use->at_us);
-    if (usage->first_us == 0) usage->first_us = use->at_us;
-    if (use->at_us > usage->last_us) usage->last_us = use->at_us;
+    if (entry != NULL && use->sequence != 0 && use->sequence <= entry->loaded) return;
+    if (entry == NULL || !count(entry, use->action, use->times) ||
+        !see(ledger, entry, use->principal, use->at_us)) {
+        ledger->incomplete = true;
+        return;
+    }
+    if (entry->first_us == 0) entry->first_us = use->at_us;
+    if (use->at_us > entry->last_us) entry->last_us = use->at_us;
     mark_dirty(ledger, entry);
 }
 
@@ -140,17 +168,32 @@ void kms_ledger_release(kms_ledger *ledger, uint64_t sequence)
     pthread_mutex_unlock(&ledger->lock);
 }
 
+/* principals: as kms_ledger_find. */
+static void tell(const struct entry *entry, struct kms_usage *ret_usage,
+                 struct kms_usage_principal *principals)
+{
+    *ret_usage = (struct kms_usage){.key_id = entry->name.key_id,
+                                    .version = entry->name.version,
+                                    .revision = entry->revision,
+                                    .loaded = entry->loaded,
+                                    .first_us = entry->first_us,
+                                    .last_us = entry->last_us,
+                                    .action_count = entry->action_count,
+                                    .principals = principals,
+                                    .principal_count = entry->principal_count};
+    for (size_t i = 0; i < entry->action_count; i++) ret_usage->counts[i] = entry->counts[i];
+    for (size_t i = 0; principals != NULL && i < entry->principal_count; i++) {
+        snprintf(principals[i].name, sizeof principals[i].name, "%s", entry->seen[i].name);
+        principals[i].last_us = entry->seen[i].last_us;
+    }
+}
+
 bool kms_ledger_find(kms_ledger *ledger, const struct kms_id *key_id, uint32_t version,
                      struct kms_usage *ret_usage, struct kms_usage_principal *principals)
 {
     pthread_mutex_lock(&ledger->lock);
     const struct entry *entry = find(ledger, key_id, version);
-    if (entry != NULL) {
-        *ret_usage = entry->usage;
-        if (principals != NULL)
-            memcpy(principals, entry->usage.principals, entry->usage.principal_count * sizeof *principals);
-        ret_usage->principals = principals;
-    }
+    if (entry != NULL) tell(entry, ret_usage, principals);
     pthread_mutex_unlock(&ledger->lock);
     return entry != NULL;
 }
@@ -173,6 +216,21 @@ void kms_ledger_drop(kms_ledger *ledger, const struct kms_id *key_id, uint32_t v
 
 /* ---- rows ---- */
 
+/* An entry as it was stored, the principal who came last at its front. */
+static bool fill(kms_ledger *ledger, struct entry *entry, const struct kms_usage *usage)
+{
+    bool filled = true;
+    entry->revision = usage->revision;
+    entry->loaded = usage->loaded;
+    entry->first_us = usage->first_us;
+    entry->last_us = usage->last_us;
+    for (size_t i = 0; filled && i < usage->action_count; i++)
+        filled = count(entry, usage->counts[i].action, usage->counts[i].count);
+    for (size_t i = usage->principal_count; filled && i > 0; i--)
+        filled = see(ledger, entry, usage->principals[i - 1].name, usage->principals[i - 1].last_us);
+    return filled;
+}
+
 kms_err kms_ledger_load(kms_ledger *ledger, const struct kms_row *row, struct kms_why *why)
 {
     struct kms_usage_principal principals[KMS_LEDGER_PRINCIPALS];
@@ -184,11 +242,7 @@ kms_err kms_ledger_load(kms_ledger *ledger, const struct kms_row *row, struct km
         return KMS_OK;
     }
     struct entry *entry = need(ledger, &usage.key_id, usage.version);
-    if (entry == NULL) return KMS_FAIL(NO_MEMORY);
-    memcpy(entry->usage.principals, principals, sizeof principals);
-    usage.principals = entry->usage.principals;
-    entry->usage = usage;
-    return KMS_OK;
+    return entry != NULL && fill(ledger, entry, &usage) ? KMS_OK : KMS_FAIL(NO_MEMORY);
 }
 
 uint64_t kms_ledger_loaded(kms_ledger *ledger)
@@ -198,8 +252,7 @@ uint64_t kms_ledger_loaded(kms_ledger *ledger)
 
 void kms_ledger_forget_loaded(kms_ledger *ledger)
 {
-    for (struct entry *entry = ledger->entries; entry != NULL; entry = entry->hh.next)
-        entry->usage.loaded = 0;
+    for (struct entry *entry = ledger->entries; entry != NULL; entry = entry->hh.next) entry->loaded = 0;
     ledger->loaded = ledger->stored = 0;
 }
 
@@ -215,11 +268,14 @@ uint64_t kms_ledger_stored(kms_ledger *ledger)
 static kms_err take_entry(const kms_ledger *ledger, const struct entry *entry, struct kms_ledger_row *row)
 {
     char id[KMS_ID_TEXT];
+    struct kms_usage_principal principals[KMS_LEDGER_PRINCIPALS];
+    struct kms_usage usage;
+    tell(entry, &usage, principals);
     kms_id_text(&entry->name.key_id, id);
     *row = (struct kms_ledger_row){
-        .revision = entry->usage.revision, .key_id = entry->name.key_id, .version = entry->name.version};
+        .revision = entry->revision, .key_id = entry->name.key_id, .version = entry->name.version};
     snprintf(row->id, sizeof row->id, "%s/%08x", id, entry->name.version);
-    return kms_usage_body(&entry->usage, ledger->reached, &row->body);
+    return kms_usage_body(&usage, ledger->reached, &row->body);
 }
 
 static kms_err take_checkpoint(const kms_ledger *ledger, struct kms_ledger_row *row)
@@ -270,7 +326,7 @@ void kms_ledger_taken(kms_ledger *ledger, struct kms_ledger_row *rows, size_t co
         if (stored && rows[i].version == 0) ledger->stored = ledger->taken;
         if (entry == NULL) continue;
         if (stored)
-            entry->usage.revision = rows[i].revision;
+            entry->revision = rows[i].revision;
         else
             mark_dirty(ledger, entry);
     }

@@ -32,7 +32,7 @@ struct kms_usage {
         uint64_t count;
     } counts[KMS_LEDGER_ACTIONS];
     size_t action_count;
-    struct kms_usage_principal *principals; /* latest first; owned */
+    struct kms_usage_principal *principals; /* latest first; the caller's */
     size_t principal_count;
 };
 

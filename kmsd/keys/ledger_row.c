@@ -76,10 +76,12 @@ static bool read_id(const char *id, struct kms_usage *usage)
 
 kms_err kms_usage_from_row(const struct kms_row *row, struct kms_usage *usage, struct kms_why *why)
 {
+    struct kms_stored_room room;
+    kms_stored_room_open(&room);
     Kms__Store__V1__StoredUsage *stored =
-        kms__store__v1__stored_usage__unpack(NULL, row->body.len, row->body.ptr);
+        kms__store__v1__stored_usage__unpack(&room.allocator, row->body.len, row->body.ptr);
     bool ok = stored != NULL && read_id(row->id, usage) && fill(usage, stored);
-    if (stored != NULL) kms__store__v1__stored_usage__free_unpacked(stored, NULL);
+    if (stored != NULL) kms__store__v1__stored_usage__free_unpacked(stored, &room.allocator);
     usage->revision = row->revision;
     if (ok) return KMS_OK;
     kms_why_set(why, "keystore row %s: not an entry of the usage ledger", row->id);

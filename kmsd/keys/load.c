@@ -1,5 +1,6 @@
 /* The keyring at start, from one pass over the keystore: keys, versions, aliases; what does not fit is
  * corruption. */
+#include <stdlib.h>
 #include <string.h>
 
 #include "kmsd/keys/grant_record.h"
@@ -9,10 +10,39 @@ struct loading {
     kms_keyring *ring;
     struct kms_why *why;
     struct kms_key *key; /* whose versions are being read; reference held */
+    /* Keys in the order in which they were read, which is that of the rows that belong to them: so those need
+     * no look into the ring, where neighbours lie far from each other. References held. */
+    struct kms_key **order;
+    size_t count, room, at;
     kms_row_visit *others;
     void *others_user;
     uint64_t versions_promised, versions_seen;
 };
+
+static kms_err remember(struct loading *l, struct kms_key *key)
+{
+    enum { FIRST = 1024 };
+    if (l->count == l->room) {
+        size_t room = l->room > 0 ? l->room * 2 : FIRST;
+        struct kms_key **larger = reallocarray(l->order, room, sizeof(struct kms_key *));
+        if (larger == NULL) return KMS_FAIL(NO_MEMORY);
+        l->order = larger;
+        l->room = room;
+    }
+    l->order[l->count++] = kms_key_ref(key);
+    return KMS_OK;
+}
+
+/* The key of a row that is named by it: the next one, or another one that has to be looked for. */
+static void find_key(struct loading *l, const char *row_id, const struct kms_id *id)
+{
+    enum { LEN = KMS_ID_TEXT - 1 };
+    if (l->key != NULL && kms_id_equal(&l->key->id, id)) return;
+    while (l->at < l->count && memcmp(l->order[l->at]->id_text, row_id, LEN) < 0) l->at++;
+    bool next = l->at < l->count && memcmp(l->order[l->at]->id_text, row_id, LEN) == 0;
+    kms_key_unref(l->key);
+    l->key = next ? kms_key_ref(l->order[l->at]) : kms_keyring_find(l->ring, id);
+}
 
 static kms_err load_key(void *user, const struct kms_row *row)
 {
@@ -20,7 +50,8 @@ static kms_err load_key(void *user, const struct kms_row *row)
     KMS_OWN_KEY key = NULL;
     KMS_TRY(kms_key_from_row(row, kms_keyring_documents(l->ring), &key, l->why));
     l->versions_promised += key->version_count;
-    return kms_keyring_put(l->ring, key);
+    KMS_TRY(kms_keyring_put(l->ring, key));
+    return remember(l, key);
 }
 
 /* "KEYID/0000002a" -> key (kept in l) and number. */
@@ -34,10 +65,7 @@ static kms_err find_version(struct loading *l, const struct kms_row *row, uint32
         kms_why_set(l->why, "keystore row %s: not the name of a key version", row->id);
         return KMS_FAIL(CORRUPT);
     }
-    if (l->key == NULL || !kms_id_equal(&l->key->id, &id)) {
-        kms_key_unref(l->key);
-        l->key = kms_keyring_find(l->ring, &id);
-    }
+    find_key(l, row->id, &id);
     uint32_t version =
         (uint32_t)number[0] << 24 | (uint32_t)number[1] << 16 | (uint32_t)number[2] << 8 | number[3];
     if (l->key == NULL || version < 1 || version > l->key->version_count ||
@@ -72,10 +100,7 @@ static kms_err load_grant(void *user, const struct kms_row *row)
     struct kms_id key_id;
     KMS_OWN_GRANTED granted = NULL;
     KMS_TRY(kms_grant_from_row(row, &key_id, &granted, l->why));
-    if (l->key == NULL || !kms_id_equal(&l->key->id, &key_id)) {
-        kms_key_unref(l->key);
-        l->key = kms_keyring_find(l->ring, &key_id);
-    }
+    find_key(l, row->id, &key_id);
     if (l->key == NULL) {
         kms_why_set(l->why, "keystore row %s: a grant of a key that does not exist", row->id);
         return KMS_FAIL(CORRUPT);
@@ -119,6 +144,8 @@ kms_err kms_keyring_load(kms_keyring *ring, kms_keystore *store, kms_row_visit *
     struct loading l = {.ring = ring, .why = why, .others = others, .others_user = others_user};
     kms_err err = kms_keystore_load(store, load_row, &l, ret_mark, why);
     kms_key_unref(l.key);
+    for (size_t i = 0; i < l.count; i++) kms_key_unref(l.order[i]);
+    free(l.order);
     KMS_TRY(err);
     if (l.versions_seen == l.versions_promised) return KMS_OK;
     kms_why_set(why, "the keystore holds %llu key versions, its keys have %llu",

@@ -152,8 +152,10 @@ static kms_err fill_key(struct kms_key *key, const struct kms_row *row,
 kms_err kms_key_from_row(const struct kms_row *row, kms_documents *documents, struct kms_key **ret_key,
                          struct kms_why *why)
 {
+    struct kms_stored_room room;
+    kms_stored_room_open(&room);
     Kms__Store__V1__StoredKey *stored =
-        kms__store__v1__stored_key__unpack(NULL, row->body.len, row->body.ptr);
+        kms__store__v1__stored_key__unpack(&room.allocator, row->body.len, row->body.ptr);
     if (stored == NULL) return bad_row(row, "unreadable body", why);
     KMS_OWN_KEY key = NULL;
     kms_err err = KMS_OK;
@@ -167,7 +169,7 @@ kms_err kms_key_from_row(const struct kms_row *row, kms_documents *documents, st
         err = fill_key(key, row, stored);
     }
     if (!kms_failed(err)) err = fill_policy(key, stored->policy, documents, why);
-    kms__store__v1__stored_key__free_unpacked(stored, NULL);
+    kms__store__v1__stored_key__free_unpacked(stored, &room.allocator);
     if (!kms_failed(err)) *ret_key = KMS_GIVE(key);
     return err;
 }
@@ -191,8 +193,10 @@ static kms_err fill_material(struct kms_key_version *to, const Kms__Store__V1__S
 kms_err kms_version_from_row(struct kms_key *key, uint32_t version, const struct kms_row *row,
                              struct kms_why *why)
 {
+    struct kms_stored_room room;
+    kms_stored_room_open(&room);
     Kms__Store__V1__StoredKeyVersion *stored =
-        kms__store__v1__stored_key_version__unpack(NULL, row->body.len, row->body.ptr);
+        kms__store__v1__stored_key_version__unpack(&room.allocator, row->body.len, row->body.ptr);
     if (stored == NULL) return bad_row(row, "unreadable body", why);
     struct kms_key_version *to = &key->versions[version - 1];
     to->created_us = stored->created_us;
@@ -202,7 +206,7 @@ kms_err kms_version_from_row(struct kms_key *key, uint32_t version, const struct
     to->expires_us = stored->expires_us;
     to->cause = (uint8_t)cause_of(stored, version);
     kms_err err = fill_material(to, stored);
-    kms__store__v1__stored_key_version__free_unpacked(stored, NULL);
+    kms__store__v1__stored_key_version__free_unpacked(stored, &room.allocator);
     return kms_is(err, KMS_E_CORRUPT) ? bad_row(row, "impossible values", why) : err;
 }
 
@@ -218,8 +222,10 @@ kms_err kms_version_wrapped(const struct kms_row *row, kms_buf *wrapped, struct 
 
 kms_err kms_alias_from_row(const struct kms_row *row, struct kms_alias *ret_alias, struct kms_why *why)
 {
+    struct kms_stored_room room;
+    kms_stored_room_open(&room);
     Kms__Store__V1__StoredAlias *stored =
-        kms__store__v1__stored_alias__unpack(NULL, row->body.len, row->body.ptr);
+        kms__store__v1__stored_alias__unpack(&room.allocator, row->body.len, row->body.ptr);
     if (stored == NULL) return bad_row(row, "unreadable body", why);
     kms_err err = KMS_OK;
     if (stored->key_id.len != KMS_ID_BYTES || strlen(row->id) >= KMS_ALIAS_BYTES) {
@@ -229,7 +235,7 @@ kms_err kms_alias_from_row(const struct kms_row *row, struct kms_alias *ret_alia
         kms_copy(ret_alias->key_id.bytes, stored->key_id.data, KMS_ID_BYTES);
         kms_copy(ret_alias->name, row->id, strlen(row->id));
     }
-    kms__store__v1__stored_alias__free_unpacked(stored, NULL);
+    kms__store__v1__stored_alias__free_unpacked(stored, &room.allocator);
     return err;
 }
 

@@ -26,3 +26,28 @@ void *kms_stored_copy(const ProtobufCMessage *stored)
     free(bytes);
     return copy;
 }
+
+static void *room_alloc(void *user, size_t size)
+{
+    enum { ALIGNMENT = 16 };
+    struct kms_stored_room *room = user;
+    size_t left = sizeof room->bytes - room->used;
+    if (size > left) return malloc(size);
+    void *at = room->bytes + room->used;
+    size_t taken = (size + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+    room->used += taken < left ? taken : left;
+    return at;
+}
+
+static void room_free(void *user, void *at)
+{
+    struct kms_stored_room *room = user;
+    uintptr_t begin = (uintptr_t)room->bytes, place = (uintptr_t)at;
+    if (place < begin || place >= begin + sizeof room->bytes) free(at);
+}
+
+void kms_stored_room_open(struct kms_stored_room *room)
+{
+    room->allocator = (ProtobufCAllocator){room_alloc, room_free, room};
+    room->used = 0;
+}

@@ -12,4 +12,13 @@ KMS_MUST_USE kms_err kms_stored_pack(const ProtobufCMessage *stored, kms_buf *bo
  * memory. */
 void *kms_stored_copy(const ProtobufCMessage *stored);
 
+/* Room for a message that is read and let go of at once: most fit, the rest of others comes from the heap.
+ * On the stack, at most. Unpack with &room.allocator, and free with it. */
+struct kms_stored_room {
+    ProtobufCAllocator allocator;
+    size_t used;
+    _Alignas(16) uint8_t bytes[4096];
+};
+void kms_stored_room_open(struct kms_stored_room *room);
+
 #endif

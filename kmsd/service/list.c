@@ -1,4 +1,5 @@
 /* ListKeys and ListAliases: pages straight from the keystore, which keeps them sorted. */
+#include <stdlib.h>
 #include <string.h>
 
 #include "kms/v1/keys.pb-c.h"
@@ -19,12 +20,9 @@ static bool has_tag(const struct kms_key *key, const char *name, const char *val
 
 static bool has_alias(struct kms_page *page, const struct kms_key *key, const char *prefix)
 {
-    enum { ALIASES = 100 };
-    struct kms_alias aliases[ALIASES]; /* of an admin thread's stack: 30 KiB */
-    size_t count = kms_keyring_aliases_of(page->call->core->keys, &key->id, aliases, ALIASES);
-    for (size_t i = 0; i < count && i < ALIASES; i++)
-        if (strncmp(aliases[i].name, prefix, strlen(prefix)) == 0) return true;
-    return false;
+    struct kms_alias first; /* that is not less: if any begins so, this one does */
+    return kms_keyring_aliases_from(page->call->core->keys, &key->id, prefix, &first, 1) == 1 &&
+           strncmp(first.name, prefix, strlen(prefix)) == 0;
 }
 
 /* Not by the row, which has the policy too: what the keyring knows is enough. */
@@ -85,26 +83,43 @@ kms_err kms_list_keys_act(struct kms_call *call)
     return KMS_OK;
 }
 
-static kms_err visit_alias(void *user, const struct kms_row *row)
+static kms_err add_alias(struct kms_page *page, const struct kms_alias *alias)
 {
-    struct kms_page *page = user;
-    const struct kms_key *only = page->only; /* ListAliases of one key */
-    struct kms_alias alias;
-    KMS_TRY(kms_alias_from_row(row, &alias, &page->call->why));
-    if (alias.deleted || (only != NULL && !kms_id_equal(&only->id, &alias.key_id))) return KMS_OK;
     if (page->count == page->limit) return kms_page_full(page);
     Kms__V1__AliasListEntry *entry = kms_call_alloc(page->call, sizeof *entry);
     char *arn = kms_call_alloc(page->call, KMS_ARN_BYTES), *id = kms_call_alloc(page->call, KMS_ID_TEXT);
-    char *name = kms_arena_print(&page->call->arena, "%s", alias.name);
+    char *name = kms_arena_print(&page->call->arena, "%s", alias->name);
     if (entry == NULL || arn == NULL || id == NULL || name == NULL) return KMS_FAIL(NO_MEMORY);
     kms__v1__alias_list_entry__init(entry);
-    kms_alias_arn(&page->call->core->arn, alias.name, arn);
-    kms_id_text(&alias.key_id, id);
+    kms_alias_arn(&page->call->core->arn, alias->name, arn);
+    kms_id_text(&alias->key_id, id);
     entry->alias_name = name;
     entry->alias_arn = arn;
     entry->target_key_id = id;
     page->items[page->count++] = entry;
     return KMS_OK;
+}
+
+static kms_err visit_alias(void *user, const struct kms_row *row)
+{
+    struct kms_page *page = user;
+    struct kms_alias alias;
+    KMS_TRY(kms_alias_from_row(row, &alias, &page->call->why));
+    return alias.deleted ? KMS_OK : add_alias(page, &alias);
+}
+
+/* Of one key: the keyring has them together, the keystore among all others. */
+static kms_err list_of_key(struct kms_page *page, const struct kms_key *key, const char *marker)
+{
+    size_t cap = page->limit + 2; /* the marker itself, and one more to see that there are more */
+    struct kms_alias *aliases = calloc(cap, sizeof *aliases);
+    if (aliases == NULL) return KMS_FAIL(NO_MEMORY);
+    size_t count = kms_keyring_aliases_from(page->call->core->keys, &key->id, marker, aliases, cap);
+    size_t first = count > 0 && strcmp(aliases[0].name, marker) == 0;
+    kms_err err = KMS_OK;
+    for (size_t i = first; i < count && !kms_failed(err); i++) err = add_alias(page, &aliases[i]);
+    free(aliases);
+    return page->ended ? KMS_OK : err;
 }
 
 kms_err kms_list_aliases_gather(struct kms_call *call)
@@ -135,8 +150,8 @@ kms_err kms_list_aliases_act(struct kms_call *call)
     if (reply == NULL) return KMS_FAIL(NO_MEMORY);
     if (request->key_id[0] != '\0') KMS_TRY(find_only(call, request->key_id, &only));
     KMS_TRY(kms_page_begin(call, request->limit, &page));
-    page.only = only;
-    KMS_TRY(kms_page_scan(&page, KMS_TABLE_ALIAS, request->marker, visit_alias));
+    KMS_TRY(only != NULL ? list_of_key(&page, only, request->marker)
+                         : kms_page_scan(&page, KMS_TABLE_ALIAS, request->marker, visit_alias));
     reply->aliases = (Kms__V1__AliasListEntry **)page.items;
     reply->n_aliases = page.count;
     reply->truncated = page.more;

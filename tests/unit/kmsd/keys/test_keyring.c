@@ -2,6 +2,7 @@
 #include "kmsd/keys/keyring.h"
 
 #include <pthread.h>
+#include <stdio.h>
 
 #include "tests/harness/faults.h"
 #include "tests/unit/kmsd/keys/world.h"
@@ -78,6 +79,58 @@ static void aliases(void)
     CU_ASSERT_EQUAL(kms_keyring_aliases_of(ring, &one, found, 4), 1);
     CU_ASSERT_EQUAL(kms_keyring_aliases_of(ring, &two, found, 4), 2);
     CU_ASSERT(counts(ring, 2, 3));
+}
+
+/* Made in an order that is not theirs, more than are told at once. */
+static void aliases_from_a_name_on(void)
+{
+    enum { MANY = KMS_ALIASES_AT_ONCE + 200, STEP = 7 };
+    _Static_assert(MANY % STEP != 0, "every number comes once");
+    static struct kms_alias found[MANY];
+    KMS_OWN(kms_keyring) ring = ring_new();
+    const struct kms_id one = id_of(1), two = id_of(2);
+    char name[KMS_ALIAS_BYTES];
+    put(ring, 1, 1);
+    CU_ASSERT_EQUAL(kms_keyring_aliases_from(ring, &one, "", found, MANY), 0);
+    for (unsigned i = 0; i < MANY; i++) {
+        snprintf(name, sizeof name, "alias/%05u", i * STEP % MANY);
+        put_alias(ring, name, 1, false);
+    }
+    put_alias(ring, "alias/00003", 1, true);
+    put_alias(ring, "alias/00004", 2, false);
+    CU_ASSERT_EQUAL(kms_keyring_aliases_from(ring, &one, "", found, MANY), KMS_ALIASES_AT_ONCE);
+    CU_ASSERT_STRING_EQUAL(found[KMS_ALIASES_AT_ONCE - 1].name, "alias/01025"); /* two are not among them */
+    CU_ASSERT_EQUAL(kms_keyring_aliases_from(ring, &one, "alias/00002", found, 3), 3);
+    CU_ASSERT_STRING_EQUAL(found[0].name, "alias/00002");
+    CU_ASSERT_STRING_EQUAL(found[1].name, "alias/00005");
+    CU_ASSERT_STRING_EQUAL(found[2].name, "alias/00006");
+    CU_ASSERT_EQUAL(kms_keyring_aliases_from(ring, &one, "alias/01222a", found, 3), 1);
+    CU_ASSERT_EQUAL(kms_keyring_aliases_from(ring, &one, "b", found, 3), 0);
+    CU_ASSERT_EQUAL(kms_keyring_aliases_from(ring, &two, "", found, 3), 1);
+}
+
+/* Every key once in a row of pieces, when nothing changes meanwhile. */
+static void note_key(void *user, const struct kms_key *key)
+{
+    unsigned *seen = user;
+    seen[key->created_us - 1000]++;
+}
+
+static void in_pieces(void)
+{
+    enum { MANY = 9000 };
+    static unsigned seen[MANY];
+    KMS_OWN(kms_keyring) ring = ring_new();
+    size_t cursor = 0, pieces = 1, wrong = 0;
+    for (unsigned i = 0; i < MANY; i++) put(ring, i, 1);
+    while (kms_keyring_some(ring, &cursor, note_key, seen)) pieces++;
+    CU_ASSERT(pieces > 1);
+    for (unsigned i = 0; i < MANY; i++) wrong += seen[i] != 1;
+    CU_ASSERT_EQUAL(wrong, 0);
+    kms_keyring_each(ring, note_key, seen);
+    for (unsigned i = 0; i < MANY; i++) wrong += seen[i] != 2;
+    CU_ASSERT_EQUAL(wrong, 0);
+    CU_ASSERT_FALSE(kms_keyring_some(ring, &cursor, note_key, seen)); /* it stays at the end */
 }
 
 static void tombstones(void)
@@ -162,5 +215,7 @@ static void out_of_memory(void)
     }
 }
 
-KMS_TEST_MAIN("keys/keyring", {"keys", keys}, {"aliases", aliases}, {"tombstones", tombstones},
-              {"many readers, one writer", many_readers_one_writer}, {"out of memory", out_of_memory})
+KMS_TEST_MAIN("keys/keyring", {"keys", keys}, {"aliases", aliases},
+              {"aliases from a name on", aliases_from_a_name_on}, {"in pieces", in_pieces},
+              {"tombstones", tombstones}, {"many readers, one writer", many_readers_one_writer},
+              {"out of memory", out_of_memory})
