@@ -37,7 +37,7 @@ def run(options, servers):
     servers.start_build(OTHER, second)
     print(f"A: {first}\nB: {second}\none core for both; Encrypt over mTLS, {SHAPE[0]} connections x {SHAPE[1]} in flight on each; "
           "CPU of daemon and workers, us a call")
-    print(f"\n{'level':10}{'A us':>8}{'B us':>8}{'B / A':>8}{'least':>8}{'most':>8}{'rounds':>8}")
+    print("\n| level | A us | B us | B / A (least, most) | rounds |\n|---|---|---|---|---|")
     rows = []
     for level in LEVELS:
         pairs = [both(servers, level, number % 2 == 1) for number in range(options.rounds or (4 if options.quick else 16))]
@@ -45,6 +45,6 @@ def run(options, servers):
         row = {"level": level, "a_cpu_us": statistics.median(a for a, _ in pairs), "b_cpu_us": statistics.median(b for _, b in pairs),
                "ratio": statistics.median(ratios), "least": min(ratios), "most": max(ratios), "rounds": len(pairs)}
         rows.append(row)
-        print(f"{level:10}{row['a_cpu_us']:8.1f}{row['b_cpu_us']:8.1f}{row['ratio']:8.3f}{row['least']:8.3f}{row['most']:8.3f}"
-              f"{row['rounds']:8}", flush=True)
+        print(f"| {level} | {row['a_cpu_us']:.1f} | {row['b_cpu_us']:.1f} | {row['ratio']:.3f} "
+              f"({row['least']:.3f}-{row['most']:.3f}) | {row['rounds']} |", flush=True)
     return rows
