@@ -13,7 +13,7 @@
 
 /* The descriptor of gRPC's connection to this peer ("ipv4:127.0.0.1:40512"), found among the descriptors
  * of the process by its address; -1: not a TCP peer, or none has it. Costs a system call for each
- * descriptor: once for a connection. */
+ * descriptor: once for a connection that is busy. */
 int kms_cork_find(const char *peer);
 
 enum { KMS_CORK_SOCKETS = 32 }; /* connections held at once; replies on more leave one by one */

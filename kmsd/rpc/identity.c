@@ -9,8 +9,9 @@
 #include <string.h>
 
 #include "kmsd/rpc/cork.h"
+#include "kmsd/rpc/tls.h"
 
-enum { WAYS = 4, SETS_MIN = 16, SETS_MAX = 1024 };
+enum { WAYS = 4, SETS_MIN = 16, SETS_MAX = 32768 };
 
 struct entry {
     const void *context; /* NULL: empty */
@@ -20,6 +21,7 @@ struct entry {
     struct kms_why *refusal;
     char peer[KMS_CALL_TEXT_BYTES]; /* whose socket this is: another connection may get the same context */
     int socket;
+    unsigned calls; /* before its socket was looked for */
 };
 
 struct kms_certificates {
@@ -89,14 +91,28 @@ static struct entry *set_of(kms_certificates *certificates, const void *context)
     return &certificates->entries[(hash >> 40) % certificates->sets * WAYS];
 }
 
+enum { NOT_LOOKED_FOR = -2, CONNECTIONS_FOR_A_CALL = 8 };
+
+/* The search costs a system call for each connection that is open. So it is made when this one has had
+ * calls in proportion: a thousand connections that call once do not each look at the thousand. */
+static int look_for(struct entry *e)
+{
+    if (e->calls++ >= kms_tls_connections() / CONNECTIONS_FOR_A_CALL) e->socket = kms_cork_find(e->peer);
+    return e->socket == NOT_LOOKED_FOR ? -1 : e->socket;
+}
+
 int kms_certificates_socket(kms_certificates *certificates, const void *context, const char *peer)
 {
     struct entry *set = set_of(certificates, context);
     for (size_t i = 0; i < WAYS; i++) {
-        if (set[i].context != context) continue;
-        if (strcmp(set[i].peer, peer) == 0) return set[i].socket;
-        snprintf(set[i].peer, sizeof set[i].peer, "%s", peer);
-        return set[i].socket = kms_cork_find(peer);
+        struct entry *e = &set[i];
+        if (e->context != context) continue;
+        if (strcmp(e->peer, peer) != 0) {
+            snprintf(e->peer, sizeof e->peer, "%s", peer);
+            e->socket = NOT_LOOKED_FOR;
+            e->calls = 0;
+        }
+        return e->socket == NOT_LOOKED_FOR ? look_for(e) : e->socket;
     }
     return -1;
 }

@@ -24,8 +24,8 @@ void kms_certificates_free(kms_certificates *certificates); /* NULL is a no-op *
 KMS_MUST_USE kms_err kms_certificates_find(kms_certificates *certificates, const void *context,
                                            struct kms_bytes pem, kms_identity **ret_identity,
                                            struct kms_why *why);
-/* The socket of the connection that context belongs to now and peer is at, for cork.h; -1: not known. After
- * kms_certificates_find. */
+/* The socket of the connection that context belongs to now and peer is at, for cork.h; -1: not known, or
+ * not yet, since looking for it costs more the more connections there are. After kms_certificates_find. */
 int kms_certificates_socket(kms_certificates *certificates, const void *context, const char *peer);
 
 /* How a call came in. */

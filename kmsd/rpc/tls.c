@@ -72,6 +72,11 @@ void kms_tls_limit_connections(uint32_t most)
     atomic_store(&most_connections, most);
 }
 
+unsigned kms_tls_connections(void)
+{
+    return atomic_load_explicit(&connections, memory_order_relaxed);
+}
+
 /* gRPC makes the connections and has no option for either; OpenSSL asks here about each new one. Without
  * CLEANSE_PLAINTEXT a connection keeps its last decrypted record, up to 16 KiB of plaintext, for as long as
  * it lives. One too many is left no version of TLS, so its handshake fails. */

@@ -17,6 +17,7 @@ KMS_MUST_USE kms_err kms_tls_only_13(void);
 /* How many TLS connections of this process may be open or shake hands at once (kms_tls_only_13 counts them);
  * one more fails its handshake. Until called: no limit. Thread-safe. */
 void kms_tls_limit_connections(uint32_t most);
+unsigned kms_tls_connections(void); /* such that there are now */
 
 /* Paths are borrowed. Reads and checks the files: the key fits the certificate, which has not expired, the CA
  * file holds a certificate, the key file is not readable by others. Errors: CONFIG_INVALID, IO, NO_MEMORY. */

@@ -168,3 +168,9 @@ def test_many_keys(tmp_path):
     for name in ("start_s", "resident_mb", "page_ms", "describe_per_s", "one_per_s", "random_per_s", "alias_per_s"):
         assert all(row[name] > 0 for row in rows), name
     assert "2,000 keys: resident, MB:" in printed
+
+
+def test_many_connections(tmp_path):
+    rows, printed = mode(tmp_path, "--connections", "--rounds", "2", "--slice-ms", "10")
+    assert [(row["kind"], row["connections"]) for row in rows] == [("idle", 20), ("idle", 100), ("active", 4), ("active", 40)]
+    assert all(row["calls_per_s"] > 0 for row in rows) and "| idle connections |" in printed

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 
 #include "tests/bench/load/target.h"
 
@@ -16,6 +17,7 @@ struct options {
     const char *ca, *certificate, *key;
     struct load_plan plan;
     unsigned rounds;
+    bool hold; /* connect to the one target, and no more */
 };
 
 static const struct option long_options[] = {
@@ -29,6 +31,7 @@ static const struct option long_options[] = {
     {"rate", required_argument, NULL, 'o'},
     {"calls", required_argument, NULL, 'q'},
     {"tick-us", required_argument, NULL, 't'},
+    {"hold", no_argument, NULL, 'h'},
     {NULL, 0, NULL, 0},
 };
 
@@ -36,7 +39,7 @@ static int usage(const char *program)
 {
     fprintf(stderr,
             "usage: %s [--ca PEM --cert PEM --key PEM] [--connections N] [--in-flight N] [--slice-ms N]\n"
-            "       [--rounds N] [--rate CALLS_PER_SECOND [--tick-us N] | --calls N] TARGET...\n"
+            "       [--rounds N] [--rate CALLS_PER_SECOND [--tick-us N] | --calls N | --hold] TARGET...\n"
             "TARGET: name=N,operation=O,address=tls:IP:PORT|unix:PATH,pids=1+2[,key=ID|,keys=FILE]\n"
             "       [,ciphertext=BASE64]\n",
             program);
@@ -83,6 +86,9 @@ static bool read_options(int argc, char **argv, struct options *options)
         case 'o':
             ok = read_number(optarg, 10000000, &rate);
             break;
+        case 'h':
+            options->hold = true;
+            break;
         case 't':
             ok = read_number(optarg, 1000000, &tick_us);
             break;
@@ -97,6 +103,7 @@ static bool read_options(int argc, char **argv, struct options *options)
     options->plan.slice_ns = (calls > 0 ? CALLS_MS : slice_ms) * UINT64_C(1000000);
     options->plan.rate = rate;
     options->plan.tick_ns = tick_us * UINT64_C(1000);
+    if (options->hold && argc - optind != 1) return false;
     return ok && optind < argc && argc - optind <= TARGETS;
 }
 
@@ -180,8 +187,9 @@ static kms_err measure(const struct options *options, char **texts, unsigned cou
         err = load_target_open(texts[opened], &options->plan, tls, &targets[opened], why);
         opened++;
     }
-    if (!kms_failed(err)) err = run(targets, count, options->rounds, why);
-    if (!kms_failed(err)) err = print(targets, count);
+    if (!kms_failed(err) && options->hold) err = load_target_hold(&targets[0], why);
+    if (!kms_failed(err) && !options->hold) err = run(targets, count, options->rounds, why);
+    if (!kms_failed(err) && !options->hold) err = print(targets, count);
     while (opened > 0) load_target_close(&targets[--opened]);
     free(targets);
     SSL_CTX_free(tls);
@@ -193,6 +201,11 @@ int main(int argc, char **argv)
     struct options options = {.plan = {.connections = 1, .in_flight = 1}, .rounds = 10};
     struct kms_why why = {""};
     if (!read_options(argc, argv, &options)) return usage(argv[0]);
+    struct rlimit files;
+    if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
+        files.rlim_cur = files.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &files); /* many connections; what is missing is said when one fails */
+    }
     prctl(PR_SET_TIMERSLACK, 1); /* ns: an open loop is punctual */
     kms_err err = measure(&options, argv + optind, (unsigned)(argc - optind), &why);
     if (!kms_failed(err)) return 0;

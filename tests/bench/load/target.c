@@ -9,6 +9,7 @@
 #include <sys/timerfd.h>
 
 #include "base/text.h"
+#include "tests/bench/load/cpu.h"
 
 enum { WORDS_BYTES = 2048 };
 
@@ -82,9 +83,14 @@ static kms_err open_events(struct load_target *target, struct kms_why *why)
 
 static kms_err connect_all(const char *address, SSL_CTX *tls, struct load_target *target, struct kms_why *why)
 {
+    const uint64_t start_ns = load_now_ns();
+    target->sessions = calloc(target->plan->connections, sizeof(struct load_session *));
+    if (target->sessions == NULL) return KMS_FAIL(NO_MEMORY);
     while (target->session_count < target->plan->connections) {
         struct load_session *session;
+        uint64_t begun_ns = load_now_ns();
         KMS_TRY(load_session_new(address, tls, &target->request, &session, why));
+        load_histogram_add(&target->tally.connect, load_now_ns() - begun_ns);
         session->user = target;
         session->random = target->random + target->session_count;
         target->sessions[target->session_count++] = session;
@@ -94,6 +100,7 @@ static kms_err connect_all(const char *address, SSL_CTX *tls, struct load_target
             return KMS_FAIL(IO);
         }
     }
+    target->tally.connect_ns = load_now_ns() - start_ns;
     return KMS_OK;
 }
 
@@ -114,6 +121,8 @@ void load_target_close(struct load_target *target)
 {
     while (target->session_count > 0) load_session_free(target->sessions[--target->session_count]);
     load_request_free(&target->request);
+    free(target->sessions);
+    target->sessions = NULL;
     kms_fd_drop(&target->epoll);
     kms_fd_drop(&target->timer);
 }

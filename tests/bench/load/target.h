@@ -5,7 +5,7 @@
 #include "tests/bench/load/histogram.h"
 #include "tests/bench/load/session.h"
 
-enum { LOAD_CONNECTIONS = 64, LOAD_PIDS = 70, LOAD_ADDRESS_BYTES = 160, LOAD_STATUSES = 17 };
+enum { LOAD_CONNECTIONS = 16384, LOAD_PIDS = 70, LOAD_ADDRESS_BYTES = 160, LOAD_STATUSES = 17 };
 
 /* How load is made. */
 struct load_plan {
@@ -25,12 +25,14 @@ struct load_tally {
     uint64_t active_ns, server_cpu_ns, generator_cpu_ns;
     int first_error;
     struct load_histogram latency, shed_latency;
+    uint64_t connect_ns;           /* until all connections were there */
+    struct load_histogram connect; /* how long each took, handshake included */
 };
 
 struct load_target {
     char name[64];
     struct load_request request;
-    struct load_session *sessions[LOAD_CONNECTIONS];
+    struct load_session **sessions; /* plan->connections of them */
     unsigned session_count, in_turn;
     pid_t pids[LOAD_PIDS];
     size_t pid_count;
@@ -52,5 +54,9 @@ void load_target_close(struct load_target *target);
 /* Drives it for one slice and adds to its tally. Errors: IO, CORRUPT; DEADLINE_EXCEEDED, replies are missing
  * 5 s after the end. */
 KMS_MUST_USE kms_err load_target_slice(struct load_target *target, struct kms_why *why);
+
+/* Says on standard output how long the connections took, as one line of JSON, and keeps them, answering
+ * what the server asks, until standard input ends. Errors: IO, CORRUPT. */
+KMS_MUST_USE kms_err load_target_hold(struct load_target *target, struct kms_why *why);
 
 #endif

@@ -1,11 +1,14 @@
 /* Addresses, remembered certificates, and the table of Unix peers. */
 #include "kmsd/rpc/identity.h"
 
+#include <arpa/inet.h>
+#include <openssl/ssl.h>
 #include <stdio.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/address.h"
+#include "kmsd/rpc/tls.h"
 #include "tests/harness/suite.h"
 #include "world.h"
 
@@ -165,6 +168,66 @@ static void test_tcp_peers(void)
     close(a[1]);
 }
 
+/* Ten thousand connections that call again and again are each parsed once, but for few that share a place. */
+static void test_certificates_of_a_crowd(void)
+{
+    enum { CROWD = 10000 };
+    static const char contexts[CROWD];
+    KMS_OWN_BUF client = {0};
+    struct kms_authn authn = {false};
+    kms_certificates *c = NULL;
+    char name[KMS_PRINCIPAL_BYTES];
+    CU_ASSERT_FATAL(world_certificates());
+    KMS_ASSERT_OK_FATAL(kms_read_file(world_path("client.pem"), 65536, &client, NULL));
+    KMS_ASSERT_OK_FATAL(kms_certificates_new(&authn, CROWD, &c));
+    for (size_t i = 0; i < 3 * (size_t)CROWD; i++)
+        KMS_ASSERT_OK(find(c, &contexts[i % CROWD], (const char *)client.data, name));
+    CU_ASSERT(authn.certificates_parsed >= CROWD && authn.certificates_parsed < CROWD + CROWD / 10);
+    kms_certificates_free(c);
+}
+
+static void peer_of(int socket, char *text, size_t room)
+{
+    struct sockaddr_in address;
+    socklen_t len = sizeof address;
+    CU_ASSERT_EQUAL_FATAL(getpeername(socket, (struct sockaddr *)&address, &len), 0);
+    snprintf(text, room, "ipv4:127.0.0.1:%u", ntohs(address.sin_port));
+}
+
+/* The more connections there are, the more calls one has to make until its socket is looked for. */
+static void test_sockets(void)
+{
+    enum { OPEN = 40, CALLS = 5 };
+    struct kms_authn authn = {false};
+    kms_certificates *c = NULL;
+    KMS_OWN_BUF client = {0};
+    char name[KMS_PRINCIPAL_BYTES], peers[2][64];
+    int first[2], second[2];
+    SSL *open[OPEN];
+    KMS_ASSERT_OK_FATAL(kms_tls_only_13());
+    SSL_CTX *tls = SSL_CTX_new(TLS_server_method());
+    CU_ASSERT_PTR_NOT_NULL_FATAL(tls);
+    CU_ASSERT_EQUAL(kms_tls_connections(), 0);
+    for (size_t i = 0; i < OPEN; i++) CU_ASSERT_PTR_NOT_NULL_FATAL(open[i] = SSL_new(tls));
+    CU_ASSERT_EQUAL(kms_tls_connections(), OPEN);
+    connect_tcp(AF_INET, first), connect_tcp(AF_INET, second);
+    peer_of(first[0], peers[0], sizeof peers[0]), peer_of(second[0], peers[1], sizeof peers[1]);
+    CU_ASSERT_FATAL(world_certificates());
+    KMS_ASSERT_OK_FATAL(kms_read_file(world_path("client.pem"), 65536, &client, NULL));
+    KMS_ASSERT_OK_FATAL(kms_certificates_new(&authn, 8, &c));
+    KMS_ASSERT_OK(find(c, tls, (const char *)client.data, name));
+    for (int i = 0; i < CALLS; i++) CU_ASSERT_EQUAL(kms_certificates_socket(c, tls, peers[0]), -1);
+    CU_ASSERT_EQUAL(kms_certificates_socket(c, tls, peers[0]), first[0]);
+    CU_ASSERT_EQUAL(kms_certificates_socket(c, tls, peers[0]), first[0]);
+    CU_ASSERT_EQUAL(kms_certificates_socket(c, tls, peers[1]), -1); /* another one at that address */
+    for (size_t i = 0; i < OPEN; i++) SSL_free(open[i]);
+    CU_ASSERT_EQUAL(kms_tls_connections(), 0);
+    CU_ASSERT_EQUAL(kms_certificates_socket(c, tls, peers[1]), second[0]);
+    kms_certificates_free(c);
+    SSL_CTX_free(tls);
+    close(first[0]), close(first[1]), close(second[0]), close(second[1]);
+}
+
 static void test_tcp_peers_of_v6(void)
 {
     struct kms_rpc_socket tcp = {.tcp = true, .socket = {.path = "[::1]:0", .principal = ""}};
@@ -191,5 +254,6 @@ static void test_tcp_peers_of_v6(void)
 
 KMS_TEST_MAIN("rpc/identity", {"gRPC's peer to an address", test_source_ip},
               {"a certificate is parsed once a connection", test_certificates},
-              {"Unix peers by descriptor", test_peers}, {"TCP peers", test_tcp_peers},
-              {"TCP peers of IPv6", test_tcp_peers_of_v6})
+              {"certificates of a crowd", test_certificates_of_a_crowd},
+              {"sockets of busy connections", test_sockets}, {"Unix peers by descriptor", test_peers},
+              {"TCP peers", test_tcp_peers}, {"TCP peers of IPv6", test_tcp_peers_of_v6})
