@@ -33,10 +33,13 @@ KMS_MUST_USE kms_err kms_unseal_key(kms_token *token, const struct kms_sealing *
 
 /* nonces.c: random bytes fetched many at a time. They become public with the message that uses them; the
  * worker never forks, so none is used twice. */
+/* 168 IVs: with a token that is slow, fewer than 1 of 100 calls wait for them. Some tokens give no 2 KiB at
+ * once. */
+enum { KMS_NONCE_STORE_BYTES = 168 * KMS_GCM_IV_BYTES };
 struct kms_nonces {
     kms_err (*fill)(void *source, uint8_t *to, size_t len);
     size_t left; /* bytes at the end of the store that are not used yet */
-    uint8_t bytes[1024];
+    uint8_t bytes[KMS_NONCE_STORE_BYTES];
 };
 KMS_MUST_USE kms_err kms_nonces_take(struct kms_nonces *nonces, void *source, uint8_t *out, size_t len);
 
