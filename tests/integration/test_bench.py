@@ -174,3 +174,11 @@ def test_many_connections(tmp_path):
     rows, printed = mode(tmp_path, "--connections", "--rounds", "2", "--slice-ms", "10")
     assert [(row["kind"], row["connections"]) for row in rows] == [("idle", 20), ("idle", 100), ("active", 4), ("active", 40)]
     assert all(row["calls_per_s"] > 0 for row in rows) and "| idle connections |" in printed
+
+
+def test_a_slow_token(tmp_path):
+    rows, printed = mode(tmp_path, "--slow-hsm")
+    assert [(row["delay_ms"], row["workers"]) for row in rows] == [(5, 1), (5, 2)]
+    for name in ("calls_per_s", "single_calls_per_s", "p50_ms", "p99_ms", "alone_p50_us", "beside_p50_us"):
+        assert all(row[name] > 0 for row in rows), name
+    assert printed.count("| 5 ms |") == 2

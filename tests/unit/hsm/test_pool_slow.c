@@ -212,15 +212,15 @@ static void software_goes_on_while_the_token_is_held(void)
 /* A data key is the token's random bytes, whatever the level of the key that seals it. */
 static void a_data_key_is_the_tokens(void)
 {
+    _Atomic unsigned made = 0;
     hold_token();
-    submit(&load[0], KMS_HSM_DATA_KEY, &soft[0], &done_count);
+    submit(&load[0], KMS_HSM_DATA_KEY, &soft[0], &made);
     submit(&load[1], KMS_HSM_ENCRYPT, &soft[0], &done_count);
     kms_hsm_flush(f.hsm, 0);
     WAIT_FOR(done_count == 1);
-    CU_ASSERT_TRUE(load[1].job.output_len > 0 && load[0].job.output_len == 0);
+    CU_ASSERT_EQUAL(made, 0);
     let_go();
-    WAIT_FOR(done_count == 2);
-    CU_ASSERT_TRUE(load[0].job.output_len > 0);
+    WAIT_FOR(made == 1);
 }
 
 /* What all have to hear, it hears: a key that was open there has to be opened again, by the token. */
