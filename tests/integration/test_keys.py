@@ -156,6 +156,28 @@ def test_list_keys_pages(service, admin):
         assert failure(other.ListKeys).reason == "ACCESS_DENIED"
 
 
+def test_aliases_of_one_key_page_by_page(service, admin):
+    """Also more than a hundred of them, and after the name of one that is gone; those of other keys are not among them."""
+    key, other, prefix = service.new_key(), service.new_key(), unique("many") + "/"
+    names = [f"{prefix}{i:03}" for i in range(120)]
+    for i, name in enumerate(reversed(names)):
+        admin.CreateAlias(alias_name=name, target_key_id=other if i % 40 == 7 else key)
+    mine = [name for i, name in enumerate(reversed(names)) if i % 40 != 7][::-1]
+    found, marker, pages = [], "", 0
+    while True:
+        page = admin.ListAliases(key_id=key, limit=39, marker=marker)
+        found += [a.alias_name for a in page.aliases]
+        pages += 1
+        if not page.truncated:
+            break
+        marker = page.next_marker
+        if pages == 1:
+            admin.DeleteAlias(alias_name=marker)
+    assert found == mine and pages == 3  # 39 in each
+    assert key in [k.key_id for k in admin.ListKeys(limit=1000, alias_prefix=names[-1]).keys]
+    assert [k.key_id for k in admin.ListKeys(limit=1000, alias_prefix=names[-8]).keys] == [other]
+
+
 def test_aliases(service, admin):
     key, alias = service.new_key(), unique("one")
     admin.CreateAlias(alias_name=alias, target_key_id=key)
