@@ -202,20 +202,17 @@ static void heads_stop(struct kms_boot *boot)
     kms_heads_stop(&boot->core);
 }
 
-static void store_stop(struct kms_boot *boot)
-{
-    (void)boot;
-} /* pipeline_stop closes it, after its last user */
-
 static kms_err policy_start(struct kms_boot *boot, struct kms_why *why)
 {
     return kms_boot_service_policy(boot, why);
 }
 
-static void policy_stop(struct kms_boot *boot)
+/* Of stages whose things end with another one: pipeline_stop closes the keystore after its last user,
+ * core_stop lets the policy go. */
+static void nothing_to_stop(struct kms_boot *boot)
 {
     (void)boot;
-} /* core_stop lets it go */
+}
 
 /* Enough for the largest batch; of much locked memory a quarter: single calls and keys need the rest. */
 static uint64_t batch_memory(const struct kmsd_conf *conf)
@@ -277,6 +274,7 @@ static kms_err rpc_start(struct kms_boot *boot, struct kms_why *why)
 static void rpc_stop(struct kms_boot *boot)
 {
     kms_rpc_drain_and_stop(boot->rpc);
+    kms_jobs_store_usage(boot->pipeline, &boot->core, boot->conf->rpc_drain_ms);
     kms_ignore(kms_boot_note(boot, "stop", NULL, 0)); /* the log may be what failed */
     kms_rpc_free(boot->rpc);
 }
@@ -311,8 +309,8 @@ static const struct stage {
     {"ship", kms_boot_ship_start, kms_boot_ship_stop},
     {"hsm", hsm_start, hsm_stop},
     {"pipeline", pipeline_start, pipeline_stop},
-    {"keystore", kms_boot_store_start, store_stop},
-    {"policy", policy_start, policy_stop},
+    {"keystore", kms_boot_store_start, nothing_to_stop},
+    {"policy", policy_start, nothing_to_stop},
     {"heads", heads_start, heads_stop},
     {"rpc", rpc_start, rpc_stop},
     {"jobs", jobs_start, jobs_stop},

@@ -75,18 +75,30 @@ static void drop_audit_files(kms_jobs *jobs)
                 drop.files, (unsigned long long)drop.last_sequence);
 }
 
-/* As long as there is more than one act takes, it goes on. */
+/* As much as one act takes. False: there is no more, or it failed. */
+static bool store_usage(kms_pipeline *pipeline, struct kms_core *core)
+{
+    if (!kms_ledger_dirty(core->ledger)) return false;
+    struct kms_why why = {{0}};
+    kms_err err = kms_internal_run(pipeline, core, KMS_INTERNAL_CHECKPOINT_USAGE, NULL, &why);
+    if (!kms_failed(err)) return true;
+    kms_log(KMS_LOG_WARN, "jobs", "job=%s err=%s tried again later: %s", names[KMS_INTERNAL_CHECKPOINT_USAGE],
+            kms_err_reason(err), why.text);
+    return false;
+}
+
+void kms_jobs_store_usage(kms_pipeline *pipeline, struct kms_core *core, uint32_t most_ms)
+{
+    uint64_t until_us = kms_monotonic_us() + most_ms * UINT64_C(1000);
+    while (store_usage(pipeline, core) && kms_monotonic_us() < until_us) {
+    }
+}
+
 static void checkpoint(kms_jobs *jobs, uint64_t monotonic_us)
 {
     if (monotonic_us < jobs->checkpoint_due_us) return;
     jobs->checkpoint_due_us = monotonic_us + jobs->options.usage_checkpoint_ms * UINT64_C(1000);
-    while (kms_ledger_dirty(jobs->core->ledger) && !stopping(jobs)) {
-        struct kms_why why = {{0}};
-        kms_err err = kms_internal_run(jobs->pipeline, jobs->core, KMS_INTERNAL_CHECKPOINT_USAGE, NULL, &why);
-        if (!kms_failed(err)) continue;
-        kms_log(KMS_LOG_WARN, "jobs", "job=%s err=%s tried again later: %s",
-                names[KMS_INTERNAL_CHECKPOINT_USAGE], kms_err_reason(err), why.text);
-        break;
+    while (!stopping(jobs) && store_usage(jobs->pipeline, jobs->core)) {
     }
     if (!stopping(jobs)) drop_audit_files(jobs);
 }

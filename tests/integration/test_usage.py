@@ -101,6 +101,34 @@ def test_counts_by_version_operation_and_principal(own):
             assert [p.principal for p in again.GetKeyUsage(key_id=key).versions[0].principals] == [APP, OTHER]
 
 
+@pytest.fixture
+def hourly(tmp_path):
+    own = Service(tmp_path / "hourly", jobs={"usage_checkpoint": "1h"}).init()
+    own.start()
+    yield own
+    own.stop()
+
+
+def test_a_clean_stop_stores_the_ledger(hourly):
+    """The next checkpoint is an hour away; behind the last use, the end stores all, so that the next start counts nothing again."""
+    key = hourly.new_key()
+    with hourly.client(APP) as app:
+        for _ in range(3):
+            app.Encrypt(key_id=key, plaintext=b"x")
+    assert stored(hourly) == 0
+    hourly.stop()
+    records = [(record["kind"], record.get("operation")) for record in hourly.records()]
+    last_use = max(at for at, record in enumerate(records) if record == ("call", "Encrypt"))
+    assert [record for record in records[last_use + 1:] if record[0] != "head"] == [
+        ("attempt", "CheckpointUsage"), ("outcome", "CheckpointUsage"), ("service", "stop")]
+    hourly.start()
+    with hourly.client(ADMIN) as admin:
+        assert usage(admin, key) == {1: {"Encrypt": 3}}
+    hourly.stop()
+    hourly.start()
+    assert stored(hourly) == 1  # nothing was used since, so there was nothing to store
+
+
 def test_late_use_warns_and_refuses(own):
     key = own.new_key()
     with own.client(ADMIN) as admin, own.client(APP) as app:
