@@ -104,8 +104,8 @@ class Servers:
         return self.harness.run(self.harness.BIN / "kmsctl", "--endpoint", f"127.0.0.1:{service.port}", "--ca",
                                 self.kmsd.certs.dir / "ca.pem", "--cert", f"{name}.pem", "--key-file", f"{name}.key", *words).stdout
 
-    def target(self, number, transport, operation, level):
-        """The words that tell kms-load what to call and whose CPU time to count."""
+    def target(self, number, transport, operation, level, more=()):
+        """The words that tell kms-load what to call and whose CPU time to count; more: others, or other values."""
         empty = level == "none"
         kmsd = next((other for suffix, other in self.others.items() if level.endswith(suffix)), self.kmsd)
         door = "kmsd" if kmsd is self.kmsd else kmsd.dir.name
@@ -118,10 +118,10 @@ class Servers:
             words["key"] = self.secrets[level]
         if operation == "Decrypt":
             words["ciphertext"] = self.ciphertexts[level]
-        return ",".join(f"{name}={value}" for name, value in words.items())
+        return ",".join(f"{name}={value}" for name, value in {**words, **dict(more)}.items())
 
     def load_command(self, transport, shape, whats, slice_ms, rounds, rate=0, tick_us=0, calls=0):
-        """kms-load for these (operation, level), in turn."""
+        """kms-load for these (operation, level) or (operation, level, more words), in turn."""
         words = [self.harness.BUILD / "bench/kms-load", "--connections", shape[0], "--in-flight", shape[1], "--slice-ms", slice_ms,
                  "--rounds", rounds]
         if transport == "mtls":

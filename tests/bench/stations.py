@@ -24,6 +24,13 @@ def between(before, after):
     return calls, found
 
 
+def shares(before, after):
+    """A line: what part of the time of the calls between two snapshots each station had."""
+    calls, means = between(before, after)
+    total = sum(means.values()) or 1
+    return f"where kmsd's {calls:,} calls spent their time: " + ", ".join(f"{name} {us / total:.0%}" for name, us in means.items())
+
+
 def run(options, servers):
     servers.start()
     rows = []

@@ -1,5 +1,6 @@
 """tests/bench/run ends, and what it writes has the form that it promises. Never how fast anything is."""
 import json
+import re
 import subprocess
 
 import pytest
@@ -20,6 +21,7 @@ MEMBERS = {
     "ratio_to_empty",
     "cpu_ratio_to_empty",
 }
+STATIONS = ["rpc", "authn", "gather", "decide", "plan", "hsm", "finish", "audit", "reply"]
 pytestmark = pytest.mark.skipif(
     not (BUILD / "bench/kms-load").exists(), reason="the bench programs are not built (BUILD_TESTING=OFF)"
 )
@@ -87,6 +89,8 @@ def test_quick_has_the_rows_of_the_bars(tmp_path):
         ("Encrypt", "HSM", "mtls", 4, 8),
     ]
     assert printed.count(">= ") == 8
+    shares = re.search(r"where kmsd's [0-9,]+ calls spent their time: (.*)", printed)[1].split(", ")
+    assert [share.split()[0] for share in shares] == STATIONS
 
 
 def test_every_operation_on_a_unix_socket(tmp_path):

@@ -6,7 +6,7 @@
 
 enum {
     FRAME_HEAD_BYTES = 9,
-    REQUEST_ROOM_BYTES = 512 + LOAD_MESSAGE_BYTES,
+    REQUEST_ROOM_BYTES = 512, /* of a call but for its body */
     ACKNOWLEDGE_EVERY_BYTES = 1 << 24
 };
 
@@ -22,7 +22,14 @@ enum frame_type {
     FRAME_CONTINUATION = 9,
 };
 enum { FLAG_ACK = 1, FLAG_END_STREAM = 1, FLAG_END_HEADERS = 4, FLAG_PADDED = 8, FLAG_PRIORITY = 32 };
-enum { DEFAULT_WINDOW_BYTES = 65535, CONNECTION_WINDOW_BYTES = 0x7fff0000 };
+enum {
+    SETTINGS_INITIAL_WINDOW_SIZE = 4,
+    SETTING_BYTES = 6,
+    DEFAULT_WINDOW_BYTES = 65535,
+    STREAM_WINDOW_BYTES = 1 << 20, /* replies are shorter */
+    CONNECTION_WINDOW_BYTES = 0x7fff0000,
+    FRAME_MOST_BYTES = 16384, /* SETTINGS_MAX_FRAME_SIZE, if the server says nothing else */
+};
 
 struct frame {
     uint8_t type, flags;
@@ -57,7 +64,9 @@ static void put_preface(struct load_session *s)
 {
     static const char magic[] = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"; /* RFC 7540 section 3.5 */
     put(s, magic, sizeof magic - 1);
-    put_head(s, 0, FRAME_SETTINGS, 0, 0);
+    put_head(s, SETTING_BYTES, FRAME_SETTINGS, 0, 0);
+    put_number(s, SETTINGS_INITIAL_WINDOW_SIZE, 2);
+    put_number(s, STREAM_WINDOW_BYTES, 4);
     put_head(s, 4, FRAME_WINDOW_UPDATE, 0, 0);
     put_number(s, CONNECTION_WINDOW_BYTES, 4);
 }
@@ -99,34 +108,62 @@ static uint64_t next_random(struct load_session *s)
     return s->random;
 }
 
+static size_t least(size_t a, int64_t b)
+{
+    if (b <= 0) return 0;
+    return a < (uint64_t)b ? a : (size_t)b;
+}
+
+/* As much of the body as windows and room allow. */
+static void put_body(struct load_session *s)
+{
+    while (s->body.stream != 0) {
+        size_t left = s->request->len - s->body.at;
+        int64_t room = LOAD_OUTPUT_BYTES - REQUEST_ROOM_BYTES - (int64_t)s->output_len;
+        size_t len = least(least(least(least(left, FRAME_MOST_BYTES), s->send_window), s->body.window), room);
+        if (len == 0) return;
+        put_head(s, (uint32_t)len, FRAME_DATA, len == left ? FLAG_END_STREAM : 0, s->body.stream);
+        put(s, s->request->message + s->body.at, len);
+        s->body.at += len;
+        s->body.window -= (int64_t)len;
+        s->send_window -= (int64_t)len;
+        if (len == left) s->body.stream = 0;
+    }
+}
+
 bool load_session_call(struct load_session *s, uint64_t started_ns)
 {
-    if (s->in_flight >= LOAD_STREAMS || s->send_window < (int64_t)s->request->len ||
-        s->output_len + REQUEST_ROOM_BYTES > LOAD_OUTPUT_BYTES)
+    if (s->in_flight >= LOAD_STREAMS || s->body.stream != 0 || s->send_window <= 0 ||
+        s->output_len + 2 * REQUEST_ROOM_BYTES > LOAD_OUTPUT_BYTES)
         return false;
     uint32_t stream = s->next_stream;
     size_t head = s->output_len;
     put_head(s, 0, FRAME_HEADERS, FLAG_END_HEADERS, stream);
     put_fields(s);
     s->output[head + 2] = (uint8_t)(s->output_len - head - FRAME_HEAD_BYTES); /* below 256 */
-    put_head(s, (uint32_t)s->request->len, FRAME_DATA, FLAG_END_STREAM, stream);
-    uint8_t *message = s->output + s->output_len;
-    put(s, s->request->message, s->request->len);
-    if (s->request->key_count > 0) load_request_choose(s->request, next_random(s), message);
+    size_t message_at = s->output_len + FRAME_HEAD_BYTES;
     s->started_ns[stream / 2 % LOAD_STREAM_SLOTS] = started_ns;
     s->next_stream += 2;
-    s->send_window -= (int64_t)s->request->len;
     s->in_flight++;
+    s->body.stream = stream;
+    s->body.window = s->stream_window;
+    s->body.at = 0;
+    put_body(s);
+    if (s->request->key_count > 0 && s->body.at >= s->request->key_at + s->request->key_len)
+        load_request_choose(s->request, next_random(s), s->output + message_at);
     return true;
 }
 
 kms_err load_session_flush(struct load_session *s, struct kms_why *why)
 {
-    size_t len = s->output_len;
-    s->output_len = 0;
-    if (len == 0 || load_transport_write(&s->transport, kms_bytes_of(s->output, len))) return KMS_OK;
-    kms_why_set(why, "the server takes no more bytes");
-    return KMS_FAIL(IO);
+    for (put_body(s); s->output_len > 0; put_body(s)) {
+        size_t len = s->output_len;
+        s->output_len = 0;
+        if (load_transport_write(&s->transport, kms_bytes_of(s->output, len))) continue;
+        kms_why_set(why, "the server takes no more bytes");
+        return KMS_FAIL(IO);
+    }
+    return KMS_OK;
 }
 
 /* --- in --- */
@@ -138,8 +175,18 @@ static uint32_t number_of(const uint8_t *bytes, unsigned count)
     return value;
 }
 
+/* Of a request that is answered before its end nothing more is sent. */
+static void give_up_body(struct load_session *s)
+{
+    enum { CANCEL = 8 };
+    put_head(s, 4, FRAME_RST_STREAM, 0, s->body.stream);
+    put_number(s, CANCEL, 4);
+    s->body.stream = 0;
+}
+
 static void end_call(struct load_session *s, uint32_t stream, int status)
 {
+    if (stream == s->body.stream) give_up_body(s);
     s->in_flight--;
     s->reply(s, s->started_ns[stream / 2 % LOAD_STREAM_SLOTS], status);
 }
@@ -162,6 +209,22 @@ static void on_data(struct load_session *s, const struct frame *frame)
     s->acknowledge_bytes = 0;
 }
 
+static void on_settings(struct load_session *s, const struct frame *frame)
+{
+    if (frame->flags & FLAG_ACK) return;
+    for (uint32_t at = 0; at + SETTING_BYTES <= frame->len; at += SETTING_BYTES)
+        if (number_of(frame->payload + at, 2) == SETTINGS_INITIAL_WINDOW_SIZE)
+            s->stream_window = number_of(frame->payload + at + 2, 4);
+    put_head(s, 0, FRAME_SETTINGS, FLAG_ACK, 0);
+}
+
+static void on_window(struct load_session *s, const struct frame *frame)
+{
+    if (frame->len != 4) return;
+    if (frame->stream == 0) s->send_window += number_of(frame->payload, 4);
+    if (frame->stream == s->body.stream) s->body.window += number_of(frame->payload, 4);
+}
+
 static void on_ping(struct load_session *s, const struct frame *frame)
 {
     if (frame->flags & FLAG_ACK || frame->len != 8) return;
@@ -182,13 +245,13 @@ static kms_err on_frame(struct load_session *s, const struct frame *frame, struc
         end_call(s, frame->stream, LOAD_STATUS_UNREADABLE);
         return KMS_OK;
     case FRAME_SETTINGS:
-        if (!(frame->flags & FLAG_ACK)) put_head(s, 0, FRAME_SETTINGS, FLAG_ACK, 0);
+        on_settings(s, frame);
         return KMS_OK;
     case FRAME_PING:
         on_ping(s, frame);
         return KMS_OK;
     case FRAME_WINDOW_UPDATE:
-        if (frame->stream == 0 && frame->len == 4) s->send_window += number_of(frame->payload, 4);
+        on_window(s, frame);
         return KMS_OK;
     case FRAME_CONTINUATION: /* a server of ours sends short header blocks */
         break;
@@ -246,7 +309,7 @@ kms_err load_session_new(const char *address, SSL_CTX *tls, const struct load_re
     if (s == NULL) return KMS_FAIL(NO_MEMORY);
     s->request = request;
     s->next_stream = 1;
-    s->send_window = DEFAULT_WINDOW_BYTES;
+    s->send_window = s->stream_window = DEFAULT_WINDOW_BYTES;
     kms_err err = load_transport_open(address, tls, &s->transport, why);
     if (kms_failed(err)) {
         free(s);

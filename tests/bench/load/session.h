@@ -26,12 +26,18 @@ struct load_session {
     load_reply_fn *reply;
     void *user;
     unsigned in_flight;
+    unsigned owed; /* the user's: calls to make as soon as load_session_call takes them */
 
     /* its own */
     struct load_hpack table;
     bool named; /* the server knows our header fields by index */
     uint32_t next_stream, acknowledge_bytes;
-    int64_t send_window;
+    int64_t send_window, stream_window; /* of the connection; what each stream begins with */
+    struct {                            /* the request whose end waits for room or a window */
+        uint32_t stream;                /* 0: none */
+        int64_t window;
+        size_t at;
+    } body;
     uint64_t random; /* not 0 */
     uint64_t started_ns[LOAD_STREAM_SLOTS];
     size_t input_len, output_len;
@@ -43,7 +49,8 @@ KMS_MUST_USE kms_err load_session_new(const char *address, SSL_CTX *tls, const s
                                       struct load_session **ret_session, struct kms_why *why);
 void load_session_free(struct load_session *session); /* NULL is a no-op */
 
-/* One more call, which began at started_ns. False: not now, too many or too much is on the way. */
+/* One more call, which began at started_ns; a long one leaves as the server's windows and flushes let it.
+ * False: not now, too many or too much is on the way. */
 bool load_session_call(struct load_session *session, uint64_t started_ns);
 /* Errors: IO. */
 KMS_MUST_USE kms_err load_session_flush(struct load_session *session, struct kms_why *why);

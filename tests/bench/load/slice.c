@@ -15,12 +15,17 @@ enum {
 static const uint64_t STUCK_NS = 5000000000u;
 enum { RESOURCE_EXHAUSTED = 8, UNAVAILABLE = 14 }; /* grpc-status */
 
-/* One more call of a closed loop. */
-static void call_again(struct load_target *target, struct load_session *session, uint64_t now_ns)
+/* One more call of a closed loop, as soon as the session takes it. */
+static void call_again(struct load_target *target, struct load_session *session)
 {
     if (target->plan->calls > 0 && target->made >= target->plan->calls) return;
     target->made++;
-    if (!load_session_call(session, now_ns)) target->tally.held_back++;
+    session->owed++;
+}
+
+static void call_owed(struct load_session *session)
+{
+    while (session->owed > 0 && load_session_call(session, load_now_ns())) session->owed--;
 }
 
 static void on_reply(struct load_session *session, uint64_t started_ns, int grpc_status)
@@ -38,7 +43,9 @@ static void on_reply(struct load_session *session, uint64_t started_ns, int grpc
             load_histogram_add(&tally->shed_latency, now_ns - started_ns);
         }
     }
-    if (!target->stopping && target->plan->rate <= 0) call_again(target, session, now_ns);
+    if (target->stopping || target->plan->rate > 0) return;
+    call_again(target, session);
+    call_owed(session);
 }
 
 /* Until the next call, exponentially distributed, so that arrivals are a Poisson process. xorshift64
@@ -84,14 +91,18 @@ static kms_err call_due(struct load_target *target, uint64_t now_ns, struct kms_
 static kms_err begin(struct load_target *target, uint64_t now_ns, struct kms_why *why)
 {
     target->stopping = false;
-    for (unsigned i = 0; i < target->session_count; i++) target->sessions[i]->reply = on_reply;
+    for (unsigned i = 0; i < target->session_count; i++) {
+        target->sessions[i]->reply = on_reply;
+        target->sessions[i]->owed = 0;
+    }
     if (target->plan->rate > 0) {
         target->next_ns = now_ns + gap_ns(target);
         return call_due(target, now_ns, why);
     }
-    for (unsigned i = 0; i < target->session_count; i++)
-        for (unsigned k = 0; k < target->plan->in_flight; k++)
-            call_again(target, target->sessions[i], load_now_ns());
+    for (unsigned i = 0; i < target->session_count; i++) {
+        for (unsigned k = 0; k < target->plan->in_flight; k++) call_again(target, target->sessions[i]);
+        call_owed(target->sessions[i]);
+    }
     return flush_all(target, why);
 }
 
@@ -102,6 +113,16 @@ static unsigned in_flight(const struct load_target *target)
     return total;
 }
 
+/* What came may have opened a window. */
+static kms_err read_session(const struct load_target *target, struct load_session *session,
+                            struct kms_why *why)
+{
+    KMS_TRY(load_session_read(session, why));
+    if (target->stopping || session->owed == 0) return KMS_OK;
+    call_owed(session);
+    return load_session_flush(session, why);
+}
+
 static kms_err read_events(struct load_target *target, struct kms_why *why)
 {
     struct epoll_event events[EVENTS];
@@ -109,7 +130,7 @@ static kms_err read_events(struct load_target *target, struct kms_why *why)
     for (int i = 0; i < count; i++) {
         uint64_t expired;
         if (events[i].data.ptr != NULL)
-            KMS_TRY(load_session_read(events[i].data.ptr, why));
+            KMS_TRY(read_session(target, events[i].data.ptr, why));
         else if (read(target->timer, &expired, sizeof expired) < 0)
             continue; /* set anew meanwhile */
     }

@@ -15,7 +15,7 @@ enum { WORDS_BYTES = 2048 };
 
 struct words {
     char text[WORDS_BYTES];
-    const char *name, *operation, *address, *pids, *key, *ciphertext, *keys;
+    const char *name, *operation, *address, *pids, *key, *ciphertext, *plaintext, *pairs, *keys;
 };
 
 static kms_err split(const char *text, struct words *words, struct kms_why *why)
@@ -23,9 +23,14 @@ static kms_err split(const char *text, struct words *words, struct kms_why *why)
     const struct {
         const char *name;
         const char **value;
-    } known[] = {{"name", &words->name},       {"operation", &words->operation},
-                 {"address", &words->address}, {"pids", &words->pids},
-                 {"key", &words->key},         {"ciphertext", &words->ciphertext},
+    } known[] = {{"name", &words->name},
+                 {"operation", &words->operation},
+                 {"address", &words->address},
+                 {"pids", &words->pids},
+                 {"key", &words->key},
+                 {"ciphertext", &words->ciphertext},
+                 {"plaintext", &words->plaintext},
+                 {"pairs", &words->pairs},
                  {"keys", &words->keys}};
     snprintf(words->text, sizeof words->text, "%s", text);
     for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) *known[i].value = "";
@@ -55,18 +60,33 @@ static kms_err read_pids(const char *text, struct load_target *target, struct km
     return KMS_FAIL(INVALID_ARGUMENT);
 }
 
+/* An empty text is the usual value. */
+static kms_err read_count(const char *text, unsigned usual, unsigned long most, unsigned *ret_count,
+                          struct kms_why *why)
+{
+    char *end;
+    unsigned long count = text[0] == '\0' ? usual : strtoul(text, &end, 10);
+    *ret_count = (unsigned)count;
+    if (text[0] == '\0' || (*end == '\0' && count >= 1 && count <= most)) return KMS_OK;
+    kms_why_set(why, "a number from 1 to %lu, not %s", most, text);
+    return KMS_FAIL(INVALID_ARGUMENT);
+}
+
 static kms_err make_request(const struct words *words, struct load_target *target, struct kms_why *why)
 {
     uint8_t blob[WORDS_BYTES];
     size_t blob_len = 0;
-    if (words->keys[0] != '\0')
-        return load_request_make_random(words->operation, words->keys, &target->request, why);
     if (words->ciphertext[0] != '\0' && !kms_unbase64(kms_bytes_text(words->ciphertext), blob, &blob_len)) {
         kms_why_set(why, "ciphertext is not base64");
         return KMS_FAIL(INVALID_ARGUMENT);
     }
-    return load_request_make(words->operation, words->key, kms_bytes_of(blob, blob_len), &target->request,
-                             why);
+    struct load_ask ask = {
+        .operation = words->operation, .key_id = words->key, .ciphertext = kms_bytes_of(blob, blob_len)};
+    KMS_TRY(
+        read_count(words->plaintext, LOAD_PLAINTEXT_BYTES, LOAD_PLAINTEXT_MOST, &ask.plaintext_bytes, why));
+    KMS_TRY(read_count(words->pairs, 0, LOAD_PAIRS_MOST, &ask.pairs, why));
+    if (words->keys[0] != '\0') return load_request_make_random(&ask, words->keys, &target->request, why);
+    return load_request_make(&ask, &target->request, why);
 }
 
 static kms_err open_events(struct load_target *target, struct kms_why *why)

@@ -45,8 +45,8 @@ struct load_target {
     uint64_t next_ns, timer_ns, random, made;
 };
 
-/* text: "name=N,operation=O,address=A,pids=1+2[,key=ID|,keys=FILE][,ciphertext=BASE64]". Connects. Errors:
- * INVALID_ARGUMENT, IO. */
+/* text: "name=N,operation=O,address=A,pids=1+2[,key=ID|,keys=FILE][,ciphertext=BASE64][,plaintext=BYTES][,
+ * pairs=N]". Connects. Errors: INVALID_ARGUMENT, IO. */
 KMS_MUST_USE kms_err load_target_open(const char *text, const struct load_plan *plan, SSL_CTX *tls,
                                       struct load_target *target, struct kms_why *why);
 void load_target_close(struct load_target *target);
