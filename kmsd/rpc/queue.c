@@ -74,8 +74,10 @@ static size_t hand_back(struct kms_queue *queue, struct kms_call **calls, size_t
 
 /*
  * Starting a batch from another thread contends for the connection and makes gRPC shift work to a thread of
- * its own, 5 to 10 us a call. So calls of other queues travel back to theirs. Those of this thread's queue,
- * which were refused when they were begun, are answered with the next flush: together, as a commit's are.
+ * its own, 5 to 10 us a call. So calls of other queues travel back to theirs. Those of this thread's queue
+ * ended as they began. What was refused is answered with the next flush, together, as a commit's calls are,
+ * since that comes in crowds; anything else, as in kmsd-empty (tests/bench), at once, as gRPC does it by
+ * itself.
  */
 void kms_queue_release(struct kms_rpc *rpc, struct kms_call **calls, size_t count)
 {
@@ -85,6 +87,10 @@ void kms_queue_release(struct kms_rpc *rpc, struct kms_call **calls, size_t coun
         if (queue != here) count = hand_back(queue, calls, count);
     }
     for (size_t i = 0; i < count; i++) {
+        if (!calls[i]->silent) {
+            kms_slot_reply(calls[i]);
+            continue;
+        }
         calls[i]->next = NULL;
         *here->refused_end = calls[i];
         here->refused_end = &calls[i]->next;
