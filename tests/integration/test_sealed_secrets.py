@@ -110,6 +110,8 @@ def test_there_and_back_with_several_documents(kmsctl, sealing, write):  # noqa:
     text = offline("seal", "--cert", sealing, "-f", write(*many, form="json"), "-o", "json")
     assert len(documents(kmsctl(APP, "unseal", input=text))) == 4
     second = documents(text.replace("}\n{", "}\n---\n{"))
+    listed = json.dumps({"apiVersion": "v1", "kind": "List", "items": second})  # as kubectl get prints them
+    assert len(documents(kmsctl(APP, "unseal", input=listed))) == 4
     second[1]["metadata"]["name"] = "other"
     wrong = kmsctl(APP, "unseal", "-f", write(*second), status=1)
     assert "document 2: b/other, value: none of 1 sealing keys opens it" in wrong

@@ -190,12 +190,27 @@ static kms_err node(struct reading *r, const yaml_event_t *event, unsigned depth
     return err;
 }
 
+/* Of a List, which is what kubectl prints for several objects; NULL: it is none. */
+static json_t *items_of(const json_t *document)
+{
+    const char *kind = ctl_manifest_text(document, "kind"),
+               *version = ctl_manifest_text(document, "apiVersion");
+    json_t *items = json_object_get(document, "items");
+    bool list = kind != NULL && strcmp(kind, "List") == 0 && version != NULL && strcmp(version, "v1") == 0;
+    return list && json_is_array(items) ? items : NULL;
+}
+
 /* Takes the reference. */
 static kms_err add_document(json_t *documents, json_t *document, struct kms_why *why)
 {
-    if (json_is_null(document)) {
+    size_t at;
+    json_t *item, *items = items_of(document);
+    if (items != NULL || json_is_null(document)) {
+        kms_err err = KMS_OK;
+        json_array_foreach(items, at, item) if (!kms_failed(err)) err =
+            add_document(documents, json_incref(item), why);
         json_decref(document);
-        return KMS_OK;
+        return err;
     }
     if (json_array_size(documents) < CTL_MANIFEST_DOCUMENTS)
         return json_array_append_new(documents, document) == 0 ? KMS_OK : KMS_FAIL(NO_MEMORY);

@@ -21,7 +21,8 @@ enum {
 
 bool ctl_manifest_guard(struct ctl *ctl);
 
-/* A new array; empty documents are left out. INVALID_ARGUMENT, NO_MEMORY; why has the line, never a value. */
+/* A new array; empty documents are left out, items of a List stand in its place. INVALID_ARGUMENT,
+ * NO_MEMORY; why has the line, never a value. */
 KMS_MUST_USE kms_err ctl_manifest_read(struct kms_bytes text, json_t **ret_documents, struct kms_why *why);
 
 /* The same as text, in locked memory, to --out or standard output: YAML, or JSON with -o json. Takes the

@@ -28,6 +28,12 @@ static void yaml_means_what_it_does_to_kubernetes(void)
         const char *yaml, *json;
     } rows[] = {
         {"a: 1", "[{\"a\": 1}]"},
+        {"a: 1\n---\napiVersion: v1\nkind: List\nitems:\n- b: 2\n-\n- apiVersion: v1\n  kind: List\n  items: "
+         "[{c: 3}]\n",
+         "[{\"a\": 1}, {\"b\": 2}, {\"c\": 3}]"},
+        {"apiVersion: v1\nkind: List\nitems: []", "[]"},
+        {"apiVersion: v1\nkind: List\nitems: 1",
+         "[{\"apiVersion\": \"v1\", \"kind\": \"List\", \"items\": 1}]"},
         {"a: -17\nb: 1.5\nc: 1e3", "[{\"a\": -17, \"b\": 1.5, \"c\": 1000.0}]"},
         {"a: yes\nb: Off\nc: n\nd: TRUE", "[{\"a\": true, \"b\": false, \"c\": false, \"d\": true}]"},
         {"a: 'yes'\nb: \"1\"\nc: !!str 1\nd: ! x",
