@@ -18,12 +18,15 @@ def show(title, rows):
     """A row for each size, the levels beside each other."""
     columns = ["empty RPC: CPU us/call", *(f"{level}: {what}" for level in LEVELS
                for what in ("CPU us/call", "calls/s against empty"))]
+    columns += ["resident MB"] if "resident_mb" in rows[0] else []
     print(f"\n| {title} | {' | '.join(columns)} |\n|{'---|' * (1 + len(columns))}")
     for size in sorted({row["size"] for row in rows}):
         of = {row["level"]: row for row in rows if row["size"] == size}
         cells = [f"{of[LEVELS[0]]['empty_cpu_us']:.1f}"]
         for level in LEVELS:
             cells += [f"{of[level]['server_cpu_us']:.1f}", f"{of[level]['ratio_to_empty']:.2f}"]
+        if "resident_mb" in rows[0]:
+            cells.append(f"{of[LEVELS[0]]['resident_mb']:.1f}")
         print(f"| {size:,} | {' | '.join(cells)} |", flush=True)
 
 
@@ -41,6 +44,28 @@ def measured(options, servers, curve, whats):
     return rows
 
 
+def resident_kb(service):
+    """Of the daemon and its workers."""
+    found = 0
+    for pid in (service.process.pid, *service.children()):
+        with open(f"/proc/{pid}/status") as file:
+            found += int(next(line.split()[1] for line in file if line.startswith("VmRSS")))
+    return found
+
+
+def memory(options, servers, rows):
+    """Puts what daemon and workers hold into the rows, size by size; started anew, since nobody gives back what is in no use."""
+    servers.kmsd.stop(expect=None)
+    servers.kmsd.start()
+    name = {"plaintext": "plaintext", "context": "pairs"}[rows[0]["curve"]]
+    for size in sorted({row["size"] for row in rows}):
+        words = {name: size if name == "plaintext" else size // PAIR_BYTES}
+        servers.load("mtls", SHAPE, [("Encrypt", level, words) for level in LEVELS], options.slice_ms * 4, 2)
+        for row in rows:
+            if row["size"] == size:
+                row["resident_mb"] = resident_kb(servers.kmsd) / 1024
+
+
 def policy(harness, statements, tag):
     """The last statement lets the application use the key; others, with a condition each, come before. No two with one tag."""
     document = json.loads(harness.key_policy())
@@ -54,11 +79,6 @@ def policy(harness, statements, tag):
     return json.dumps(document, separators=(",", ":"))
 
 
-def resident_kb(process):
-    with open(f"/proc/{process.pid}/status") as file:
-        return int(next(line.split()[1] for line in file if line.startswith("VmRSS")))
-
-
 def policy_keys(options, servers):
     """{statements: (key of each level, resident bytes a key whose policy is its own)}"""
     harness, found = servers.harness, {}
@@ -67,10 +87,10 @@ def policy_keys(options, servers):
         for statements in QUICK_STATEMENTS if options.quick else STATEMENTS:
             made = {level: admin.CreateKey(policy=policy(harness, statements, "Measured"), protection_level=number).key_metadata.key_id
                     for level, number in (("HSM", 1), ("SOFTWARE", 2))}
-            before = resident_kb(servers.kmsd.process)
+            before = resident_kb(servers.kmsd)
             for number in range(count):
                 admin.CreateKey(policy=policy(harness, statements, f"Own{number}"), protection_level=2)
-            found[statements] = (made, (resident_kb(servers.kmsd.process) - before) * 1024 / count)
+            found[statements] = (made, (resident_kb(servers.kmsd) - before) * 1024 / count)
     return found
 
 
@@ -83,6 +103,7 @@ def run(options, servers):
                                ("pairs", PAIR_BYTES, QUICK_PAIRS if options.quick else PAIRS)):
         whats = [(size * unit, level, {curve: size}) for level in LEVELS for size in sizes]
         rows += measured(options, servers, {"plaintext": "plaintext", "pairs": "context"}[curve], whats)
+        memory(options, servers, rows[-len(whats):])
         show(f"bytes of {rows[-1]['curve']}", rows[-len(whats):])
     keys = policy_keys(options, servers)
     whats = [(statements, level, {"key": made[level]}) for level in LEVELS for statements, (made, _) in keys.items()]
