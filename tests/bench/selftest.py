@@ -11,6 +11,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.dont_write_bytecode = True
 import chart  # noqa: E402
 import flame  # noqa: E402
+import growth  # noqa: E402
 import instructions  # noqa: E402
 import open_loop  # noqa: E402
 import profile_cpu  # noqa: E402
@@ -79,6 +80,15 @@ class Bench(unittest.TestCase):
         rows = list(chart.rows_of_page((ROOT / "docs/performance.md").read_text(), ["1x64", "4x8"]))
         self.assertEqual(len(rows), 12)
         self.assertEqual((ROOT / "docs/performance.svg").read_text(), chart.svg(rows, chart.TITLE))
+
+    def test_the_growth_is_that_of_the_tables(self):
+        """tests/bench/growth.py docs/performance.md docs/growth.svg makes it."""
+        page = (ROOT / "docs/performance.md").read_text()
+        self.assertEqual((ROOT / "docs/growth.svg").read_text(), growth.svg(page))
+        lines = dict((title, (xs, ys)) for title, xs, ys in growth.lines_of(page))
+        self.assertEqual(lines["Resident MB, against keys"][0], [1e3, 1e4, 1e5, 1e6])
+        self.assertEqual(growth.number("34.60 s"), 34.6)
+        self.assertEqual(growth.number("1,170 MB"), 1170)
 
 
 if __name__ == "__main__":
