@@ -195,6 +195,35 @@ static void algorithms_belong_to_keys(void)
     CU_ASSERT_FALSE(kms_job_valid(&job));
 }
 
+/* What needs the token to open a key of SOFTWARE level at most, and what shows how slow it is. At HSM
+ * level nothing spares it. */
+static void jobs_say_what_they_need(void)
+{
+    static const uint64_t spares =
+        1ULL << KMS_HSM_ENCRYPT | 1ULL << KMS_HSM_DECRYPT | 1ULL << KMS_HSM_REENCRYPT | 1ULL << KMS_HSM_SIGN |
+        1ULL << KMS_HSM_VERIFY | 1ULL << KMS_HSM_MAC | 1ULL << KMS_HSM_VERIFY_MAC |
+        1ULL << KMS_HSM_PUBLIC_KEY | 1ULL << KMS_HSM_RSA_ENCRYPT | 1ULL << KMS_HSM_RSA_DECRYPT |
+        1ULL << KMS_HSM_DATA_KEY_PAIR | 1ULL << KMS_HSM_DATA_KEY_PAIR_SEALED | 1ULL << KMS_HSM_CERTIFY;
+    static const uint64_t random =
+        1ULL << KMS_HSM_RANDOM | 1ULL << KMS_HSM_DATA_KEY | 1ULL << KMS_HSM_DATA_KEY_SEALED;
+    static const uint64_t in_token = random | 1ULL << KMS_HSM_ENCRYPT | 1ULL << KMS_HSM_DECRYPT |
+                                     1ULL << KMS_HSM_REENCRYPT | 1ULL << KMS_HSM_SIGN | 1ULL << KMS_HSM_MAC |
+                                     1ULL << KMS_HSM_VERIFY_MAC | 1ULL << KMS_HSM_RSA_DECRYPT;
+    for (unsigned op = KMS_HSM_ENCRYPT; op < KMS_HSM_OP_COUNT; op++) {
+        struct kms_hsm_job job = sample((enum kms_hsm_op)op);
+        job.key.ref.level = job.to.ref.level = KMS_LEVEL_SOFTWARE;
+        CU_ASSERT_EQUAL(kms_job_spares_token(&job), spares >> op & 1);
+        CU_ASSERT_EQUAL(kms_job_in_token(&job), random >> op & 1);
+        job.key.ref.level = KMS_LEVEL_HSM;
+        CU_ASSERT_FALSE(kms_job_spares_token(&job));
+        CU_ASSERT_EQUAL(kms_job_in_token(&job), in_token >> op & 1);
+    }
+    struct kms_hsm_job across = sample(KMS_HSM_REENCRYPT);
+    across.key.ref.level = KMS_LEVEL_SOFTWARE;
+    across.to.ref.level = KMS_LEVEL_HSM;
+    CU_ASSERT_TRUE(!kms_job_spares_token(&across) && kms_job_in_token(&across));
+}
+
 static void results_round_trip(void)
 {
     uint8_t frame[64] = {0};
@@ -235,4 +264,5 @@ KMS_TEST_MAIN("hsm/job", {"every operation round-trips", every_operation_round_t
               {"every cut is refused", every_cut_is_refused},
               {"bad fields are refused", bad_fields_are_refused}, {"limits hold", limits_hold},
               {"algorithms belong to keys", algorithms_belong_to_keys},
+              {"jobs say what they need", jobs_say_what_they_need},
               {"results round-trip", results_round_trip}, {"hellos round-trip", hellos_round_trip})
