@@ -138,6 +138,9 @@ struct kms_hsm_job {
     /* To be begun by then, monotonic (clock.h); 0: the configured default from now; else DEADLINE_EXCEEDED.
      * What a worker has begun is answered, or ends with its worker. */
     uint64_t deadline_us;
+    uint64_t
+        wanted_until_us; /* monotonic; later a job that waits is not begun: DEADLINE_EXCEEDED; 0: always */
+    uint64_t payer;      /* any number: jobs of different ones take turns where they wait for a worker */
 
     uint8_t *output;   /* the caller's, in locked memory when it can be plaintext; filled before done */
     size_t output_cap; /* bytes; too small: INTERNAL */
@@ -150,6 +153,7 @@ struct kms_hsm_job {
     struct kms_hsm_job *next;     /* for lists of whoever owns the job now */
     struct {                      /* the pool's own */
         uint64_t id, deadline_us; /* the deadline in force: moving to another worker extends it */
+        uint64_t turn;            /* in the line for a worker; 0: it never stood there */
         uint32_t frame_len;
         uint16_t deaths, moves; /* workers that died doing it; workers that died with it in their queue */
         bool broadcast;         /* for one worker, and done when that one is gone */

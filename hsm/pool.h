@@ -22,6 +22,8 @@ enum {
     KMS_POOL_MOVES_MAX = 8,           /* deaths of others that a job lives through */
     KMS_POOL_QUARANTINED = 64,
     KMS_POOL_FORGOTTEN = 256,
+    KMS_POOL_DEPTH_LEAST = 4,       /* jobs that a worker of a slow token may have at a time, or more */
+    KMS_POOL_PAYERS = 256,          /* whose turns are known at a time; a power of two */
     KMS_POOL_WORKERS_MAX = 64,      /* of the kind that does all */
     KMS_POOL_BACKOFF_FIRST_MS = 50, /* until a worker is started again; doubles */
 };
@@ -34,6 +36,19 @@ void kms_list_put(struct kms_job_list *list, struct kms_hsm_job *job);
 void kms_list_put_front(struct kms_job_list *list, struct kms_hsm_job *job);
 struct kms_hsm_job *kms_list_take(struct kms_job_list *list); /* NULL: empty */
 void kms_list_move(struct kms_job_list *to, struct kms_job_list *from);
+
+/* To's jobs, and from's in their turns; of one turn, to's first. Both must be in order of turns. */
+void kms_list_merge(struct kms_job_list *to, struct kms_job_list *from);
+
+/* pool_fair.c: of those that wait in one queue. Zero-initialised: nobody has waited. */
+struct kms_pool_turns {
+    uint64_t now;                   /* the turn that is being served */
+    uint64_t last[KMS_POOL_PAYERS]; /* that a payer got */
+};
+/* Gives each of jobs its payer's next turn and puts it into the line there; jobs is empty then. */
+void kms_pool_line_up(struct kms_pool_turns *turns, struct kms_job_list *line, struct kms_job_list *jobs);
+/* A line whose last turn was this one has been served but for what is left. */
+void kms_pool_took_turns(struct kms_pool_turns *turns, uint64_t last, const struct kms_job_list *left);
 
 /* What a worker is for. As many as configured do all; of each other kind there is one place behind them,
  * empty until it is wanted: for SOFTWARE level while the token is slow, and for making RSA keys, which takes
@@ -85,11 +100,13 @@ struct kms_hsm {
     unsigned place_count;            /* worker_count and one of each other kind */
     struct kms_pool_worker *workers; /* place_count */
     _Atomic bool slow;               /* the token: jobs that do not need it shall not wait behind it */
+    _Atomic uint32_t token_us;       /* what one of its jobs took lately; 0: not known */
     struct kms_pool_lane *lanes;     /* lane_count, then one of kms_hsm_call, one of the polling thread */
     pthread_mutex_t call_lock;
 
     pthread_mutex_t lock;
-    struct kms_job_list waiting[KMS_POOL_QUEUES];
+    struct kms_job_list waiting[KMS_POOL_QUEUES]; /* in order of turns */
+    struct kms_pool_turns turns[KMS_POOL_QUEUES];
     struct kms_job_list finished; /* done to be called by the polling thread */
     struct kms_hsm_status status;
     struct kms_quarantine {
@@ -126,6 +143,8 @@ struct kms_pool_choice {
 struct kms_pool_choice kms_pool_choose(kms_hsm *hsm, enum kms_pool_queue queue, uint64_t refused);
 /* How many of the jobs of a list go to one worker at a time. */
 size_t kms_pool_share(const kms_hsm *hsm, const struct kms_job_list *jobs, size_t healthy);
+/* How many jobs this worker may have at a time. */
+uint32_t kms_pool_depth(const kms_hsm *hsm, const struct kms_pool_worker *w);
 /* Has the worker of this kind started, if it is not; the polling thread does it. */
 void kms_pool_want(kms_hsm *hsm, enum kms_pool_kind kind);
 /* The token is slow, and jobs of SOFTWARE level have a worker at work for them. */

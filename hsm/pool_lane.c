@@ -65,6 +65,7 @@ static bool has_credit(kms_hsm *hsm, const struct kms_pool_worker *w, const stru
 {
     if (w->first_free == KMS_POOL_SLOTS) return false;
     if (job->pool.broadcast) return true;
+    if (w->in_flight >= kms_pool_depth(hsm, w)) return false;
     if (kms_pool_forgotten(hsm, job)) return false; /* it waits in line, where it is sifted out */
     if (small(job)) return w->small_bytes + job->pool.frame_len <= KMS_POOL_SMALL_SHARE;
     return w->large_bytes == 0 || w->large_bytes + job->pool.frame_len <= KMS_POOL_LARGE_SHARE;
@@ -168,6 +169,7 @@ void kms_hsm_submit(kms_hsm *hsm, unsigned lane, struct kms_hsm_job *job)
     job->output_len = 0;
     job->pool.deaths = job->pool.moves = 0;
     job->pool.broadcast = false;
+    job->pool.turn = 0;
     if (!kms_job_valid(job)) {
         kms_pool_finish(hsm, job, KMS_FAIL(INVALID_ARGUMENT));
         return;
@@ -183,7 +185,7 @@ void kms_hsm_submit(kms_hsm *hsm, unsigned lane, struct kms_hsm_job *job)
     kms_list_put(&hsm->lanes[lane].jobs[kms_pool_queue_of(hsm, job)], job);
 }
 
-/* Behind those that wait already, for the polling thread to send. */
+/* In turn with those that wait already, for the polling thread to send. */
 static void wait_in_line(kms_hsm *hsm, enum kms_pool_queue queue, struct kms_job_list *jobs)
 {
     struct kms_job_list refused = {0};
@@ -191,7 +193,7 @@ static void wait_in_line(kms_hsm *hsm, enum kms_pool_queue queue, struct kms_job
     struct kms_job_list *line = &hsm->waiting[queue];
     bool first = line->head == NULL;
     if (line->count + jobs->count <= KMS_POOL_WAITING_MAX)
-        kms_list_move(line, jobs);
+        kms_pool_line_up(&hsm->turns[queue], line, jobs);
     else
         kms_list_move(&refused, jobs);
     atomic_store(&hsm->waiting_count[queue], (unsigned)line->count);
@@ -224,7 +226,7 @@ static void sift(kms_hsm *hsm, enum kms_pool_queue queue, struct kms_job_list *j
         kms_err refused = kms_pool_down(hsm, queue) ? KMS_FAIL(HSM_UNAVAILABLE) : refusal(hsm, job);
         if (kms_failed(refused))
             kms_pool_finish(hsm, job, refused);
-        else if (job->pool.deadline_us < now)
+        else if (job->pool.deadline_us < now || (job->wanted_until_us != 0 && job->wanted_until_us < now))
             kms_pool_finish(hsm, job, KMS_FAIL(DEADLINE_EXCEEDED));
         else
             kms_list_put(&kept, job);
@@ -242,9 +244,11 @@ void kms_pool_drain(kms_hsm *hsm)
         pthread_mutex_unlock(&hsm->lock);
         sift(hsm, queue, &jobs);
         if (queue == KMS_QUEUE_RSA && jobs.head != NULL) kms_pool_want(hsm, KMS_FOR_RSA);
+        uint64_t last = jobs.tail != NULL ? jobs.tail->pool.turn : 0;
         send_list(hsm, queue, &jobs, hsm->lanes[hsm->lane_count + KMS_LANE_POLL].frame);
         pthread_mutex_lock(&hsm->lock);
-        kms_list_move(&jobs, &hsm->waiting[queue]); /* who came meanwhile stands behind */
+        kms_pool_took_turns(&hsm->turns[queue], last, &jobs);
+        kms_list_merge(&jobs, &hsm->waiting[queue]); /* who came meanwhile */
         hsm->waiting[queue] = jobs;
         atomic_store(&hsm->waiting_count[queue], (unsigned)jobs.count);
         pthread_mutex_unlock(&hsm->lock);

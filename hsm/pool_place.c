@@ -88,6 +88,17 @@ size_t kms_pool_share(const kms_hsm *hsm, const struct kms_job_list *jobs, size_
     return share > LEAST ? share : LEAST;
 }
 
+/* What a worker has is done in the order in which it got it, so that a slow token's get no more than keeps
+ * them busy: the others wait in turns. */
+uint32_t kms_pool_depth(const kms_hsm *hsm, const struct kms_pool_worker *w)
+{
+    enum { BUSY_US = 10000 };
+    if (!slow(hsm) || w >= &hsm->workers[hsm->worker_count]) return KMS_POOL_SLOTS;
+    uint32_t us = atomic_load_explicit(&hsm->token_us, memory_order_relaxed);
+    uint32_t depth = us > 0 ? BUSY_US / us : KMS_POOL_SLOTS;
+    return depth > KMS_POOL_DEPTH_LEAST ? depth : KMS_POOL_DEPTH_LEAST;
+}
+
 bool kms_pool_apart(kms_hsm *hsm)
 {
     return slow(hsm) && healthy(only_one(hsm, KMS_FOR_SOFTWARE));
@@ -107,6 +118,7 @@ void kms_pool_note_token(kms_hsm *hsm)
         if (w->state != KMS_WORKER_HEALTHY) continue;
         if (atomic_load_explicit(&w->page->token_us, memory_order_relaxed) == 0) continue;
         uint32_t us = atomic_exchange_explicit(&w->page->token_us, 0, memory_order_relaxed);
+        hsm->token_us = us;
         hsm->slow = us >= (uint32_t)(hsm->slow ? FAST_TOKEN_US : SLOW_TOKEN_US);
     }
 }

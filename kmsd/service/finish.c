@@ -193,6 +193,8 @@ static void submit(kms_finish *f, unsigned lane, struct kms_call *call)
 {
     call->job.done = job_done;
     call->job.user = f;
+    call->job.payer = call->identity != NULL ? (uintptr_t)call->identity->limits : 0;
+    call->job.wanted_until_us = call->deadline_us;
     kms_hsm_submit(f->core->hsm, lane, &call->job);
 }
 

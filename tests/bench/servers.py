@@ -66,10 +66,11 @@ class Servers:
             self.harness.BIN = first
         self.make_keys(self.others[suffix], suffix)
 
-    def make_keys(self, service, suffix):
+    def make_keys(self, service, suffix, users=()):
+        users = [word for user in users or (self.harness.APP,) for word in ("--user", user)]
         for level in LEVELS:
             created = self.kmsctl(service, self.harness.ADMIN, "key", "create", "--protection", level.lower(), "--output", "json",
-                                  "--admin", self.harness.ADMIN, "--user", self.harness.APP)
+                                  "--admin", self.harness.ADMIN, *users)
             key = self.keys[level + suffix] = json.loads(created)["key_id"]
             plain = service.dir / "plaintext"
             plain.write_bytes(bytes(range(32)))
@@ -120,12 +121,12 @@ class Servers:
             words["ciphertext"] = self.ciphertexts[level]
         return ",".join(f"{name}={value}" for name, value in {**words, **dict(more)}.items())
 
-    def load_command(self, transport, shape, whats, slice_ms, rounds, rate=0, tick_us=0, calls=0):
-        """kms-load for these (operation, level) or (operation, level, more words), in turn."""
+    def load_command(self, transport, shape, whats, slice_ms, rounds, rate=0, tick_us=0, calls=0, uri=None):
+        """kms-load for these (operation, level) or (operation, level, more words), in turn; uri: of who calls, else APP."""
         words = [self.harness.BUILD / "bench/kms-load", "--connections", shape[0], "--in-flight", shape[1], "--slice-ms", slice_ms,
                  "--rounds", rounds]
         if transport == "mtls":
-            name = self.kmsd.certs.dir / self.kmsd.certs.client(self.harness.APP)
+            name = self.kmsd.certs.dir / self.kmsd.certs.client(uri or self.harness.APP)
             words += ["--ca", self.kmsd.certs.dir / "ca.pem", "--cert", f"{name}.pem", "--key", f"{name}.key"]
         if rate:
             words += ["--rate", rate, *(["--tick-us", tick_us] if tick_us else [])]

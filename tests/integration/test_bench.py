@@ -186,3 +186,9 @@ def test_a_slow_token(tmp_path):
     for name in ("calls_per_s", "single_calls_per_s", "p50_ms", "p99_ms", "alone_p50_us", "beside_p50_us"):
         assert all(row[name] > 0 for row in rows), name
     assert printed.count("| 5 ms |") == 2
+
+
+def test_fairness(tmp_path):
+    rows, printed = mode(tmp_path, "--fairness")
+    assert [row["heavy"] for row in rows] == [False, True, True] * 3 and all(row["calls"] > 0 for row in rows)
+    assert printed.count("rate_per_principal") == 3
