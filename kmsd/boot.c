@@ -273,8 +273,9 @@ static kms_err rpc_start(struct kms_boot *boot, struct kms_why *why)
 
 static void rpc_stop(struct kms_boot *boot)
 {
+    uint64_t until_us = kms_monotonic_us() + boot->conf->rpc_drain_ms * UINT64_C(1000);
     kms_rpc_drain_and_stop(boot->rpc);
-    kms_jobs_store_usage(boot->pipeline, &boot->core, boot->conf->rpc_drain_ms);
+    kms_jobs_store_usage(boot->pipeline, &boot->core, until_us);
     kms_ignore(kms_boot_note(boot, "stop", NULL, 0)); /* the log may be what failed */
     kms_rpc_free(boot->rpc);
 }

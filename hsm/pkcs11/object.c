@@ -175,6 +175,16 @@ kms_err kms_token_labels(kms_token *token, struct kms_labels *ret_labels)
     return s.too_many ? KMS_FAIL(LIMIT_EXCEEDED) : KMS_OK;
 }
 
+kms_object kms_token_copy(kms_token *token, kms_object key)
+{
+    CK_ATTRIBUTE session[] = {{CKA_TOKEN, &no, sizeof no}};
+    CK_OBJECT_HANDLE copy = 0;
+    if (token->fn->C_CopyObject(token->pinned, key, session, 1, &copy) != CKR_OK) return 0;
+    if (!kms_failed(kms_token_check_unreadable(token, copy))) return copy;
+    kms_token_destroy(token, copy);
+    return 0;
+}
+
 void kms_token_destroy(kms_token *token, kms_object key)
 {
     if (key != 0)

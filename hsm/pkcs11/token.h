@@ -70,6 +70,9 @@ KMS_MUST_USE kms_err kms_token_public_parts(kms_token *token, kms_object public_
 KMS_MUST_USE kms_err kms_token_find(kms_token *token, const char *label, kms_object *ret_key);
 /* The public half of the key pair with that label, likewise. */
 KMS_MUST_USE kms_err kms_token_find_public(kms_token *token, const char *label, kms_object *ret_key);
+/* A session object of the same value and for the same use that cannot be read either; 0: this token does
+ * not copy. */
+kms_object kms_token_copy(kms_token *token, kms_object key);
 void kms_token_destroy(kms_token *token, kms_object key); /* 0 is a no-op */
 /* The secret keys stored on the token and their labels, in no order; those with longer labels are left out.
  * LIMIT_EXCEEDED: more than fit. */

@@ -96,6 +96,31 @@ static kms_err none_there(kms_token *token, const struct kms_labels *labels, str
     return KMS_FAIL(ROOT_KEYS_MISSING);
 }
 
+/*
+ * Each key that is opened needs seal and bind, and SoftHSM locks and reads a file for each look at a stored
+ * key: 40 of 100 us. A session object is in memory, on the token as well, protected alike, and ends with
+ * the session. What wraps stays as it is: its unwrap template is more than a token might copy.
+ */
+static void take_copies(kms_token *token, struct kms_roots *roots)
+{
+    for (unsigned i = 0; i < roots->count; i++) {
+        struct kms_root *root = &roots->generations[i];
+        kms_object *const keys[] = {&root->seal, &root->bind};
+        for (size_t k = 0; k < sizeof keys / sizeof keys[0]; k++) {
+            root->copies[k] = kms_token_copy(token, *keys[k]);
+            if (root->copies[k] != 0) *keys[k] = root->copies[k];
+        }
+    }
+}
+
+static void drop_copies(kms_token *token, const struct kms_roots *roots)
+{
+    for (unsigned i = 0; i < roots->count; i++) {
+        kms_token_destroy(token, roots->generations[i].copies[0]);
+        kms_token_destroy(token, roots->generations[i].copies[1]);
+    }
+}
+
 kms_err kms_roots_load(kms_token *token, struct kms_roots *ret_roots, struct kms_why *why)
 {
     struct kms_roots roots = {0};
@@ -115,6 +140,8 @@ kms_err kms_roots_load(kms_token *token, struct kms_roots *ret_roots, struct kms
     if (roots.count == 0) return none_there(token, &labels, why);
     qsort(roots.generations, roots.count, sizeof roots.generations[0], by_number);
     roots.newest = roots.generations[roots.count - 1].id;
+    take_copies(token, &roots);
+    drop_copies(token, ret_roots);
     *ret_roots = roots;
     return KMS_OK;
 }

@@ -14,12 +14,14 @@ struct kms_roots {
     struct kms_root {
         uint32_t id; /* generation */
         kms_object wrap, seal, bind;
+        kms_object copies[2];     /* session objects that stand for seal and bind; 0: the token makes none */
     } generations[KMS_HSM_ROOTS]; /* ascending */
     unsigned count;
     uint32_t newest; /* 0: none */
 };
 
-/* roots.c. ROOT_KEYS_MISSING, or CORRUPT when a generation is not complete or there twice. */
+/* roots.c. Copies of what ret_roots held before, zeroed or loaded, are destroyed. ROOT_KEYS_MISSING, or
+ * CORRUPT when a generation is not complete or there twice. */
 KMS_MUST_USE kms_err kms_roots_load(kms_token *token, struct kms_roots *ret_roots, struct kms_why *why);
 /* NULL: not on the token. */
 const struct kms_root *kms_roots_get(const struct kms_roots *roots, uint32_t root_id);

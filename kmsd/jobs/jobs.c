@@ -82,14 +82,13 @@ static bool store_usage(kms_pipeline *pipeline, struct kms_core *core)
     struct kms_why why = {{0}};
     kms_err err = kms_internal_run(pipeline, core, KMS_INTERNAL_CHECKPOINT_USAGE, NULL, &why);
     if (!kms_failed(err)) return true;
-    kms_log(KMS_LOG_WARN, "jobs", "job=%s err=%s tried again later: %s", names[KMS_INTERNAL_CHECKPOINT_USAGE],
-            kms_err_reason(err), why.text);
+    kms_log(KMS_LOG_WARN, "jobs", "job=%s err=%s uses stay in memory and in the audit log: %s",
+            names[KMS_INTERNAL_CHECKPOINT_USAGE], kms_err_reason(err), why.text);
     return false;
 }
 
-void kms_jobs_store_usage(kms_pipeline *pipeline, struct kms_core *core, uint32_t most_ms)
+void kms_jobs_store_usage(kms_pipeline *pipeline, struct kms_core *core, uint64_t until_us)
 {
-    uint64_t until_us = kms_monotonic_us() + most_ms * UINT64_C(1000);
     while (store_usage(pipeline, core) && kms_monotonic_us() < until_us) {
     }
 }

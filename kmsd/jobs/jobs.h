@@ -29,9 +29,9 @@ KMS_MUST_USE kms_err kms_jobs_start(kms_jobs *jobs);
 void kms_jobs_free(kms_jobs *jobs); /* waits for the act under way; NULL is a no-op */
 
 /* At a clean stop, when no call can come any more and the jobs' thread has ended: stores the usage ledger,
- * so that the next start need not count the end of the log again. For most_ms; what is left then is
- * counted again. */
-void kms_jobs_store_usage(kms_pipeline *pipeline, struct kms_core *core, uint32_t most_ms);
+ * so that the next start need not count the end of the log again. What is left when until_us (monotonic)
+ * has passed, looked at after each act, is counted again then. */
+void kms_jobs_store_usage(kms_pipeline *pipeline, struct kms_core *core, uint64_t until_us);
 
 /* due.c: what is due at a moment, at most cap of it; the rest is due still at the next look. */
 struct kms_due {

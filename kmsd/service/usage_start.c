@@ -29,6 +29,7 @@ static bool is(struct kms_bytes text, const char *value)
 static bool copy_text(struct kms_bytes text, char *to, size_t cap)
 {
     json_t *json = NULL;
+    if (text.len == 0) text = kms_bytes_text("");   /* what is not there has no place */
     if (memchr(text.ptr, '\\', text.len) != NULL) { /* rare: with its quotes it is JSON */
         json = json_loadb((const char *)text.ptr - 1, text.len + 2, JSON_DECODE_ANY, NULL);
         if (json == NULL) return false;

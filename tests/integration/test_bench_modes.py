@@ -1,5 +1,5 @@
-"""Each mode of tests/bench/run ends, prints its table and writes its rows. Never how fast anything is; --callgrind and --profile need
-programs that tests do not install, and are tested by what they make of those programs' words (tests/bench/selftest.py)."""
+"""Modes of tests/bench/run that test_bench.py does not have end, print their tables and write their rows. Never how fast anything is.
+--callgrind and --profile need programs that tests do not install: tests/bench/selftest.py tests what is made of their words."""
 import json
 import subprocess
 
@@ -17,8 +17,6 @@ MODES = {
     "curves": (["--curves"], "curve", ["| bytes of plaintext |", "| bytes of context |", "| statements of the key's policy |",
                                       "| statements of a policy of its own |"]),
     "open-loop": (["--open-loop", "--rate", "200"], "p99_us", ["at 150 %: goodput"]),
-    "slow-hsm": (["--slow-hsm"], "workers", ["workers"]),
-    "scale": (["--scale"], "resident_mb", ["resident MB"]),
     "duel": (["--duel", BUILD, BUILD], "ratio", ["one core for both"]),
 }
 

@@ -115,18 +115,17 @@ def test_a_clean_stop_stores_the_ledger(hourly):
     with hourly.client(APP) as app:
         for _ in range(3):
             app.Encrypt(key_id=key, plaintext=b"x")
-    assert stored(hourly) == 0
     hourly.stop()
     records = [(record["kind"], record.get("operation")) for record in hourly.records()]
     last_use = max(at for at, record in enumerate(records) if record == ("call", "Encrypt"))
     assert [record for record in records[last_use + 1:] if record[0] != "head"] == [
         ("attempt", "CheckpointUsage"), ("outcome", "CheckpointUsage"), ("service", "stop")]
+    before = stored(hourly)
     hourly.start()
     with hourly.client(ADMIN) as admin:
         assert usage(admin, key) == {1: {"Encrypt": 3}}
     hourly.stop()
-    hourly.start()
-    assert stored(hourly) == 1  # nothing was used since, so there was nothing to store
+    assert stored(hourly) == before  # nothing was used since, so there was nothing to store
 
 
 def test_late_use_warns_and_refuses(own):
@@ -212,9 +211,7 @@ def test_another_log_counts_from_its_start(own):
     with own.client(APP) as app:
         for _ in range(3):
             app.Encrypt(key_id=key, plaintext=b"x")
-    before = stored(own)
-    wait_for(lambda: stored(own) > before, 20, "a checkpoint")
-    own.stop()
+    own.stop()  # which stores what was used
     for name in glob.glob(str(own.dir / "audit" / "*")):
         (own.dir / "archived").mkdir(exist_ok=True)
         (own.dir / "archived" / name.rsplit("/", 1)[1]).write_bytes(open(name, "rb").read())

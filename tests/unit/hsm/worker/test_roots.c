@@ -36,6 +36,28 @@ static void labels_are_read_strictly(void)
         CU_ASSERT_EQUAL(kms_root_number("root-wrap", cases[i].label), cases[i].number);
 }
 
+static kms_object find(const char *kind, uint32_t n)
+{
+    char label[KMS_LABEL_BYTES];
+    kms_object key = 0;
+    kms_root_label(kind, n, label);
+    KMS_ASSERT_OK_FATAL(kms_token_find(token, label, &key));
+    return key;
+}
+
+static void copies_stand_for_what_is_stored(void)
+{
+    const struct kms_root old = roots.generations[0], *now = &roots.generations[0];
+    CU_ASSERT_TRUE(old.copies[0] != 0 && old.seal == old.copies[0] && old.seal != find("root-seal", old.id));
+    CU_ASSERT_TRUE(old.copies[1] != 0 && old.bind == old.copies[1] && old.bind != find("root-bind", old.id));
+    KMS_ASSERT_OK(kms_token_check_unreadable(token, old.seal));
+    KMS_ASSERT_OK_FATAL(kms_roots_load(token, &roots, &why));
+    CU_ASSERT_TRUE(now->seal != old.seal && now->bind != old.bind && now->wrap == find("root-wrap", now->id));
+    KMS_ASSERT_CODE(kms_token_check_unreadable(token, old.seal), HSM_UNAVAILABLE); /* those are gone */
+    KMS_ASSERT_CODE(kms_token_check_unreadable(token, old.bind), HSM_UNAVAILABLE);
+    CU_ASSERT_NOT_EQUAL(find("root-seal", now->id), 0);
+}
+
 static void generations_come_and_go(void)
 {
     KMS_ASSERT_CODE(kms_roots_add(token, &roots, 3), INVALID_ARGUMENT);
@@ -57,15 +79,6 @@ static void generations_come_and_go(void)
     for (uint32_t n = 6; n < 6 + KMS_HSM_ROOTS - 2; n++) KMS_ASSERT_OK_FATAL(kms_roots_add(token, &roots, n));
     KMS_ASSERT_CODE(kms_roots_add(token, &roots, roots.newest + 1), LIMIT_EXCEEDED);
     for (uint32_t n = 4; n < roots.newest - 1; n++) KMS_ASSERT_OK(kms_roots_destroy(token, &roots, n));
-}
-
-static kms_object find(const char *kind, uint32_t n)
-{
-    char label[KMS_LABEL_BYTES];
-    kms_object key = 0;
-    kms_root_label(kind, n, label);
-    KMS_ASSERT_OK_FATAL(kms_token_find(token, label, &key));
-    return key;
 }
 
 static void lose(const char *kind, uint32_t n)
@@ -127,6 +140,7 @@ static void closes(void)
 }
 
 KMS_TEST_MAIN("hsm/worker/roots", {"opens", opens}, {"labels are read strictly", labels_are_read_strictly},
+              {"copies stand for what is stored", copies_stand_for_what_is_stored},
               {"generations come and go", generations_come_and_go},
               {"halves of a generation count for nothing", halves_of_a_generation_count_for_nothing},
               {"losses are named", losses_are_named}, {"closes", closes})
