@@ -21,10 +21,7 @@ static void note(struct finding *f, enum kms_internal what, const struct kms_key
 static void visit(void *user, const struct kms_key *key)
 {
     struct finding *f = user;
-    const struct kms_budget *budget = kms_key_current(key)->budget;
-    if (budget != NULL && atomic_load(&budget->low) && key->state == KMS_STATE_ENABLED &&
-        key->origin == KMS_ORIGIN_KMS)
-        note(f, KMS_INTERNAL_ROTATE_FOR_BUDGET, key);
+    if (kms_rotation_due_for_budget(key)) note(f, KMS_INTERNAL_ROTATE_FOR_BUDGET, key);
     if (f->doubted) return;
     if (kms_grants_due(key->grants, f->now_us)) note(f, KMS_INTERNAL_EXPIRE_GRANTS, key);
     if (kms_material_due(key, f->now_us)) note(f, KMS_INTERNAL_EXPIRE_MATERIAL, key);

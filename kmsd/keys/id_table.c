@@ -50,9 +50,15 @@ static void move_to(struct kms_id_table *larger, struct kms_id *entry, uint32_t 
     larger->hashes[at] = hash;
 }
 
-static kms_err grow(struct kms_id_table *table)
+/* How many it takes before it grows. */
+static size_t limit(size_t size)
 {
-    struct kms_id_table larger = {.size = table->size > 0 ? table->size * 2 : LEAST, .used = table->used};
+    return size / 4 * 3;
+}
+
+static kms_err grow(struct kms_id_table *table, size_t size)
+{
+    struct kms_id_table larger = {.size = size, .used = table->used};
     larger.slots = calloc(larger.size, sizeof(struct kms_id *));
     larger.hashes = malloc(larger.size * sizeof *larger.hashes);
     if (larger.slots == NULL || larger.hashes == NULL) {
@@ -66,12 +72,22 @@ static kms_err grow(struct kms_id_table *table)
     return KMS_OK;
 }
 
+kms_err kms_id_table_reserve(struct kms_id_table *table, size_t more)
+{
+    size_t size = table->size > 0 ? table->size : LEAST;
+    while (limit(size) < table->used + more) size *= 2;
+    return size > table->size ? grow(table, size) : KMS_OK;
+}
+
 kms_err kms_id_table_put(struct kms_id_table *table, struct kms_id *entry, struct kms_id **ret_old)
 {
-    if (table->used >= table->size / 4 * 3) KMS_TRY(grow(table));
     uint32_t hash = hash_of(entry);
-    size_t at = place(table, entry, hash);
-    *ret_old = table->slots[at];
+    size_t at = table->size > 0 ? place(table, entry, hash) : 0;
+    *ret_old = table->size > 0 ? table->slots[at] : NULL;
+    if (*ret_old == NULL && table->used >= limit(table->size)) {
+        KMS_TRY(kms_id_table_reserve(table, 1));
+        at = place(table, entry, hash);
+    }
     if (*ret_old == NULL) table->used++;
     table->slots[at] = entry;
     table->hashes[at] = hash;

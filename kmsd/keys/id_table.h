@@ -22,8 +22,11 @@ struct kms_id_table {
     ((id) == NULL ? NULL : (type *)(void *)((char *)(id)-offsetof(type, member)))
 
 struct kms_id *kms_id_table_find(const struct kms_id_table *table, const struct kms_id *id); /* or NULL */
-/* Puts it in, in the place of one with the same id, which is given back (NULL: none). NO_MEMORY leaves the
- * table as it was. */
+/* Room for so many new ones: until they are in, putting asks for no memory. NO_MEMORY leaves the table as it
+ * was. */
+KMS_MUST_USE kms_err kms_id_table_reserve(struct kms_id_table *table, size_t more);
+/* Puts it in, in the place of one with the same id, which is given back (NULL: none) and whose place takes no
+ * memory. NO_MEMORY leaves the table as it was. */
 KMS_MUST_USE kms_err kms_id_table_put(struct kms_id_table *table, struct kms_id *entry,
                                       struct kms_id **ret_old);
 struct kms_id *kms_id_table_take(struct kms_id_table *table,

@@ -133,14 +133,6 @@ struct kms_key *kms_keyring_find_buried(kms_keyring *ring, const struct kms_id *
     return find_in(ring, &ring->buried, id);
 }
 
-void kms_keyring_each(kms_keyring *ring, void (*visit)(void *user, const struct kms_key *key), void *user)
-{
-    pthread_rwlock_rdlock(&ring->lock);
-    for (size_t i = 0; i < ring->keys.size; i++)
-        if (ring->keys.slots[i] != NULL) visit(user, key_of(ring->keys.slots[i]));
-    pthread_rwlock_unlock(&ring->lock);
-}
-
 bool kms_keyring_some(kms_keyring *ring, size_t *cursor, void (*visit)(void *user, const struct kms_key *key),
                       void *user)
 {
@@ -227,6 +219,26 @@ size_t kms_keyring_aliases_from(kms_keyring *ring, const struct kms_id *id, cons
     for (size_t i = 0; i < first.held; i++) tell_alias(first.slot[i], &aliases[i]);
     pthread_rwlock_unlock(&ring->lock);
     return first.held;
+}
+
+/* As many as may be between reservation and put at once: then the room of one is never that of another. */
+static kms_err reserve_in(kms_keyring *ring, struct kms_id_table *table, const struct kms_id *id)
+{
+    pthread_rwlock_wrlock(&ring->lock);
+    bool there = kms_id_table_find(table, id) != NULL;
+    kms_err err = there ? KMS_OK : kms_id_table_reserve(table, KMS_KEYRING_CHANGES);
+    pthread_rwlock_unlock(&ring->lock);
+    return err;
+}
+
+kms_err kms_keyring_reserve(kms_keyring *ring, const struct kms_id *id)
+{
+    return reserve_in(ring, &ring->keys, id);
+}
+
+kms_err kms_keyring_reserve_grave(kms_keyring *ring, const struct kms_id *id)
+{
+    return reserve_in(ring, &ring->buried, id);
 }
 
 kms_err kms_keyring_put(kms_keyring *ring, struct kms_key *key)

@@ -10,8 +10,9 @@
 #include "kmsd/keys/key.h"
 
 enum {
-    KMS_ALIAS_BYTES = 257,     /* "alias/NAME" and NUL (AWS: 256) */
-    KMS_ALIASES_AT_ONCE = 1024 /* more than a page has */
+    KMS_ALIAS_BYTES = 257,      /* "alias/NAME" and NUL (AWS: 256) */
+    KMS_ALIASES_AT_ONCE = 1024, /* more than a page has */
+    KMS_KEYRING_CHANGES = 128   /* changes at once, at most: more than there are admin threads and jobs */
 };
 
 /* An alias, or the tombstone of one: deleted, but it remembers its key. */
@@ -49,16 +50,20 @@ size_t kms_keyring_aliases_from(kms_keyring *ring, const struct kms_id *id, cons
 KMS_MUST_USE kms_err kms_keyring_bury(kms_keyring *ring, struct kms_key *key);
 /* A reference to a deleted key, or NULL. */
 struct kms_key *kms_keyring_find_buried(kms_keyring *ring, const struct kms_id *id);
-/* Every live key, once, with the ring locked for reading: visit is short and does not touch the ring. */
-void kms_keyring_each(kms_keyring *ring, void (*visit)(void *user, const struct kms_key *key), void *user);
-/* Some of them, so that nobody waits for long: from *cursor on, which is 0 at first and moves on. False:
- * that was the end. A key may be missed or come twice when the ring changes in between. */
+/* Some of the live keys, so that nobody waits for long: from *cursor on, which is 0 at first and moves on.
+ * False: that was the end. A key may be missed or come twice when the ring changes in between. Visit has the
+ * ring locked for reading: it is short and does not touch the ring. */
 bool kms_keyring_some(kms_keyring *ring, size_t *cursor, void (*visit)(void *user, const struct kms_key *key),
                       void *user);
 /* The documents that keys of this ring share. */
 kms_documents *kms_keyring_documents(kms_keyring *ring);
 
-/* Adds or replaces; takes a reference of its own. NO_MEMORY leaves the ring as it was. */
+/* Before a change of a key is committed: with this, the put of the key (its burial) that follows the commit
+ * does not fail. One that is there (buried) needs no memory. NO_MEMORY leaves the ring as it was. */
+KMS_MUST_USE kms_err kms_keyring_reserve(kms_keyring *ring, const struct kms_id *id);
+KMS_MUST_USE kms_err kms_keyring_reserve_grave(kms_keyring *ring, const struct kms_id *id);
+/* Adds or replaces; takes a reference of its own. NO_MEMORY, only for a new one without room reserved, leaves
+ * the ring as it was. */
 KMS_MUST_USE kms_err kms_keyring_put(kms_keyring *ring, struct kms_key *key);
 KMS_MUST_USE kms_err kms_keyring_put_alias(kms_keyring *ring, const struct kms_alias *alias);
 

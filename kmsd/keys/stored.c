@@ -32,7 +32,7 @@ static void *room_alloc(void *user, size_t size)
     enum { ALIGNMENT = 16 };
     struct kms_stored_room *room = user;
     size_t left = sizeof room->bytes - room->used;
-    if (size > left) return malloc(size);
+    if (size == 0 || size > left) return malloc(size > 0 ? size : 1); /* nothing of a full room: its end */
     void *at = room->bytes + room->used;
     size_t taken = (size + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
     room->used += taken < left ? taken : left;

@@ -233,6 +233,7 @@ kms_err kms_change_apply(struct kms_change_set *set, struct kms_call *call)
 
 kms_err kms_change_apply_key(struct kms_change_set *set, struct kms_call *call, struct kms_key *key)
 {
+    KMS_TRY(kms_keyring_reserve(call->core->keys, &key->id));
     KMS_TRY(kms_change_apply(set, call));
     return kms_keyring_put(call->core->keys, key);
 }

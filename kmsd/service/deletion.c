@@ -214,6 +214,7 @@ kms_err kms_delete_key(struct kms_call *call)
     KMS_TRY(kms_change_remove_grants(&changes, key));
     KMS_TRY(kms_import_remove(call, &changes, key));
     KMS_TRY(drop_rows(core, &changes, key));
+    KMS_TRY(kms_keyring_reserve_grave(core->keys, &key->id));
     KMS_TRY(kms_change_apply(&changes, call));
     kms_key_drop_wrapped(key);
     for (uint32_t i = 1; i <= key->version_count; i++) kms_ledger_drop(core->ledger, &key->id, i);

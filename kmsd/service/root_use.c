@@ -45,7 +45,7 @@ kms_err kms_root_use_count(const struct kms_core *core, struct kms_root_use *ret
     kms_hsm_status(core->hsm, &ret_use->hsm);
     for (unsigned i = 0; i < ret_use->hsm.root_count; i++) add(ret_use, ret_use->hsm.roots[i], 0);
     KMS_TRY(root_of_store_key(core, &ret_use->store_key, why));
-    kms_keyring_each(core->keys, count_key, ret_use);
+    for (size_t cursor = 0; kms_keyring_some(core->keys, &cursor, count_key, ret_use);) continue;
     return KMS_OK;
 }
 

@@ -17,7 +17,7 @@ struct kms_root_use {
     } of[KMS_ROOT_USES]; /* ascending: every generation on the token or named by a version */
     size_t count;
 };
-/* As the keyring knows it. Blocks. */
+/* As the keyring knows it, in pieces: keys that come or go meanwhile may be counted wrong. Blocks. */
 KMS_MUST_USE kms_err kms_root_use_count(const struct kms_core *core, struct kms_root_use *ret_use,
                                         struct kms_why *why);
 /* The newest generation wraps everything that can be moved. */

@@ -103,7 +103,8 @@ static kms_err move_key(struct kms_call *call, struct batch *batch, struct kms_c
 static kms_err move_batch(struct kms_call *call, struct batch *batch)
 {
     KMS_OWN_CHANGES changes = {.count = 0};
-    kms_keyring_each(call->core->keys, choose, batch);
+    for (size_t cursor = 0; kms_keyring_some(call->core->keys, &cursor, choose, batch);)
+        if (batch->count == batch->room + SPARE) break;
     size_t changed = 0;
     for (size_t i = 0; i < batch->count && batch->moved < batch->room; i++) {
         const struct kms_key *before = batch->keys[i];

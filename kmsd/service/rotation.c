@@ -184,10 +184,19 @@ kms_err kms_rotate_scheduled(struct kms_call *call)
     return kms_rotate_apply(call, &changes, key);
 }
 
+bool kms_rotation_due_for_budget(const struct kms_key *key)
+{
+    const struct kms_budget *budget = kms_key_current(key)->budget;
+    return budget != NULL && atomic_load(&budget->low) && key->state == KMS_STATE_ENABLED &&
+           key->origin == KMS_ORIGIN_KMS;
+}
+
 kms_err kms_rotate_for_budget(struct kms_call *call)
 {
     KMS_OWN_CHANGES changes = {.count = 0};
     KMS_OWN_KEY key = NULL;
+    if (!kms_rotation_due_for_budget(call->access[0].key))
+        return kms_call_fail(call, KMS_FAIL(CONFLICT), "not due any more");
     KMS_TRY(kms_rotate_copy(call, KMS_CAUSE_BUDGET, &key));
     return kms_rotate_apply(call, &changes, key);
 }

@@ -16,6 +16,8 @@ KMS_MUST_USE kms_err kms_rotate_apply(struct kms_call *call, struct kms_change_s
 /* What the scheduler does, as acts of internal calls (internal.h). CONFLICT: not due any more. */
 bool kms_rotation_due(const struct kms_key *key, uint64_t now_us);
 KMS_MUST_USE kms_err kms_rotate_scheduled(struct kms_call *call);
+/* The budget of its current version is low, and it can have another one. */
+bool kms_rotation_due_for_budget(const struct kms_key *key);
 KMS_MUST_USE kms_err kms_rotate_for_budget(struct kms_call *call);
 
 #endif

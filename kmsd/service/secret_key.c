@@ -124,6 +124,7 @@ kms_err kms_secret_key_need(struct kms_call *call, struct kms_access *access, st
     if (access->key != NULL) return KMS_OK;
     KMS_TRY(make(call, &access->key));
     alias.key_id = access->key->id;
+    KMS_TRY(kms_keyring_reserve(call->core->keys, &access->key->id));
     KMS_TRY(kms_change_key(changes, access->key));
     KMS_TRY(kms_change_version(changes, access->key, 1));
     kms_buf *body; /* the alias itself is made again when the change is applied */

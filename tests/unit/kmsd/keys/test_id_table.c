@@ -87,6 +87,57 @@ static void one_in_the_place_of_another(void)
     kms_id_table_free(&table);
 }
 
+/* Full up to where it grows: what is in it is exchanged all the same, and nothing new is put. */
+static void no_memory_for_one_that_is_there(void)
+{
+    enum { LIMIT = 12 };
+    struct kms_id_table table = {0};
+    struct thing newer = {.number = 1000}, other = {.number = 1001};
+    struct kms_id *old = NULL;
+    name_things(false);
+    for (unsigned i = 0; i < LIMIT; i++) put(&table, i);
+    newer.id = things[5].id;
+    other.id = things[LIMIT].id;
+    const size_t size = table.size;
+    faults_arm(FAULT_MEMORY, 1);
+    kms_err exchanged = kms_id_table_put(&table, &newer.id, &old);
+    kms_err reserved_none = kms_id_table_reserve(&table, 0);
+    CU_ASSERT_FALSE(faults_hit());
+    kms_err put_new = kms_id_table_put(&table, &other.id, &old);
+    bool asked = faults_hit();
+    faults_arm(FAULT_MEMORY, 0);
+    KMS_ASSERT_OK(exchanged);
+    KMS_ASSERT_OK(reserved_none);
+    KMS_ASSERT_CODE(put_new, NO_MEMORY);
+    CU_ASSERT(asked && table.size == size && table.used == LIMIT);
+    CU_ASSERT_PTR_EQUAL(kms_id_table_find(&table, &newer.id), &newer.id);
+    CU_ASSERT(finds(&table, LIMIT, false));
+    kms_id_table_free(&table);
+}
+
+static void room_that_is_reserved(void)
+{
+    enum { MORE = 100 };
+    struct kms_id_table table = {0};
+    struct kms_id *old = NULL;
+    name_things(false);
+    faults_arm(FAULT_MEMORY, 2);
+    kms_err refused = kms_id_table_reserve(&table, MORE);
+    faults_arm(FAULT_MEMORY, 0);
+    KMS_ASSERT_CODE(refused, NO_MEMORY);
+    CU_ASSERT_EQUAL(table.size, 0);
+    for (unsigned begin = 0; begin + MORE <= ENTRIES; begin += MORE) {
+        unsigned in = begin;
+        KMS_ASSERT_OK_FATAL(kms_id_table_reserve(&table, MORE));
+        faults_arm(FAULT_MEMORY, 1);
+        while (in < begin + MORE && !kms_failed(kms_id_table_put(&table, &things[in].id, &old))) in++;
+        faults_arm(FAULT_MEMORY, 0);
+        CU_ASSERT_EQUAL(in, begin + MORE);
+        for (unsigned i = 0; i < ENTRIES; i++) CU_ASSERT(finds(&table, i, i < in));
+    }
+    kms_id_table_free(&table);
+}
+
 static void out_of_memory(void)
 {
     name_things(false);
@@ -103,4 +154,6 @@ static void out_of_memory(void)
 }
 
 KMS_TEST_MAIN("keys/id table", {"spread", spread}, {"all in one place", all_in_one_place},
-              {"one in the place of another", one_in_the_place_of_another}, {"out of memory", out_of_memory})
+              {"one in the place of another", one_in_the_place_of_another},
+              {"no memory for one that is there", no_memory_for_one_that_is_there},
+              {"room that is reserved", room_that_is_reserved}, {"out of memory", out_of_memory})

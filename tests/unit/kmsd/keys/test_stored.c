@@ -70,6 +70,20 @@ static void a_room(void)
     }
 }
 
+/* Nothing at all, of a room that is used up: an address of its own, which is given back. */
+static void nothing_of_a_full_room(void)
+{
+    struct kms_stored_room room;
+    kms_stored_room_open(&room);
+    ProtobufCAllocator *from = &room.allocator;
+    void *all = from->alloc(from->allocator_data, sizeof room.bytes);
+    CU_ASSERT_PTR_EQUAL(all, room.bytes);
+    void *none = from->alloc(from->allocator_data, 0);
+    CU_ASSERT(none != NULL && (uintptr_t)none != (uintptr_t)room.bytes + sizeof room.bytes);
+    from->free(from->allocator_data, none);
+    from->free(from->allocator_data, all);
+}
+
 static void out_of_memory(void)
 {
     char description[] = "orders";
@@ -84,4 +98,4 @@ static void out_of_memory(void)
 }
 
 KMS_TEST_MAIN("keys/stored", {"a copy", a_copy}, {"the room of a row", the_room_of_a_row}, {"a room", a_room},
-              {"out of memory", out_of_memory})
+              {"nothing of a full room", nothing_of_a_full_room}, {"out of memory", out_of_memory})
