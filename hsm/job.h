@@ -24,7 +24,7 @@ void kms_job_put(struct kms_writer *w, const struct kms_hsm_job *job, uint64_t i
 
 bool kms_job_slow(const struct kms_hsm_job *job); /* makes keys: may take as long as keygen_deadline_ms */
 bool kms_job_makes_rsa(const struct kms_hsm_job *job); /* takes seconds: has a worker of its own */
-/* The token does its work: what it takes tells how slow the token is. */
+/* The token does its work, and no public-key cryptography: what it takes tells how slow the token is. */
 bool kms_job_in_token(const struct kms_hsm_job *job);
 /* Of SOFTWARE level, and needs the token to open its key at most. */
 bool kms_job_spares_token(const struct kms_hsm_job *job);

@@ -44,13 +44,11 @@ bool kms_job_in_token(const struct kms_hsm_job *job)
     case KMS_HSM_ENCRYPT:
     case KMS_HSM_DECRYPT:
     case KMS_HSM_REENCRYPT:
-    case KMS_HSM_SIGN:
     case KMS_HSM_MAC:
     case KMS_HSM_VERIFY_MAC:
-    case KMS_HSM_RSA_DECRYPT:
         return !of_software(job);
     default:
-        return false; /* rare, or not in the token */
+        return false; /* rare, not in the token, or slow on any token, as all that takes a private key */
     }
 }
 

@@ -14,6 +14,8 @@
 
 enum { DEADLINE_MS = 2000, KEYGEN_DEADLINE_MS = 15000, QUARANTINE_MS = 60000, START_TIMEOUT_MS = 10000 };
 enum { CACHED_KEYS = 1024 };
+/* Slow is three times what waking a process costs; between the two limits all stays as it is. */
+enum { SLOW_TOKEN_US = 300, FAST_TOKEN_US = 200, TOKEN_SETTLES_MS = 5000, TOKEN_FORGOTTEN_MS = 15000 };
 
 static unsigned workers_wanted(unsigned configured)
 {
@@ -35,6 +37,10 @@ static bool copy_options(kms_hsm *hsm, const struct kms_hsm_options *options)
     fill(&hsm->options.quarantine_ms, QUARANTINE_MS);
     fill(&hsm->options.start_timeout_ms, START_TIMEOUT_MS);
     fill(&hsm->options.cached_keys, CACHED_KEYS);
+    hsm->pace = (struct kms_pool_pace){.slow_us = SLOW_TOKEN_US,
+                                       .fast_us = FAST_TOKEN_US,
+                                       .settle_ms = TOKEN_SETTLES_MS,
+                                       .forget_ms = TOKEN_FORGOTTEN_MS};
     hsm->worker_count = hsm->init ? 1 : workers_wanted(options->workers);
     hsm->place_count = hsm->worker_count + KMS_POOL_KINDS - 1;
     hsm->lane_count = options->lanes;

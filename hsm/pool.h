@@ -56,8 +56,23 @@ void kms_pool_took_turns(struct kms_pool_turns *turns, uint64_t last, const stru
 enum kms_pool_kind { KMS_FOR_ALL, KMS_FOR_SOFTWARE, KMS_FOR_RSA, KMS_POOL_KINDS };
 enum { KMS_POOL_PLACES_MAX = KMS_POOL_WORKERS_MAX + KMS_POOL_KINDS - 1 };
 
-/* Jobs wait apart by the kind of worker, for those that do all by size, too. */
-enum kms_pool_queue { KMS_QUEUE_SMALL, KMS_QUEUE_LARGE, KMS_QUEUE_SOFTWARE, KMS_QUEUE_RSA, KMS_POOL_QUEUES };
+/* Jobs wait apart by the kind of worker and by size. */
+enum kms_pool_queue {
+    KMS_QUEUE_SMALL,
+    KMS_QUEUE_LARGE,
+    KMS_QUEUE_SOFTWARE, /* small; only while the token is slow */
+    KMS_QUEUE_SOFTWARE_LARGE,
+    KMS_QUEUE_RSA,
+    KMS_POOL_QUEUES
+};
+
+/* When a token is slow. The numbers are fields for tests to set. */
+struct kms_pool_pace {
+    _Atomic uint32_t slow_us, fast_us; /* slow from the one on until below the other */
+    _Atomic uint32_t settle_ms;        /* least time between two changes */
+    _Atomic uint32_t forget_ms;        /* nothing heard for so long: not known to be slow */
+    uint64_t heard_us, changed_us;     /* 0: never; polling thread */
+};
 
 enum kms_worker_state { KMS_WORKER_DOWN, KMS_WORKER_STARTING, KMS_WORKER_HEALTHY };
 
@@ -75,6 +90,7 @@ struct kms_pool_worker {
     } slots[KMS_POOL_SLOTS];
     uint16_t first_free; /* KMS_POOL_SLOTS: none */
     uint32_t in_flight, small_bytes, large_bytes;
+    uint32_t token_jobs;       /* of those in flight; the others spare the token */
     uint64_t sequence;         /* makes job ids unique: sequence << 16 | slot */
     uint64_t last_progress_us; /* last result, first job after none, or seen to turn to another job */
     uint64_t watched;          /* the job at hand when it was last looked at; 0: none */
@@ -101,7 +117,8 @@ struct kms_hsm {
     struct kms_pool_worker *workers; /* place_count */
     _Atomic bool slow;               /* the token: jobs that do not need it shall not wait behind it */
     _Atomic uint32_t token_us;       /* what one of its jobs took lately; 0: not known */
-    struct kms_pool_lane *lanes;     /* lane_count, then one of kms_hsm_call, one of the polling thread */
+    struct kms_pool_pace pace;
+    struct kms_pool_lane *lanes; /* lane_count, then one of kms_hsm_call, one of the polling thread */
     pthread_mutex_t call_lock;
 
     pthread_mutex_t lock;
@@ -143,7 +160,7 @@ struct kms_pool_choice {
 struct kms_pool_choice kms_pool_choose(kms_hsm *hsm, enum kms_pool_queue queue, uint64_t refused);
 /* How many of the jobs of a list go to one worker at a time. */
 size_t kms_pool_share(const kms_hsm *hsm, const struct kms_job_list *jobs, size_t healthy);
-/* How many jobs this worker may have at a time. */
+/* How many jobs that do not spare the token this worker may have at a time. */
 uint32_t kms_pool_depth(const kms_hsm *hsm, const struct kms_pool_worker *w);
 /* Has the worker of this kind started, if it is not; the polling thread does it. */
 void kms_pool_want(kms_hsm *hsm, enum kms_pool_kind kind);

@@ -12,14 +12,15 @@ static uint64_t *last_turn_of(struct kms_pool_turns *turns, uint64_t payer)
                 ->last[payer * UINT64_C(0x9e3779b97f4a7c15) >> 32 & (KMS_POOL_PAYERS - 1)]; /* golden ratio */
 }
 
-/* Behind all of its turn and of earlier ones. */
-static void put_in_turn(struct kms_job_list *line, struct kms_hsm_job *job)
+/* Behind all of its turn and of earlier ones; looks from `from` on, one that stands in the line, if that may
+ * be: under the pool's lock, a line of thousands is not to be walked for each job of a flush. */
+static void put_in_turn(struct kms_job_list *line, struct kms_hsm_job *from, struct kms_hsm_job *job)
 {
     if (line->head == NULL || line->tail->pool.turn <= job->pool.turn) {
         kms_list_put(line, job);
         return;
     }
-    struct kms_hsm_job **at = &line->head;
+    struct kms_hsm_job **at = from != NULL && from->pool.turn <= job->pool.turn ? &from->next : &line->head;
     while ((*at)->pool.turn <= job->pool.turn) at = &(*at)->next;
     job->next = *at;
     *at = job;
@@ -28,11 +29,12 @@ static void put_in_turn(struct kms_job_list *line, struct kms_hsm_job *job)
 
 void kms_pool_line_up(struct kms_pool_turns *turns, struct kms_job_list *line, struct kms_job_list *jobs)
 {
-    for (struct kms_hsm_job *job; (job = kms_list_take(jobs)) != NULL;) {
+    struct kms_hsm_job *before = NULL;
+    for (struct kms_hsm_job *job; (job = kms_list_take(jobs)) != NULL; before = job) {
         uint64_t *last = last_turn_of(turns, job->payer);
         job->pool.turn = (*last > turns->now ? *last : turns->now) + 1;
         *last = job->pool.turn;
-        put_in_turn(line, job);
+        put_in_turn(line, before, job);
     }
 }
 

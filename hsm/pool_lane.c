@@ -65,7 +65,7 @@ static bool has_credit(kms_hsm *hsm, const struct kms_pool_worker *w, const stru
 {
     if (w->first_free == KMS_POOL_SLOTS) return false;
     if (job->pool.broadcast) return true;
-    if (w->in_flight >= kms_pool_depth(hsm, w)) return false;
+    if (!kms_job_spares_token(job) && w->token_jobs >= kms_pool_depth(hsm, w)) return false;
     if (kms_pool_forgotten(hsm, job)) return false; /* it waits in line, where it is sifted out */
     if (small(job)) return w->small_bytes + job->pool.frame_len <= KMS_POOL_SMALL_SHARE;
     return w->large_bytes == 0 || w->large_bytes + job->pool.frame_len <= KMS_POOL_LARGE_SHARE;
@@ -84,6 +84,7 @@ static void register_job(struct kms_pool_worker *w, struct kms_hsm_job *job)
     w->slots[slot].job = job;
     job->pool.id = ++w->sequence << 16 | slot;
     *(small(job) ? &w->small_bytes : &w->large_bytes) += job->pool.frame_len;
+    w->token_jobs += !kms_job_spares_token(job);
     if (w->in_flight++ == 0) w->last_progress_us = kms_monotonic_us();
 }
 
@@ -93,6 +94,7 @@ void kms_pool_release(struct kms_pool_worker *w, unsigned slot)
     *(small(job) ? &w->small_bytes : &w->large_bytes) -= job->pool.frame_len;
     w->slots[slot] = (struct kms_slot){.next_free = w->first_free};
     w->first_free = (uint16_t)slot;
+    w->token_jobs -= !kms_job_spares_token(job);
     w->in_flight--;
     tell_busy(w);
 }
@@ -242,9 +244,9 @@ void kms_pool_drain(kms_hsm *hsm)
         pthread_mutex_lock(&hsm->lock);
         kms_list_move(&jobs, &hsm->waiting[queue]);
         pthread_mutex_unlock(&hsm->lock);
+        uint64_t last = jobs.tail != NULL ? jobs.tail->pool.turn : 0; /* of what is sifted out, too */
         sift(hsm, queue, &jobs);
         if (queue == KMS_QUEUE_RSA && jobs.head != NULL) kms_pool_want(hsm, KMS_FOR_RSA);
-        uint64_t last = jobs.tail != NULL ? jobs.tail->pool.turn : 0;
         send_list(hsm, queue, &jobs, hsm->lanes[hsm->lane_count + KMS_LANE_POLL].frame);
         pthread_mutex_lock(&hsm->lock);
         kms_pool_took_turns(&hsm->turns[queue], last, &jobs);

@@ -2,10 +2,8 @@
  * own. */
 #include <sys/eventfd.h>
 
+#include "base/clock.h"
 #include "hsm/pool.h"
-
-/* Three times what waking a process costs. Between the two limits all stays as it is. */
-enum { SLOW_TOKEN_US = 300, FAST_TOKEN_US = 200 };
 
 static bool small(const struct kms_hsm_job *job)
 {
@@ -20,7 +18,8 @@ static bool slow(const kms_hsm *hsm)
 enum kms_pool_queue kms_pool_queue_of(const kms_hsm *hsm, const struct kms_hsm_job *job)
 {
     if (kms_job_makes_rsa(job)) return KMS_QUEUE_RSA;
-    if (slow(hsm) && kms_job_spares_token(job)) return KMS_QUEUE_SOFTWARE;
+    if (slow(hsm) && kms_job_spares_token(job))
+        return small(job) ? KMS_QUEUE_SOFTWARE : KMS_QUEUE_SOFTWARE_LARGE;
     return small(job) ? KMS_QUEUE_SMALL : KMS_QUEUE_LARGE;
 }
 
@@ -41,11 +40,16 @@ void kms_pool_want(kms_hsm *hsm, enum kms_pool_kind kind)
     if (!atomic_exchange(wanted, true)) eventfd_write(hsm->wake, 1);
 }
 
+static bool of_software(enum kms_pool_queue queue)
+{
+    return queue == KMS_QUEUE_SOFTWARE || queue == KMS_QUEUE_SOFTWARE_LARGE;
+}
+
 /* Until it is there, those that do all do what is its. */
 static enum kms_pool_kind kind_for(kms_hsm *hsm, enum kms_pool_queue queue)
 {
     if (queue == KMS_QUEUE_RSA) return KMS_FOR_RSA;
-    if (queue != KMS_QUEUE_SOFTWARE) return KMS_FOR_ALL;
+    if (!of_software(queue)) return KMS_FOR_ALL;
     if (healthy(only_one(hsm, KMS_FOR_SOFTWARE))) return KMS_FOR_SOFTWARE;
     kms_pool_want(hsm, KMS_FOR_SOFTWARE);
     return KMS_FOR_ALL;
@@ -107,18 +111,49 @@ bool kms_pool_apart(kms_hsm *hsm)
 bool kms_pool_down(kms_hsm *hsm, enum kms_pool_queue queue)
 {
     if (!atomic_load_explicit(&hsm->down, memory_order_relaxed)) return false;
-    return queue != KMS_QUEUE_SOFTWARE || !healthy(only_one(hsm, KMS_FOR_SOFTWARE));
+    return !of_software(queue) || !healthy(only_one(hsm, KMS_FOR_SOFTWARE));
 }
 
 /* Who spoke last is right: what a worker without jobs said long ago is taken once. */
-void kms_pool_note_token(kms_hsm *hsm)
+static void hear_workers(kms_hsm *hsm, uint64_t now)
 {
     for (unsigned i = 0; i < hsm->worker_count; i++) {
         struct kms_pool_worker *w = &hsm->workers[i];
         if (w->state != KMS_WORKER_HEALTHY) continue;
         if (atomic_load_explicit(&w->page->token_us, memory_order_relaxed) == 0) continue;
-        uint32_t us = atomic_exchange_explicit(&w->page->token_us, 0, memory_order_relaxed);
-        hsm->token_us = us;
-        hsm->slow = us >= (uint32_t)(hsm->slow ? FAST_TOKEN_US : SLOW_TOKEN_US);
+        hsm->token_us = atomic_exchange_explicit(&w->page->token_us, 0, memory_order_relaxed);
+        hsm->pace.heard_us = now;
     }
+}
+
+/* A job has been in the token for so long that it cannot tell how slow the token is. */
+static bool token_is_silent(kms_hsm *hsm, uint64_t now)
+{
+    enum { SILENT_US = 1000000 };
+    bool silent = false;
+    for (unsigned i = 0; i < hsm->worker_count; i++) {
+        struct kms_pool_worker *w = &hsm->workers[i];
+        pthread_mutex_lock(&w->lock);
+        silent |= w->in_flight > 0 && now > w->last_progress_us + SILENT_US;
+        pthread_mutex_unlock(&w->lock);
+    }
+    return silent;
+}
+
+void kms_pool_note_token(kms_hsm *hsm)
+{
+    struct kms_pool_pace *pace = &hsm->pace;
+    uint64_t now = kms_monotonic_us();
+    hear_workers(hsm, now);
+    if (hsm->slow && token_is_silent(hsm, now)) pace->heard_us = now;
+    if (now - pace->heard_us > pace->forget_ms * UINT64_C(1000)) hsm->token_us = 0;
+    const bool is = hsm->token_us >= (hsm->slow ? pace->fast_us : pace->slow_us);
+    if (is != hsm->slow &&
+        (pace->changed_us == 0 || now - pace->changed_us >= pace->settle_ms * UINT64_C(1000))) {
+        hsm->slow = is;
+        pace->changed_us = now;
+    }
+    struct kms_pool_worker *apart = only_one(hsm, KMS_FOR_SOFTWARE);
+    if (!hsm->slow && apart->state == KMS_WORKER_DOWN)
+        apart->wanted = false; /* one that failed is left alone */
 }

@@ -184,6 +184,7 @@ static void give_on(kms_hsm *hsm, struct kms_hsm_job *job, bool to_blame)
         return;
     }
     if (job->pool.deadline_us < again_us) job->pool.deadline_us = again_us; /* slower, not an error */
+    job->pool.turn = 0;
     pthread_mutex_lock(&hsm->lock);
     enum kms_pool_queue queue = kms_pool_queue_of(hsm, job);
     kms_list_put_front(&hsm->waiting[queue], job);
@@ -277,7 +278,7 @@ static void watch_one(kms_hsm *hsm, struct kms_pool_worker *w, uint64_t now, boo
 }
 
 /* One at a time: SoftHSM stumbles over concurrent starts, and a wrong PIN must be tried once, not once
- * per worker. */
+ * per worker. Those that do all first: a spare place that cannot start shall not hold them up. */
 static void restart_one(kms_hsm *hsm, uint64_t now)
 {
     struct kms_pool_worker *due = NULL;
@@ -289,7 +290,7 @@ static void restart_one(kms_hsm *hsm, uint64_t now)
         struct kms_pool_worker *w = &hsm->workers[i];
         if (w->state == KMS_WORKER_STARTING) return;
         if (w->state == KMS_WORKER_DOWN && w->wanted && w->restart_at_us <= now &&
-            (due == NULL || w->restart_at_us < due->restart_at_us))
+            (due == NULL || (i < hsm->worker_count && w->restart_at_us < due->restart_at_us)))
             due = w;
     }
     if (due != NULL) kms_pool_start_worker(hsm, due);

@@ -101,6 +101,58 @@ static void who_comes_meanwhile_is_merged(void)
     stands("0 4 1 6 2 3 5");
 }
 
+/* Several payers' in one flush, into a line that is there. */
+static void a_flush_of_several(void)
+{
+    static const uint64_t payers[] = {7, LIGHT, 7, 7, LIGHT};
+    struct kms_job_list fresh = {0};
+    begin();
+    come(0, 3, 7);
+    for (unsigned i = 3; i < 8; i++) {
+        jobs[i].payer = payers[i - 3];
+        kms_list_put(&fresh, &jobs[i]);
+    }
+    kms_pool_line_up(&turns, &line, &fresh);
+    stands("0 4 1 7 2 3 5 6");
+}
+
+static unsigned refused_count;
+
+static void note_refused(struct kms_hsm_job *job)
+{
+    refused_count += kms_is(job->err, KMS_E_DEADLINE_EXCEEDED);
+}
+
+/* No worker is there, and the line is drained of what nobody waits for any more: it cost no turn. */
+static void what_was_late_is_not_paid_for(void)
+{
+    static struct kms_hsm hsm = {.lock = PTHREAD_MUTEX_INITIALIZER, .wake = -1};
+    static struct kms_pool_lane lanes[2];
+    static struct kms_pool_worker places[KMS_POOL_KINDS - 1];
+    struct kms_job_list fresh = {0};
+    begin();
+    refused_count = 0;
+    hsm.lanes = lanes;
+    hsm.workers = places;
+    for (unsigned i = 0; i < 8; i++) {
+        jobs[i].payer = 7;
+        jobs[i].done = note_refused;
+        jobs[i].pool.deadline_us = 1;
+        kms_list_put(&fresh, &jobs[i]);
+    }
+    kms_pool_line_up(&hsm.turns[KMS_QUEUE_SMALL], &hsm.waiting[KMS_QUEUE_SMALL], &fresh);
+    hsm.waiting_count[KMS_QUEUE_SMALL] = 8;
+    kms_pool_drain(&hsm);
+    CU_ASSERT_EQUAL(hsm.waiting_count[KMS_QUEUE_SMALL], 0);
+    for (struct kms_hsm_job *job; (job = kms_list_take(&hsm.finished)) != NULL;) job->done(job);
+    CU_ASSERT_EQUAL(refused_count, 8);
+    turns = hsm.turns[KMS_QUEUE_SMALL];
+    come(8, 2, 7);
+    come(10, 1, LIGHT);
+    stands("8 10 9");
+    CU_ASSERT_EQUAL(jobs[8].pool.turn, jobs[10].pool.turn);
+}
+
 /* A lot of payers for few places: everybody is served all the same. */
 static void a_crowd(void)
 {
@@ -117,4 +169,6 @@ static void a_crowd(void)
 
 KMS_TEST_MAIN("hsm/pool_fair", {"one payer stands as it came", one_payer_stands_as_it_came},
               {"few pass many", few_pass_many}, {"nobody saves turns", nobody_saves_turns},
-              {"who comes meanwhile is merged", who_comes_meanwhile_is_merged}, {"a crowd", a_crowd})
+              {"who comes meanwhile is merged", who_comes_meanwhile_is_merged}, {"a crowd", a_crowd},
+              {"a flush of several", a_flush_of_several},
+              {"what was late is not paid for", what_was_late_is_not_paid_for})

@@ -5,6 +5,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "hsm/pool.h"
 #include "tests/harness/suite.h"
 #include "tests/unit/hsm/pool_fixture.h"
@@ -178,6 +179,7 @@ static void large_and_small_share_the_socket(void)
             atomic_store(&load[i].ready, false);
             load[i].job = (struct kms_hsm_job){.op = KMS_HSM_ENCRYPT, .key = keys[1].key, .done = job_done};
             load[i].job.user = &load[i];
+            load[i].job.deadline_us = kms_monotonic_us() + 60000000; /* not what is tested */
             load[i].job.input = i < 8 ? kms_bytes_of(big, sizeof big) : kms_bytes_text("x");
             load[i].job.output = i < 8 ? out[i] : load[i].out;
             load[i].job.output_cap = i < 8 ? sizeof out[i] : sizeof load[i].out;

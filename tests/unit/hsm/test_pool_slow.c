@@ -83,11 +83,21 @@ static kms_err token_call(void)
     return pool_encrypt(&f, &in_token, "context", kms_bytes_text("plaintext"), &call);
 }
 
+/* Limits that no machine misses: a token that is slow here takes 20 ms. Changes are seen at once, and nothing
+ * is forgotten. */
+static void open_pool(void)
+{
+    KMS_ASSERT_OK_FATAL(pool_open(&f));
+    f.hsm->pace.slow_us = f.hsm->pace.fast_us = 20000;
+    f.hsm->pace.settle_ms = 0;
+    f.hsm->pace.forget_ms = 3600000;
+}
+
 /* Jobs in the token until the pool thinks so. */
 static void token_becomes(bool slow)
 {
     if (slow)
-        put_file("shim-delay-us", "1000\n");
+        put_file("shim-delay-us", "20000\n");
     else
         remove_file("shim-delay-us");
     for (unsigned i = 0; i < TRIES && atomic_load(&f.hsm->slow) != slow; i++)
@@ -99,7 +109,10 @@ static void token_becomes(bool slow)
 static void goes_apart(void)
 {
     token_becomes(true);
-    for (unsigned i = 0; i < TRIES && !apart_works(); i++) KMS_ASSERT_OK_FATAL(soft_call(0));
+    for (unsigned i = 0; i < TRIES && !apart_works(); i++) {
+        KMS_ASSERT_OK_FATAL(soft_call(0));
+        usleep(TRY_US);
+    }
     CU_ASSERT_TRUE_FATAL(apart_works());
     for (unsigned i = 0; i < SOFT; i++) KMS_ASSERT_OK_FATAL(soft_call(i));
     struct kms_hsm_job mac = {.op = KMS_HSM_MAC, .key = mac_key.key, .algorithm = KMS_ALGORITHM_HMAC_SHA_256};
@@ -164,7 +177,7 @@ static void prepares(void)
     CU_ASSERT_FATAL(pool_prepare(&f, kms_temp_dir(), "token"));
     f.options.deadline_ms = 600000; /* what is held is no hang here */
     KMS_ASSERT_OK_FATAL(pool_init(&f));
-    KMS_ASSERT_OK_FATAL(pool_open(&f));
+    open_pool();
     KMS_ASSERT_OK_FATAL(pool_new_key(&f, 1, KMS_LEVEL_HSM, &in_token));
     for (uint8_t i = 0; i < SOFT; i++)
         KMS_ASSERT_OK_FATAL(pool_new_key(&f, 2 + i, KMS_LEVEL_SOFTWARE, &soft[i]));
@@ -274,6 +287,26 @@ static void its_death_is_not_seen(void)
     CU_ASSERT_NOT_EQUAL(apart_pid, pid);
 }
 
+/* While none is there for them alone, they are not bounded as the jobs of the slow token are. */
+static void none_waits_for_a_place_apart(void)
+{
+    struct kms_hsm_status status;
+    goes_apart();
+    CU_ASSERT_TRUE(softhsm_write_pin(&f.token, "000000\n")); /* its successor cannot log in */
+    kill(find_apart(), SIGKILL);
+    WAIT_FOR(!apart_works());
+    hold_token();
+    for (unsigned i = 0; i < JOBS; i++) submit(&load[i], KMS_HSM_ENCRYPT, &soft[i % SOFT], &done_count);
+    kms_hsm_flush(f.hsm, 0);
+    kms_hsm_status(f.hsm, &status);
+    CU_ASSERT_EQUAL(status.jobs_waiting, 0);
+    CU_ASSERT_TRUE(softhsm_write_pin(&f.token, SOFTHSM_PIN "\n"));
+    let_go();
+    WAIT_FOR(done_count == JOBS);
+    goes_apart();
+    apart_pid = find_apart();
+}
+
 /* Nobody can log in any more: what needs the token fails, and keys that are open in software are not shut. */
 static void it_works_when_no_other_does(void)
 {
@@ -303,12 +336,25 @@ static void all_do_all_when_it_is_fast_again(void)
     kill(apart_pid, SIGCONT);
 }
 
+/* What nobody has measured for long is not slow any more, and a worker apart is not started again then. */
+static void what_is_not_measured_is_forgotten(void)
+{
+    goes_apart();
+    f.hsm->pace.forget_ms = 0;
+    WAIT_FOR(!atomic_load(&f.hsm->slow));
+    CU_ASSERT_TRUE(apart_works());
+    kill(apart_pid, SIGKILL);
+    WAIT_FOR(!atomic_load(&apart()->wanted));
+    CU_ASSERT_FALSE(apart_works());
+    KMS_ASSERT_OK(soft_call(0));
+}
+
 static void one_worker_is_enough(void)
 {
     pool_close(&f);
     remove_file("shim-delay-us");
     f.options.workers = 1;
-    KMS_ASSERT_OK_FATAL(pool_open(&f));
+    open_pool();
     CU_ASSERT_EQUAL(pool_workers(&f, others, 8), 1);
     software_goes_on_while_the_token_is_held();
     its_death_is_not_seen();
@@ -326,6 +372,8 @@ KMS_TEST_MAIN("hsm/pool, a slow token", {"prepares", prepares}, {"all do all at 
               {"a data key is the token's", a_data_key_is_the_tokens},
               {"it forgets what all forget", it_forgets_what_all_forget},
               {"its death is not seen", its_death_is_not_seen},
+              {"none waits for a place apart", none_waits_for_a_place_apart},
               {"it works when no other does", it_works_when_no_other_does},
               {"all do all when it is fast again", all_do_all_when_it_is_fast_again},
+              {"what is not measured is forgotten", what_is_not_measured_is_forgotten},
               {"one worker is enough", one_worker_is_enough}, {"closes", closes})
