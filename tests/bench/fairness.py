@@ -47,7 +47,7 @@ def measured(servers, what, limits, capacity, heavy, seconds):
 
 def show(row):
     heavy = f"{row['heavy_served_per_s']:,.0f}, {row['heavy_refused']:.0%} refused" if row["heavy"] else "-"
-    print(f"| {row['level']} | {row['limits']} | {heavy} | {row['calls']:,} | {row['failed'] + row['held_back']} | "
+    print(f"| {row['level']} | {row['limits']} | {heavy} | {row['calls']:,} | {row['failed']:,} | {row['held_back']:,} | "
           f"{row['p50_us']:,.0f} / {row['p99_us']:,.0f} / {row['max_us']:,.0f} |", flush=True)
 
 
@@ -74,7 +74,8 @@ def capacity_of(servers, what, slow):
 
 def run(options, servers):
     seconds, rows = (1 if options.quick else 3), []
-    print("\n| level | limits | heavy: served/s | light: calls | of them failed | its p50 / p99 / max us |\n|---|---|---|---|---|---|")
+    print("\n| level | limits | heavy: served/s | light: calls | failed | not made, 200 in flight | its p50 / p99 / max us |"
+          "\n|---|---|---|---|---|---|---|")
     for number, (level, slow) in enumerate([(level, False) for level in LEVELS] + [("HSM", True)]):
         what, words = ("Encrypt", level), "its own, token of 5 ms" if slow else "its own"
         world(servers, f"fair-{number}", slow)

@@ -31,7 +31,7 @@ PANELS = [("keys", "Seconds to start, against keys", [("start s", "")]),
 
 
 def number(cell):
-    return float(re.match(r"[0-9.,]+", cell.strip())[0].replace(",", ""))
+    return float(re.match(r"-?[0-9.,]+", cell.strip())[0].replace(",", ""))
 
 
 def table(text, first):
