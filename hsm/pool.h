@@ -149,6 +149,11 @@ struct kms_hsm {
     struct kms_why start_why;
 };
 
+static inline bool kms_pool_small(const struct kms_hsm_job *job)
+{
+    return job->pool.frame_len <= KMS_POOL_SMALL_BYTES;
+}
+
 /* pool_place.c: which worker does which job. */
 enum kms_pool_queue kms_pool_queue_of(const kms_hsm *hsm, const struct kms_hsm_job *job);
 struct kms_pool_choice {
@@ -168,8 +173,8 @@ void kms_pool_want(kms_hsm *hsm, enum kms_pool_kind kind);
 bool kms_pool_apart(kms_hsm *hsm);
 /* Nobody is there for this queue, and it does not look as if there will be soon. */
 bool kms_pool_down(kms_hsm *hsm, enum kms_pool_queue queue);
-/* Whether the token is slow, by what the workers say. Polling thread. */
-void kms_pool_note_token(kms_hsm *hsm);
+/* Whether the token is slow, by what the workers say until now (monotonic). Polling thread. */
+void kms_pool_note_token(kms_hsm *hsm, uint64_t now);
 
 /* pool_lane.c */
 enum { KMS_LANE_CALL = 0, KMS_LANE_POLL = 1 };                            /* behind lane_count */

@@ -54,11 +54,6 @@ void kms_pool_finish(kms_hsm *hsm, struct kms_hsm_job *job, kms_err err)
     if (first) eventfd_write(hsm->wake, 1);
 }
 
-static bool small(const struct kms_hsm_job *job)
-{
-    return job->pool.frame_len <= KMS_POOL_SMALL_BYTES;
-}
-
 /* Under the worker's lock, like everything down to give_to. Small and large jobs have a share of their
  * own each, so that neither can starve the other. */
 static bool has_credit(kms_hsm *hsm, const struct kms_pool_worker *w, const struct kms_hsm_job *job)
@@ -67,7 +62,7 @@ static bool has_credit(kms_hsm *hsm, const struct kms_pool_worker *w, const stru
     if (job->pool.broadcast) return true;
     if (!kms_job_spares_token(job) && w->token_jobs >= kms_pool_depth(hsm, w)) return false;
     if (kms_pool_forgotten(hsm, job)) return false; /* it waits in line, where it is sifted out */
-    if (small(job)) return w->small_bytes + job->pool.frame_len <= KMS_POOL_SMALL_SHARE;
+    if (kms_pool_small(job)) return w->small_bytes + job->pool.frame_len <= KMS_POOL_SMALL_SHARE;
     return w->large_bytes == 0 || w->large_bytes + job->pool.frame_len <= KMS_POOL_LARGE_SHARE;
 }
 
@@ -83,7 +78,7 @@ static void register_job(struct kms_pool_worker *w, struct kms_hsm_job *job)
     w->first_free = w->slots[slot].next_free;
     w->slots[slot].job = job;
     job->pool.id = ++w->sequence << 16 | slot;
-    *(small(job) ? &w->small_bytes : &w->large_bytes) += job->pool.frame_len;
+    *(kms_pool_small(job) ? &w->small_bytes : &w->large_bytes) += job->pool.frame_len;
     w->token_jobs += !kms_job_spares_token(job);
     if (w->in_flight++ == 0) w->last_progress_us = kms_monotonic_us();
 }
@@ -91,7 +86,7 @@ static void register_job(struct kms_pool_worker *w, struct kms_hsm_job *job)
 void kms_pool_release(struct kms_pool_worker *w, unsigned slot)
 {
     struct kms_hsm_job *job = w->slots[slot].job;
-    *(small(job) ? &w->small_bytes : &w->large_bytes) -= job->pool.frame_len;
+    *(kms_pool_small(job) ? &w->small_bytes : &w->large_bytes) -= job->pool.frame_len;
     w->slots[slot] = (struct kms_slot){.next_free = w->first_free};
     w->first_free = (uint16_t)slot;
     w->token_jobs -= !kms_job_spares_token(job);

@@ -2,13 +2,7 @@
  * own. */
 #include <sys/eventfd.h>
 
-#include "base/clock.h"
 #include "hsm/pool.h"
-
-static bool small(const struct kms_hsm_job *job)
-{
-    return job->pool.frame_len <= KMS_POOL_SMALL_BYTES;
-}
 
 static bool slow(const kms_hsm *hsm)
 {
@@ -19,8 +13,8 @@ enum kms_pool_queue kms_pool_queue_of(const kms_hsm *hsm, const struct kms_hsm_j
 {
     if (kms_job_makes_rsa(job)) return KMS_QUEUE_RSA;
     if (slow(hsm) && kms_job_spares_token(job))
-        return small(job) ? KMS_QUEUE_SOFTWARE : KMS_QUEUE_SOFTWARE_LARGE;
-    return small(job) ? KMS_QUEUE_SMALL : KMS_QUEUE_LARGE;
+        return kms_pool_small(job) ? KMS_QUEUE_SOFTWARE : KMS_QUEUE_SOFTWARE_LARGE;
+    return kms_pool_small(job) ? KMS_QUEUE_SMALL : KMS_QUEUE_LARGE;
 }
 
 static struct kms_pool_worker *only_one(kms_hsm *hsm, enum kms_pool_kind kind)
@@ -140,10 +134,9 @@ static bool token_is_silent(kms_hsm *hsm, uint64_t now)
     return silent;
 }
 
-void kms_pool_note_token(kms_hsm *hsm)
+void kms_pool_note_token(kms_hsm *hsm, uint64_t now)
 {
     struct kms_pool_pace *pace = &hsm->pace;
-    uint64_t now = kms_monotonic_us();
     hear_workers(hsm, now);
     if (hsm->slow && token_is_silent(hsm, now)) pace->heard_us = now;
     if (now - pace->heard_us > pace->forget_ms * UINT64_C(1000)) hsm->token_us = 0;

@@ -304,6 +304,6 @@ void kms_pool_watch(kms_hsm *hsm)
     bool away = now - hsm->last_poll_us > hsm->options.deadline_ms * 750ULL;
     hsm->last_poll_us = now;
     for (unsigned i = 0; i < hsm->place_count; i++) watch_one(hsm, &hsm->workers[i], now, away);
-    kms_pool_note_token(hsm);
+    kms_pool_note_token(hsm, now);
     if (!hsm->opening) restart_one(hsm, now);
 }

@@ -5,19 +5,16 @@ nobody beside them, measured just before. Active: as many connections with one c
 """
 import json
 import pathlib
-import re
 import subprocess
 import sys
+
+from servers import resident_mb
 
 IDLE, QUICK_IDLE = (100, 1000, 10000), (20, 100)
 ACTIVE, QUICK_ACTIVE = (4, 100, 1000), (4, 40)
 BUSY = (4, 8)
 WHAT = ("Encrypt", "SOFTWARE")
 MORE = {"connections": "16384", "calls": "8192", "grpc_memory": "1GiB"}  # limits
-
-
-def resident_kb(service):
-    return int(re.search(r"VmRSS:\s+(\d+)", pathlib.Path(f"/proc/{service.process.pid}/status").read_text())[1])
 
 
 class Idle:
@@ -47,14 +44,14 @@ def busy(servers, options, shape=BUSY):
 
 def idle_row(servers, options, count):
     service = servers.kmsd
-    before, empty_kb = busy(servers, options), resident_kb(service)
+    before, empty_mb = busy(servers, options), resident_mb(service.process.pid)
     idle = Idle(servers, count)
-    resident, files = resident_kb(service), open_files(service)
+    resident, files = resident_mb(service.process.pid), open_files(service)
     beside = busy(servers, options)
     idle.end()
     servers.harness.wait_for(lambda: open_files(service) < files - count * 0.9, 60, "the connections to be gone")
     return {"kind": "idle", "connections": count, "connect_s": idle.told["connect_s"], "connect_p50_us": idle.told["connect_p50_us"],
-            "connect_p99_us": idle.told["connect_p99_us"], "resident_mb": resident / 1024, "kb_each": (resident - empty_kb) / count,
+            "connect_p99_us": idle.told["connect_p99_us"], "resident_mb": resident, "kb_each": (resident - empty_mb) * 1024 / count,
             "calls_per_s": beside["calls_per_s"], "p99_us": beside["p99_us"], "server_cpu_us": beside["server_cpu_us"],
             "of_none": beside["calls_per_s"] / before["calls_per_s"], "cpu_of_none": beside["server_cpu_us"] / before["server_cpu_us"]}
 

@@ -5,7 +5,7 @@ the number of keys and of connections, --scale and --connections measure. growth
 """
 import json
 
-from servers import LEVELS
+from servers import LEVELS, resident_mb
 
 PLAINTEXTS, QUICK_PLAINTEXTS = (16, 256, 1024, 4096, 16384, 65536), (16, 65536)
 PAIRS, QUICK_PAIRS, PAIR_BYTES = (1, 4, 16, 64), (1, 64), 107  # name and value of one (tests/bench/load/request.c)
@@ -44,15 +44,6 @@ def measured(options, servers, curve, whats):
     return rows
 
 
-def resident_kb(service):
-    """Of the daemon and its workers."""
-    found = 0
-    for pid in (service.process.pid, *service.children()):
-        with open(f"/proc/{pid}/status") as file:
-            found += int(next(line.split()[1] for line in file if line.startswith("VmRSS")))
-    return found
-
-
 def memory(options, servers, rows):
     """Puts what daemon and workers hold into the rows, size by size; started anew, since nobody gives back what is in no use."""
     servers.kmsd.stop(expect=None)
@@ -63,7 +54,7 @@ def memory(options, servers, rows):
         servers.load("mtls", SHAPE, [("Encrypt", level, words) for level in LEVELS], options.slice_ms * 4, 2)
         for row in rows:
             if row["size"] == size:
-                row["resident_mb"] = resident_kb(servers.kmsd) / 1024
+                row["resident_mb"] = resident_mb(servers.kmsd.process.pid, *servers.kmsd.children())
 
 
 def policy(harness, statements, tag):
@@ -87,10 +78,10 @@ def policy_keys(options, servers):
         for statements in QUICK_STATEMENTS if options.quick else STATEMENTS:
             made = {level: admin.CreateKey(policy=policy(harness, statements, "Measured"), protection_level=number).key_metadata.key_id
                     for level, number in (("HSM", 1), ("SOFTWARE", 2))}
-            before = resident_kb(servers.kmsd)
+            before = resident_mb(servers.kmsd.process.pid)
             for number in range(count):
                 admin.CreateKey(policy=policy(harness, statements, f"Own{number}"), protection_level=2)
-            found[statements] = (made, (resident_kb(servers.kmsd) - before) * 1024 / count)
+            found[statements] = (made, (resident_mb(servers.kmsd.process.pid) - before) * 1048576 / count)
     return found
 
 

@@ -3,10 +3,10 @@
 Keys and aliases are put into the keystore by kms-fill while kmsd is stopped. kms-load makes the calls, 32 in flight on mTLS.
 """
 import json
-import pathlib
-import re
 import subprocess
 import time
+
+from servers import resident_mb
 
 SIZES, QUICK_SIZES = (1000, 10000, 100000, 1000000), (500, 2000)
 PAGE, STARTS, ALIASES = 1000, 3, 0.1  # an alias for every tenth key
@@ -37,11 +37,6 @@ def listed(client, method, field, name):
         marker = page.next_marker
 
 
-def resident_mb(service):
-    text = pathlib.Path(f"/proc/{service.process.pid}/status").read_text()
-    return int(re.search(r"VmRSS:\s+(\d+)", text)[1]) / 1024
-
-
 def checkpoints(client):
     return sum(sample.value for metric in client.GetMetrics().metrics if metric.name == "kmsd_acts_total" for sample in metric.samples
                if sample.labels["act"] == "CheckpointUsage" and sample.labels["outcome"] == "OK")
@@ -68,7 +63,7 @@ class Scale:
         for _ in range(1 if self.options.quick else STARTS):
             self.service.stop(expect=None)
             times.append(timed(self.service.start)[0])
-        return min(times), resident_mb(self.service)
+        return min(times), resident_mb(self.service.process.pid)
 
     def load(self, uri, *targets):
         """Calls/s of each (operation, words), driven in turn."""
@@ -129,7 +124,7 @@ def show_bars(row):
 def run(options, servers):
     scale, rows = Scale(options, servers), []
     scale.service.start()
-    empty_mb = resident_mb(scale.service)
+    empty_mb = resident_mb(scale.service.process.pid)
     start_s, _ = scale.started()
     for size in QUICK_SIZES if options.quick else SIZES:
         scale.service.stop(expect=None)

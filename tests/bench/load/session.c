@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tests/bench/load/random.h"
+
 enum {
     FRAME_HEAD_BYTES = 9,
     REQUEST_ROOM_BYTES = 512, /* of a call but for its body */
@@ -99,15 +101,6 @@ static void put_fields(struct load_session *s)
     s->named = true;
 }
 
-/* xorshift64 (Marsaglia, "Xorshift RNGs", 2003): the same order of keys in every run. */
-static uint64_t next_random(struct load_session *s)
-{
-    s->random ^= s->random << 13;
-    s->random ^= s->random >> 7;
-    s->random ^= s->random << 17;
-    return s->random;
-}
-
 static size_t least(size_t a, int64_t b)
 {
     if (b <= 0) return 0;
@@ -150,7 +143,7 @@ bool load_session_call(struct load_session *s, uint64_t started_ns)
     s->body.at = 0;
     put_body(s);
     if (s->request->key_count > 0 && s->body.at >= s->request->key_at + s->request->key_len)
-        load_request_choose(s->request, next_random(s), s->output + message_at);
+        load_request_choose(s->request, load_random(&s->random), s->output + message_at);
     return true;
 }
 

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "tests/bench/load/cpu.h"
+#include "tests/bench/load/random.h"
 #include "tests/bench/load/target.h"
 
 enum {
@@ -48,16 +49,11 @@ static void on_reply(struct load_session *session, uint64_t started_ns, int grpc
     call_owed(session);
 }
 
-/* Until the next call, exponentially distributed, so that arrivals are a Poisson process. xorshift64
- * (Marsaglia, 2003) is random enough. */
+/* Until the next call, exponentially distributed, so that arrivals are a Poisson process. */
 static uint64_t gap_ns(struct load_target *target)
 {
-    uint64_t x = target->random;
-    x ^= x << 13;
-    x ^= x >> 7;
-    x ^= x << 17;
-    target->random = x;
-    double uniform = ((double)(x >> 11) + 1) / 9007199254740993.0; /* 2^53 + 1: never 0 */
+    double uniform =
+        ((double)(load_random(&target->random) >> 11) + 1) / 9007199254740993.0; /* 2^53 + 1: never 0 */
     return (uint64_t)(-log(uniform) / target->plan->rate * 1e9) + 1;
 }
 
